@@ -1,0 +1,3 @@
+//! The Kho server: everything between a socket and a disk.
+
+pub mod seams;

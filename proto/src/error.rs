@@ -1,0 +1,236 @@
+//! Stable codes of every refusal, and the refusal as it travels.
+//!
+//! A code never changes its meaning and is never reused; `docs/errors/` says of each what it means and
+//! what to do. Operations have `thiserror` enums of their own; at the edge each becomes a [`Refusal`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident, $retry:literal;)*) => {
+        /// A stable error code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The stable text, e.g. `signature-invalid`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+
+            /// The kind, which fixes the gRPC status.
+            pub fn kind(self) -> Kind {
+                match self { $(Code::$name => Kind::$kind,)* }
+            }
+
+            /// Whether the same request may succeed later.
+            pub fn retry(self) -> bool {
+                match self { $(Code::$name => $retry,)* }
+            }
+        }
+    };
+}
+
+/// What went wrong, coarsely; each has one gRPC status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is wrong whatever the state. gRPC `INVALID_ARGUMENT`.
+    Invalid,
+    /// The sender is not known. gRPC `UNAUTHENTICATED`.
+    Unauthenticated,
+    /// The sender is known and may not. gRPC `PERMISSION_DENIED`.
+    Forbidden,
+    /// Something else holds the place. gRPC `ALREADY_EXISTS`.
+    Conflict,
+    /// gRPC `NOT_FOUND`.
+    NotFound,
+    /// The state does not allow it. gRPC `FAILED_PRECONDITION`.
+    Precondition,
+    /// Too much at once. gRPC `RESOURCE_EXHAUSTED`.
+    Exhausted,
+    /// Nobody can do it now, and it was not done. gRPC `UNAVAILABLE`.
+    Unavailable,
+    /// It may have been done. gRPC `DEADLINE_EXCEEDED`.
+    Unknown,
+    /// A fault of the node or its disk. gRPC `INTERNAL`.
+    Fault,
+    /// The process refuses to start.
+    Startup,
+}
+
+codes! {
+    /// The header is no protobuf of its schema.
+    HeaderMalformed = "header-malformed", Invalid, false;
+    /// The header does not re-encode to the same bytes.
+    HeaderNotCanonical = "header-not-canonical", Invalid, false;
+    /// A field of the header breaks its rule.
+    HeaderFieldInvalid = "header-field-invalid", Invalid, false;
+    /// The period is not of the grammar.
+    PeriodInvalid = "period-invalid", Invalid, false;
+    /// Submitted-at is too far ahead of the node's clock.
+    SubmittedAtInFuture = "submitted-at-in-future", Invalid, true;
+    /// The payload is larger than a record may be.
+    PayloadTooLarge = "payload-too-large", Invalid, false;
+    /// The payload's length is not the header's.
+    PayloadLengthMismatch = "payload-length-mismatch", Invalid, false;
+    /// The payload's digest is not the header's.
+    PayloadDigestMismatch = "payload-digest-mismatch", Invalid, false;
+    /// Attachments are not supported by this version.
+    AttachmentsUnsupported = "attachments-unsupported", Invalid, false;
+    /// The request as a whole is not of its schema.
+    RequestMalformed = "request-malformed", Invalid, false;
+    /// The signature block is malformed or not canonical.
+    SignatureBlockMalformed = "signature-block-malformed", Invalid, false;
+    /// The algorithm is unknown, or not the one of the certificate's key.
+    AlgorithmUnsupported = "algorithm-unsupported", Invalid, false;
+    /// The signature does not verify.
+    SignatureInvalid = "signature-invalid", Invalid, false;
+    /// The certificates sent are not those that the signature block names.
+    CertificateMissing = "certificate-missing", Invalid, false;
+    /// A certificate does not parse.
+    CertificateMalformed = "certificate-malformed", Invalid, false;
+    /// No chain to a trusted root.
+    CertificateUntrusted = "certificate-untrusted", Invalid, false;
+    /// A certificate's validity has ended.
+    CertificateExpired = "certificate-expired", Invalid, false;
+    /// A certificate's validity has not begun.
+    CertificateNotYetValid = "certificate-not-yet-valid", Invalid, true;
+    /// Key usage or extended key usage does not allow signing records.
+    CertificateWrongUsage = "certificate-wrong-usage", Invalid, false;
+    /// The key is of a kind or size that is not accepted.
+    CertificateKeyWeak = "certificate-key-weak", Invalid, false;
+    /// The certificate names no unit.
+    CertificateUnitMissing = "certificate-unit-missing", Invalid, false;
+    /// The signer's unit is not the record's.
+    SignerUnitMismatch = "signer-unit-mismatch", Forbidden, false;
+    /// The connection presented no client certificate.
+    ClientCertificateMissing = "client-certificate-missing", Unauthenticated, false;
+    /// The client certificate names no role.
+    IdentityMissing = "identity-missing", Unauthenticated, false;
+    /// The connection may not submit or read for this unit.
+    UnitNotPermitted = "unit-not-permitted", Forbidden, false;
+    /// The connection's role does not include this call.
+    RoleNotPermitted = "role-not-permitted", Forbidden, false;
+    /// The record id is held by another header.
+    RecordIdConflict = "record-id-conflict", Conflict, false;
+    /// The superseded record does not exist in this series.
+    SupersedesUnknown = "supersedes-unknown", Precondition, false;
+    /// The superseded record is not the latest of its series.
+    SupersedesNotLatest = "supersedes-not-latest", Precondition, false;
+    /// The series has a revision already, and the record supersedes none.
+    SeriesHasHead = "series-has-head", Precondition, false;
+    /// A certificate of the chain is not stored.
+    CertificateNotStored = "certificate-not-stored", Precondition, true;
+    /// The data key is not applied yet.
+    KeyNotApplied = "key-not-applied", Precondition, true;
+    /// The proposal is of another epoch than the state.
+    EpochMismatch = "epoch-mismatch", Precondition, true;
+    /// No such record, or not yours to read.
+    RecordUnknown = "record-unknown", NotFound, false;
+    /// This node does not lead, and the request was not proposed.
+    NotLeader = "not-leader", Unavailable, true;
+    /// No leader is known.
+    NoLeader = "no-leader", Unavailable, true;
+    /// The request may or may not take effect.
+    OutcomeUnknown = "outcome-unknown", Unknown, true;
+    /// A queue is full.
+    Overloaded = "overloaded", Exhausted, true;
+    /// The node is shutting down.
+    NodeStopping = "node-stopping", Unavailable, true;
+    /// The cluster is not formed yet.
+    NotInitialized = "not-initialized", Precondition, true;
+    /// The cluster is formed already.
+    AlreadyInitialized = "already-initialized", Precondition, false;
+    /// The node has no keys and cannot do this.
+    KeysMissing = "keys-missing", Unavailable, true;
+    /// The node's disk failed; it stops.
+    StorageFailed = "storage-failed", Fault, true;
+    /// A stored record does not match its leaf.
+    RecordDamaged = "record-damaged", Fault, true;
+    /// A peer message is of another cluster, node, log or version.
+    PeerMismatch = "peer-mismatch", Forbidden, false;
+    /// A receipt does not verify.
+    ReceiptInvalid = "receipt-invalid", Invalid, false;
+    /// The keyring does not decode or its checksum is wrong.
+    KeyringCorrupt = "keyring-corrupt", Startup, false;
+    /// The keyring is of another cluster.
+    KeyringOtherCluster = "keyring-other-cluster", Startup, false;
+    /// The keyring can be read by others.
+    KeyringPermissions = "keyring-permissions", Startup, false;
+    /// The keyring is not the one that the data was sealed with.
+    KeyringFingerprintMismatch = "keyring-fingerprint-mismatch", Startup, false;
+    /// The data directory is of another cluster.
+    DataDirOtherCluster = "data-dir-other-cluster", Startup, false;
+    /// The data directory is of another node.
+    DataDirOtherNode = "data-dir-other-node", Startup, false;
+    /// Another process holds the data directory.
+    DataDirLocked = "data-dir-locked", Startup, true;
+    /// The data directory does not open.
+    DataDirDamaged = "data-dir-damaged", Startup, false;
+    /// A listening address is taken.
+    PortInUse = "port-in-use", Startup, true;
+    /// The configuration does not parse, or a field is unknown.
+    ConfigInvalid = "config-invalid", Startup, false;
+    /// A configured value is out of its range.
+    ConfigOutOfRange = "config-out-of-range", Startup, false;
+    /// A certificate, key or trust file is missing or does not parse.
+    TlsFileInvalid = "tls-file-invalid", Startup, false;
+}
+
+impl Code {
+    /// The code of a stable text, if there is one.
+    pub fn parse(text: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.as_str() == text)
+    }
+}
+
+/// A refusal as it travels: a stable code, a sentence, what was expected and found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", code.as_str())]
+pub struct Refusal {
+    /// Stable code.
+    pub code: Code,
+    /// One sentence in lower case, without the code.
+    pub message: String,
+    /// What would have been right; may be empty.
+    pub expected: String,
+    /// What was there instead; may be empty. Never secret content.
+    pub found: String,
+    /// Wait at least this long before trying again.
+    pub retry_after: Option<Duration>,
+    /// Leaf of the record that holds the id; to the same unit only.
+    pub evidence_leaf: Option<Bytes>,
+}
+
+impl Refusal {
+    /// A refusal with a message only.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), expected: String::new(), found: String::new(), retry_after: None, evidence_leaf: None }
+    }
+
+    /// Says what was expected and what was found.
+    pub fn expected_found(mut self, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        self.expected = expected.into();
+        self.found = found.into();
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn texts_are_unique_and_parse() {
+        let texts: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), Some(*code));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The country in miniature: units, regimes and seeded reports.
