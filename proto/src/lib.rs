@@ -6,4 +6,6 @@
 pub mod digest;
 pub mod error;
 pub mod id;
+pub mod leaf;
+pub mod merkle;
 pub mod pb;
