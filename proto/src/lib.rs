@@ -3,7 +3,17 @@
 //! Ids, signed bytes, sealed parts, leaf layout, Merkle hashing, checkpoints, receipts and their
 //! verification. No I/O, no clock, no async; gRPC stubs stand behind the feature `rpc`.
 
+pub mod certificate;
 pub mod digest;
+pub mod dsse;
 pub mod error;
+pub mod header;
 pub mod id;
 pub mod pb;
+pub mod period;
+pub mod record;
+pub mod sealed;
+pub mod signature;
+#[cfg(test)]
+mod testing;
+pub mod tokens;
