@@ -9,6 +9,8 @@ pub mod dsse;
 pub mod error;
 pub mod header;
 pub mod id;
+pub mod leaf;
+pub mod merkle;
 pub mod pb;
 pub mod period;
 pub mod record;
