@@ -209,7 +209,14 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a message only.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), expected: String::new(), found: String::new(), retry_after: None, evidence_leaf: None }
+        Self {
+            code,
+            message: message.into(),
+            expected: String::new(),
+            found: String::new(),
+            retry_after: None,
+            evidence_leaf: None,
+        }
     }
 
     /// Says what was expected and what was found.

@@ -70,7 +70,9 @@ pub enum Error {
         found: String,
     },
     /// A key or a certificate's signature is of a kind or size that is not accepted.
-    #[error("certificate key: expected ed25519, p-256 or rsa of 2048 to 8192 bits with sha-256 or better, found {found}")]
+    #[error(
+        "certificate key: expected ed25519, p-256 or rsa of 2048 to 8192 bits with sha-256 or better, found {found}"
+    )]
     KeyWeak {
         /// Kind and size.
         found: String,
@@ -122,18 +124,16 @@ impl Error {
             Path::CertExpired { not_after, .. } => Error::Expired { at, not_after: ms(not_after) },
             Path::CertNotValidYet { not_before, .. } => Error::NotYetValid { at, not_before: ms(not_before) },
             Path::RequiredEkuNotFoundContext(context) => {
-                let present = context.present.iter().map(|oid| {
-                    oid.iter().map(usize::to_string).collect::<Vec<_>>().join(".")
-                });
+                let present =
+                    context.present.iter().map(|oid| oid.iter().map(usize::to_string).collect::<Vec<_>>().join("."));
                 Error::WrongUsage { expected: super::usage::EXTENDED, found: present.collect::<Vec<_>>().join(", ") }
             }
             Path::EmptyEkuExtension => {
                 Error::WrongUsage { expected: super::usage::EXTENDED, found: "an empty extension".to_owned() }
             }
-            Path::CaUsedAsEndEntity => Error::WrongUsage {
-                expected: "a signer's certificate",
-                found: "a certificate authority's".to_owned(),
-            },
+            Path::CaUsedAsEndEntity => {
+                Error::WrongUsage { expected: "a signer's certificate", found: "a certificate authority's".to_owned() }
+            }
             Path::EndEntityUsedAsCa => Error::WrongUsage {
                 expected: "certificate authorities as issuers",
                 found: "an issuer that is none".to_owned(),
@@ -161,7 +161,9 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let refusal = Refusal::new(error.code(), error.to_string());
         match error {
-            Error::ChainLength { found } => refusal.expected_found(format!("1 to {CHAIN_LENGTH_MAX}"), found.to_string()),
+            Error::ChainLength { found } => {
+                refusal.expected_found(format!("1 to {CHAIN_LENGTH_MAX}"), found.to_string())
+            }
             Error::TooLong { found, .. } => {
                 refusal.expected_found(format!("at most {CERTIFICATE_LENGTH_MAX} bytes"), format!("{found} bytes"))
             }

@@ -59,8 +59,8 @@ fn add(sans: &mut Sans, name: &str) -> Option<()> {
         (rest == "all").then_some(())?;
         sans.all_units = true;
     } else if let Some(role) = name.strip_prefix("role:") {
-        let good = (1..=ROLE_LENGTH_MAX).contains(&role.len())
-            && role.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let good =
+            (1..=ROLE_LENGTH_MAX).contains(&role.len()) && role.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
         good.then(|| sans.roles.push(role.to_owned()))?;
     } else if let Some(node) = name.strip_prefix("node:") {
         let (cluster, id) = node.split_once(':')?;

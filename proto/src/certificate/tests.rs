@@ -2,7 +2,7 @@ use rcgen::{ExtendedKeyUsagePurpose as Extended, KeyUsagePurpose as Usage};
 
 use super::*;
 use crate::error::{Code, Refusal};
-use crate::signature::Algorithm::{self, Ed25519, EcdsaP256Sha256, RsaPkcs1Sha256};
+use crate::signature::Algorithm::{self, EcdsaP256Sha256, Ed25519, RsaPkcs1Sha256};
 use crate::testing::{Authority, NOW, authority_params, key_algorithm, signer_params};
 
 const BYT: &str = "urn:kho:unit:BYT";

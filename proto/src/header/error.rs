@@ -101,23 +101,23 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let refusal = Refusal::new(error.code(), error.to_string());
         match &error {
-            Error::TooLong { found } => refusal.expected_found(format!("at most {HEADER_LENGTH_MAX} bytes"), found.to_string()),
+            Error::TooLong { found } => {
+                refusal.expected_found(format!("at most {HEADER_LENGTH_MAX} bytes"), found.to_string())
+            }
             Error::Malformed(_) | Error::NotCanonical => refusal,
             Error::Field { expected, found, .. } => refusal.expected_found(expected, found),
-            Error::Period(error) => refusal.expected_found("a period of the grammar", crate::error::excerpt(&error.found)),
-            Error::SubmittedInFuture { now, found } => refusal.expected_found(
-                format!("at most {} s after {now}", SUBMITTED_AHEAD_MS_MAX / 1000),
-                found.to_string(),
-            ),
+            Error::Period(error) => {
+                refusal.expected_found("a period of the grammar", crate::error::excerpt(&error.found))
+            }
+            Error::SubmittedInFuture { now, found } => refusal
+                .expected_found(format!("at most {} s after {now}", SUBMITTED_AHEAD_MS_MAX / 1000), found.to_string()),
             Error::PayloadTooLarge { found } => {
                 refusal.expected_found(format!("at most {PAYLOAD_LENGTH_MAX} bytes"), format!("{found} bytes"))
             }
             Error::PayloadLength { expected, found } => {
                 refusal.expected_found(format!("{expected} bytes"), format!("{found} bytes"))
             }
-            Error::PayloadDigest { expected, found } => {
-                refusal.expected_found(expected.to_string(), found.to_string())
-            }
+            Error::PayloadDigest { expected, found } => refusal.expected_found(expected.to_string(), found.to_string()),
             Error::AttachmentsUnsupported { found } => refusal.expected_found("none", found.to_string()),
         }
     }

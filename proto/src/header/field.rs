@@ -88,9 +88,8 @@ fn supersedes(bytes: &[u8], own: RecordId) -> Result<Option<RecordId>, Error> {
 }
 
 fn code<T: FromStr>(field: &'static str, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|_| {
-        Error::field(field, "1 to 32 of A-Z a-z 0-9 . _ - starting with a letter or digit", excerpt(text))
-    })
+    text.parse()
+        .map_err(|_| Error::field(field, "1 to 32 of A-Z a-z 0-9 . _ - starting with a letter or digit", excerpt(text)))
 }
 
 fn series(text: String) -> Result<String, Error> {

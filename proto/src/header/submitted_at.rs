@@ -47,18 +47,28 @@ impl FromStr for SubmittedAt {
 
 fn parse(text: &str) -> Option<SubmittedAt> {
     let bytes = text.as_bytes();
-    if bytes.len() != 29 || !text.is_ascii() || bytes[4] != b'-' || bytes[7] != b'-' || bytes[10] != b'T' || bytes[19] != b'.' {
+    if bytes.len() != 29
+        || !text.is_ascii()
+        || bytes[4] != b'-'
+        || bytes[7] != b'-'
+        || bytes[10] != b'T'
+        || bytes[19] != b'.'
+    {
         return None;
     }
     if &text[23..] != "+07:00" {
         return None;
     }
     let two = |from: usize| digits(&text[from..from + 2]).and_then(|n| u8::try_from(n).ok());
-    let date = Date::from_calendar_date(i32::from(digits(&text[..4])?), Month::try_from(two(5)?).ok()?, two(8)?).ok()?;
+    let date =
+        Date::from_calendar_date(i32::from(digits(&text[..4])?), Month::try_from(two(5)?).ok()?, two(8)?).ok()?;
     let (hour, minute, second) = clock(&text[11..19])?;
     let time = Time::from_hms_milli(hour, minute, second, digits(&text[20..23])?).ok()?;
     let moment = PrimitiveDateTime::new(date, time).assume_offset(ZONE);
-    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().filter(|_| moment.unix_timestamp() >= 0).map(SubmittedAt)
+    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000)
+        .ok()
+        .filter(|_| moment.unix_timestamp() >= 0)
+        .map(SubmittedAt)
 }
 
 impl fmt::Display for SubmittedAt {

@@ -1,5 +1,5 @@
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::*;
 use crate::error::{Code, Refusal};
@@ -83,9 +83,13 @@ fn a_bad_draft_is_not_signed() {
     };
     let small = Bytes::from_static(PAYLOAD);
     let bad = Draft { media_type: "json".to_owned(), ..draft() };
-    assert!(matches!(attempt(bad, small.clone(), &chain), Err(SignError::Header(error)) if error.code() == Code::HeaderFieldInvalid));
+    assert!(
+        matches!(attempt(bad, small.clone(), &chain), Err(SignError::Header(error)) if error.code() == Code::HeaderFieldInvalid)
+    );
     let large = Bytes::from(vec![0; PAYLOAD_LENGTH_MAX + 1]);
-    assert!(matches!(attempt(draft(), large, &chain), Err(SignError::Header(error)) if error.code() == Code::PayloadTooLarge));
+    assert!(
+        matches!(attempt(draft(), large, &chain), Err(SignError::Header(error)) if error.code() == Code::PayloadTooLarge)
+    );
     assert_eq!(attempt(draft(), small.clone(), &[]), Err(SignError::ChainLength { found: 0 }));
     assert_eq!(attempt(draft(), small, &chain), Err(SignError::Signer("token pulled out")));
 }

@@ -175,13 +175,7 @@ impl Part {
 }
 
 /// Seals `plaintext`. `nonce` must be fresh: 96 random bits.
-pub fn seal(
-    context: &SealContext,
-    part: Part,
-    key: &DataKey,
-    nonce: [u8; NONCE_LENGTH],
-    plaintext: &[u8],
-) -> Bytes {
+pub fn seal(context: &SealContext, part: Part, key: &DataKey, nonce: [u8; NONCE_LENGTH], plaintext: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(OVERHEAD + plaintext.len());
     out.extend_from_slice(&[VERSION, part.byte()]);
     out.extend_from_slice(&nonce);

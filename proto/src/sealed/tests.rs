@@ -1,5 +1,5 @@
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::*;
 use crate::id::Token;
@@ -72,12 +72,7 @@ fn a_certificate_is_bound_to_its_digest() {
 }
 
 fn wrap_context() -> WrapContext {
-    WrapContext {
-        cluster_id: ClusterId([1; 16]),
-        key_id: KeyId([2; 16]),
-        unit_token: Token([3; 16]),
-        generation: 1,
-    }
+    WrapContext { cluster_id: ClusterId([1; 16]), key_id: KeyId([2; 16]), unit_token: Token([3; 16]), generation: 1 }
 }
 
 #[test]

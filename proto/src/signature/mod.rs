@@ -206,7 +206,9 @@ impl From<Error> for Refusal {
             Error::KeyUnsupported { found } => {
                 refusal.expected_found("ed25519, p-256 or rsa of 2048 to 8192 bits", found)
             }
-            Error::BlockMalformed(_) | Error::BlockNotCanonical | Error::KeyMalformed | Error::Invalid { .. } => refusal,
+            Error::BlockMalformed(_) | Error::BlockNotCanonical | Error::KeyMalformed | Error::Invalid { .. } => {
+                refusal
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 use bytes::Bytes;
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::*;
 use crate::digest::Digest;
@@ -106,7 +106,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(block) = SignatureBlock::decode(&bytes) {
-            prop_assert_eq!(block.encode().as_ref(), &bytes[..]);
+            prop_assert_eq!(block.encode().to_vec(), bytes);
         }
         let _ = PublicKey::from_der(&bytes);
     }
