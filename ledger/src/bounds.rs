@@ -3,6 +3,8 @@
 //! They belong to entry version 1: whether a committed command is taken must never depend on the build
 //! that applies it, so a changed bound is a new entry version.
 
+use kho_proto::{certificate, header, period, sealed, signature};
+
 /// Version of an entry.
 pub const ENTRY_VERSION: u32 = 1;
 
@@ -34,7 +36,7 @@ pub const WRAPPED_KEY_LENGTH_MAX: usize = 4 << 10;
 pub const CHAIN_LENGTH_MAX: usize = 8;
 
 /// Receivers of a record, at most: every ministry and province, with room.
-pub const RECEIVERS_MAX: usize = 128;
+pub const RECEIVERS_MAX: usize = 256;
 
 /// Bytes of a period, at most.
 pub const PERIOD_LENGTH_MAX: usize = 64;
@@ -49,3 +51,19 @@ const _: () = assert!(
     "an entry must hold the largest record"
 );
 const _: () = assert!(PERIOD_LENGTH_MAX <= u8::MAX as usize, "a record row writes the length in one byte");
+
+/// Bytes of tags and lengths around header and signature block in a head.
+const HEAD_FRAMING_MAX: usize = 16;
+
+// Whatever passes the checks on its sender's bytes fits here.
+const _: () = assert!(sealed::OVERHEAD <= SEALING_OVERHEAD_MAX);
+const _: () = assert!(
+    header::HEADER_LENGTH_MAX + signature::SIGNATURE_BLOCK_LENGTH_MAX + HEAD_FRAMING_MAX + sealed::OVERHEAD
+        <= SEALED_HEAD_LENGTH_MAX
+);
+const _: () = assert!(header::PAYLOAD_LENGTH_MAX + sealed::OVERHEAD <= SEALED_PAYLOAD_LENGTH_MAX);
+const _: () = assert!(certificate::CERTIFICATE_LENGTH_MAX + sealed::OVERHEAD <= SEALED_CERTIFICATE_LENGTH_MAX);
+const _: () = assert!(sealed::WRAPPED_KEY_LENGTH <= WRAPPED_KEY_LENGTH_MAX);
+const _: () = assert!(signature::CHAIN_LENGTH_MAX <= CHAIN_LENGTH_MAX);
+const _: () = assert!(header::RECEIVERS_MAX <= RECEIVERS_MAX);
+const _: () = assert!(period::PERIOD_LENGTH_MAX <= PERIOD_LENGTH_MAX);

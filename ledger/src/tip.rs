@@ -1,5 +1,6 @@
 //! Where the ledger stands: what `apply` needs of the rows below without reading them each time.
 
+use kho_proto::checkpoint::Origin;
 use kho_proto::digest::Digest;
 use kho_proto::id::{ClusterId, Epoch, Seq, UnixMs};
 use kho_proto::leaf::Leaf;
@@ -92,11 +93,9 @@ impl Tip {
         self.edge.root()
     }
 
-    /// Origin of the log, `<cluster id>/<epoch>/<first 16 hex digits of the genesis digest>`; none before the genesis.
-    pub fn origin(&self) -> Option<String> {
-        let genesis = self.genesis.as_ref()?;
-        let digest = genesis.digest.to_string();
-        Some(format!("{}/{}/{}", genesis.cluster_id, genesis.epoch, &digest[..16]))
+    /// Origin of the log in this epoch; none before the genesis.
+    pub fn origin(&self) -> Option<Origin> {
+        self.genesis.as_ref().map(|genesis| Origin::new(genesis.cluster_id, genesis.epoch, genesis.digest))
     }
 }
 

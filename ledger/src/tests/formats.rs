@@ -33,7 +33,7 @@ fn an_entry_and_its_rows_are_the_golden_bytes() {
     });
     assert_eq!(vectors["outcomes"], Value::from(outcomes.collect::<Vec<_>>()));
     assert_eq!((&vectors["size"], &vectors["root"]), (&effects.size.into(), &effects.root.to_string().into()));
-    assert_eq!(vectors["origin"], ledger.tip.origin().expect("formed"));
+    assert_eq!(vectors["origin"], ledger.tip.origin().expect("formed").to_string());
     assert_eq!(vectors["genesis_digest"], ledger.tip.genesis_digest().expect("formed").to_string());
     let rows = ledger.rows.rows().map(|(table, key, value)| {
         serde_json::json!({ "table": table.name(), "key": hex::encode(key), "value": hex::encode(value) })
