@@ -25,5 +25,5 @@ pub fn identity(extensions: &Extensions) -> Identity {
 pub fn refuse(refusal: Refusal) -> Status {
     metrics::counter!(REFUSED, "code" => refusal.code.as_str()).increment(1);
     tracing::debug!(code = refusal.code.as_str(), message = refusal.message, "refused");
-    kho_proto::status::status(&refusal)
+    kho_proto::status::to_status(&refusal)
 }

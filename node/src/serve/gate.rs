@@ -114,6 +114,6 @@ mod tests {
     #[test]
     fn refusals_with_details_stay_as_they_are() {
         let refusal = Refusal::new(Code::StorageFailed, "failed to decode");
-        assert_eq!(check(&kho_proto::status::status(&refusal)), None);
+        assert_eq!(check(&kho_proto::status::to_status(&refusal)), None);
     }
 }

@@ -47,3 +47,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     }
     Ok(found)
 }
+
+/// The node's own certificate of a plane, DER.
+pub fn own_certificate(files: &TlsFiles) -> Result<Vec<u8>, Error> {
+    let chain = certificates(&files.certificate)?;
+    Ok(chain.into_iter().next().map(|certificate| certificate.to_vec()).unwrap_or_default())
+}

@@ -17,6 +17,7 @@ use rustls::crypto::CryptoProvider;
 
 pub use client::{ClientTls, PeerDial};
 pub use error::Error;
+pub use files::own_certificate;
 pub use server::ServerTls;
 
 /// A kind of listener.

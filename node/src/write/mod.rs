@@ -27,7 +27,7 @@ use tracing::Instrument;
 pub use authenticate::Authenticated;
 pub use batch::Queue;
 pub use deadline::Deadline;
-pub use forward::Peers;
+pub use forward::{MESSAGE_LENGTH_MAX, Peers};
 pub(crate) use forward::to_wire;
 pub use origin::Origins;
 pub use propose::{Answer, Error as ProposeError};

@@ -104,7 +104,7 @@ impl Peers {
 
 /// The leader's refusals say whether anything was proposed; a broken connection does not.
 fn refused(status: &Status) -> Error {
-    match kho_proto::status::refusal(status) {
+    match kho_proto::status::from_status(status) {
         None => Error::Unknown,
         Some(refusal) if refusal.code == Code::OutcomeUnknown => Error::Unknown,
         Some(Refusal { code: Code::NotLeader, .. }) => Error::NotLeader,
