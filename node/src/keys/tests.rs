@@ -28,7 +28,7 @@ fn formed(log_public_key: [u8; 32]) -> (Memory, Tip) {
     let command = Command { kind: Some(Kind::Genesis(genesis)) };
     let entry = Entry { version: 1, epoch: 1, proposed_at_ms: 1_600_000_000_000, commands: vec![command] };
     let mut view = Memory::new();
-    let applied = apply(&view, &Tip::empty(), &entry.encode_to_vec()).unwrap();
+    let applied = apply(&view, &Tip::empty(), &entry.encode_to_vec().into()).unwrap();
     view.write(&applied.changes);
     (view, applied.tip)
 }

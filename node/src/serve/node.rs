@@ -18,14 +18,15 @@ use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
-use crate::identity::{Identity, PeerIdentity};
+use crate::consensus::PeerIdentity;
+use crate::identity::Identity;
 use crate::keys::{DataKeys, KeyProvider, Notary, keyring};
 use crate::read::{self, Barrier, Opener, Reader};
 use crate::seams::{Accept, Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::telemetry;
 use crate::tls::{ClientTls, PeerDial, Plane, ServerTls};
-use crate::write::{self, Origins, Peers, Queue, Receipts, Route, Sealer, Verifier, Writer};
+use crate::write::{self, Peers, Queue, Receipts, Route, Sealer, Verifier, Writer};
 
 /// The first primacy of a cluster's first site. Others come with promotion records.
 const EPOCH_FIRST: Epoch = Epoch(1);
@@ -89,9 +90,8 @@ impl Node {
         let opened = Consensus::open(consensus_config(&config), seams.clone(), dial.clone(), fatal.clone()).await?;
         let (consensus, state) = opened;
 
-        let origins = Origins { cluster, node, epoch: EPOCH_FIRST };
         let addresses = members.iter().map(|(id, member)| (*id, member.peer.clone()));
-        let peers = Arc::new(Peers::new(origins, dial, addresses));
+        let peers = Arc::new(Peers::new(consensus.peer_gate(), dial, addresses));
         let leader = consensus.watch_leader();
         let receipts = keys.as_ref().map(|keys| Arc::new(Receipts::new(state.clone(), keys.notary.clone())));
         let route = Route {
@@ -145,7 +145,7 @@ impl Node {
             writer: Arc::new(writer),
             reader: Arc::new(reader),
         };
-        let forward = ForwardService { origins, consensus: consensus.clone(), leader: leader.clone(), queue };
+        let forward = ForwardService { node, gate: consensus.peer_gate(), consensus: consensus.clone(), leader: leader.clone(), queue };
         let recorder = telemetry::recorder();
         let (reporter, health_service) = tonic_health::server::health_reporter();
 
