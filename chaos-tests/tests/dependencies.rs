@@ -36,9 +36,24 @@ const RULES: &[Rule] = &[
     Rule { under: "", word: "openraft::", except: &["node/src/consensus/"], why: "only consensus/ imports openraft" },
     Rule { under: "", word: "rocksdb::", except: &["node/src/storage/"], why: "only storage/ opens databases" },
     Rule { under: "proto/src/", word: "SystemTime::now", except: &[], why: "time is handed in" },
-    Rule { under: "node/src/", word: "SystemTime::now", except: &["node/src/seams.rs"], why: "time comes through Clock" },
-    Rule { under: "node/src/", word: "TcpStream::connect", except: &["node/src/seams.rs"], why: "dialling goes through Net" },
-    Rule { under: "node/src/", word: "TcpListener::bind", except: &["node/src/seams.rs"], why: "listening goes through Net" },
+    Rule {
+        under: "node/src/",
+        word: "SystemTime::now",
+        except: &["node/src/seams.rs"],
+        why: "time comes through Clock",
+    },
+    Rule {
+        under: "node/src/",
+        word: "TcpStream::connect",
+        except: &["node/src/seams.rs"],
+        why: "dialling goes through Net",
+    },
+    Rule {
+        under: "node/src/",
+        word: "TcpListener::bind",
+        except: &["node/src/seams.rs"],
+        why: "listening goes through Net",
+    },
     Rule { under: "ledger/src/", word: "SystemTime", except: &[], why: "apply has no clock" },
     Rule { under: "ledger/src/", word: "Instant", except: &[], why: "apply has no clock" },
     Rule { under: "ledger/src/", word: "HashMap", except: &[], why: "apply has no random order" },
@@ -191,5 +206,8 @@ fn a_planted_arrow_that_turns_round_is_found() {
         {"name": "kho-ledger", "dependencies": [{"name": "kho-node", "kind": null}, {"name": "bytes", "kind": null}]},
         {"name": "kho-new", "dependencies": []},
     ]});
-    assert_eq!(wrong_arrows(&metadata), ["kho-ledger uses kho-node", "kho-new is not in the table: say what it may use"]);
+    assert_eq!(
+        wrong_arrows(&metadata),
+        ["kho-ledger uses kho-node", "kho-new is not in the table: say what it may use"]
+    );
 }

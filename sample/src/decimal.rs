@@ -27,7 +27,9 @@ mod tests {
             assert_eq!(format(value, scale), text);
             assert_eq!(parse(text, scale), Some(value));
         }
-        for text in ["", ".", "1", "1.2", "1.234", "01.00", "+1.00", "-0.00", "1,00", "1.00 ", "9e3", "99999999999999999999.00"] {
+        for text in
+            ["", ".", "1", "1.2", "1.234", "01.00", "+1.00", "-0.00", "1,00", "1.00 ", "9e3", "99999999999999999999.00"]
+        {
             assert_eq!(parse(text, 2), None, "{text}");
         }
     }

@@ -74,9 +74,10 @@ impl Draw {
                 }
                 _ => Value::from(text(&field.key, self)),
             };
-            let wanted = field.required_if.as_ref().is_none_or(|condition| {
-                row.get(&condition.key).and_then(Value::as_str) == Some(&condition.value)
-            });
+            let wanted = field
+                .required_if
+                .as_ref()
+                .is_none_or(|condition| row.get(&condition.key).and_then(Value::as_str) == Some(&condition.value));
             if wanted {
                 row.insert(field.key.clone(), value);
             }
@@ -116,7 +117,7 @@ impl Draw {
             drawn.insert(key.clone(), self.between(min, share));
         }
         // what may be taken away before the sum falls below its least value
-        let sum: i64 = check.terms.iter().filter_map(|(sign, key)| (*sign > 0).then(|| drawn[key])).sum();
+        let sum: i64 = check.terms.iter().filter(|(sign, _)| *sign > 0).map(|(_, key)| drawn[key]).sum();
         let mut room = sum - least;
         for (_, key) in check.terms.iter().filter(|(sign, _)| *sign < 0) {
             let (min, max) = usual(field(key));

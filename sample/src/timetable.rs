@@ -100,7 +100,7 @@ mod tests {
             (Frequency::HalfYearly, None, "2016-01/2016-06", "2020-07/2020-12"),
             (Frequency::Yearly, None, "2016", "2020"),
             (Frequency::TwoYearly, None, "2017-01/2018-12", "2019-01/2020-12"),
-            (Frequency::AdHoc, None, "2016-01-01T07:00:00+07:00", "2020-12-31T18:05:00+07:00"),
+            (Frequency::AdHoc, None, "2016-01-01T07:00:00+07:00", "2020-12-31T18:41:00+07:00"),
         ] {
             let count = count(frequency, history_from);
             assert_eq!(period(frequency, history_from, 0), first);

@@ -98,8 +98,8 @@ pub enum Violation {
 
 /// Holds `payload` against `regime`; all violations, in the order of rows and fields.
 pub fn validate(regime: &Regime, payload: &[u8]) -> Result<(), Vec<Violation>> {
-    let value: Value = serde_json::from_slice(payload)
-        .map_err(|error| vec![Violation::Malformed { reason: error.to_string() }])?;
+    let value: Value =
+        serde_json::from_slice(payload).map_err(|error| vec![Violation::Malformed { reason: error.to_string() }])?;
     let expected = if regime.rows { "an array of objects" } else { "an object" };
     let shape = |value: &Value| vec![Violation::Shape { expected, found: name_of(value) }];
     let rows: Vec<&Map<String, Value>> = match (&value, regime.rows) {

@@ -55,10 +55,7 @@ fn unknown_and_missing_fields() {
     let payload = json!({"new_cases": 1, "recovered": 0, "death": 0});
     assert_eq!(
         violations("YT-01", payload),
-        [
-            Violation::UnknownField { row: 0, key: "death".into() },
-            Violation::Missing { row: 0, key: "deaths".into() }
-        ]
+        [Violation::UnknownField { row: 0, key: "death".into() }, Violation::Missing { row: 0, key: "deaths".into() }]
     );
 }
 
