@@ -14,10 +14,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=schema");
     let descriptors = protox::compile(SCHEMAS, ["schema"])?;
     let rpc = std::env::var_os("CARGO_FEATURE_RPC").is_some();
-    tonic_prost_build::configure()
-        .bytes(".")
-        .build_client(rpc)
-        .build_server(rpc)
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".").build_client(rpc).build_server(rpc).compile_fds(descriptors)?;
     Ok(())
 }

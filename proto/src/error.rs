@@ -209,7 +209,14 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a message only.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), expected: String::new(), found: String::new(), retry_after: None, evidence_leaf: None }
+        Self {
+            code,
+            message: message.into(),
+            expected: String::new(),
+            found: String::new(),
+            retry_after: None,
+            evidence_leaf: None,
+        }
     }
 
     /// Says what was expected and what was found.
@@ -220,9 +227,20 @@ impl Refusal {
     }
 }
 
+/// Characters of a quoted text in a message, at most: a message must not carry 64 KiB of someone's header.
+pub const EXCERPT_LENGTH_MAX: usize = 64;
+
+/// `text` in quotes for a message: control characters escaped, cut after [`EXCERPT_LENGTH_MAX`] characters.
+pub fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT_LENGTH_MAX) {
+        None => format!("{text:?}"),
+        Some((cut, _)) => format!("{:?}... ({} bytes)", &text[..cut], text.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Code;
+    use super::{Code, excerpt};
     use std::collections::BTreeSet;
 
     #[test]
@@ -232,5 +250,11 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(Code::parse(code.as_str()), Some(*code));
         }
+    }
+
+    #[test]
+    fn an_excerpt_is_bounded_and_escaped() {
+        assert_eq!(excerpt("2020-W24\n"), "\"2020-W24\\n\"");
+        assert!(excerpt(&"ạ".repeat(40_000)).len() < 300);
     }
 }

@@ -151,7 +151,7 @@ impl fmt::Debug for Token {
 
 /// A code that is not of the grammar: 1 to 32 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected 1 to {max} of A-Z a-z 0-9 . _ - starting with a letter or digit, found {found:?}", max = CODE_LENGTH_MAX)]
+#[error("expected 1 to {max} of A-Z a-z 0-9 . _ - starting with a letter or digit, found {}", crate::error::excerpt(.found), max = CODE_LENGTH_MAX)]
 pub struct CodeError {
     /// What was given.
     pub found: String,

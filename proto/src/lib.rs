@@ -3,7 +3,23 @@
 //! Ids, signed bytes, sealed parts, leaf layout, Merkle hashing, checkpoints, receipts and their
 //! verification. No I/O, no clock, no async; gRPC stubs stand behind the feature `rpc`.
 
+pub mod certificate;
+pub mod checkpoint;
 pub mod digest;
+pub mod dsse;
 pub mod error;
+pub mod header;
 pub mod id;
+pub mod leaf;
+pub mod merkle;
 pub mod pb;
+pub mod period;
+pub mod receipt;
+pub mod record;
+pub mod sealed;
+pub mod signature;
+#[cfg(feature = "rpc")]
+pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod tokens;
