@@ -30,11 +30,11 @@ impl Failed {
         if find::<tonic::ConnectError>(status).is_some() {
             return Failed::Unreached(chain(status));
         }
-        match kho_proto::status::refusal(status) {
-            Some((refusal, unknown)) if unknown || matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => {
-                Failed::Unknown(refusal.to_string())
-            }
-            Some((refusal, _)) => Failed::Refused(refusal),
+        let unknown = kho_proto::status::detail(status).is_some_and(|detail| detail.unknown);
+        match kho_proto::status::from_status(status) {
+            _ if unknown => Failed::Unknown(chain(status)),
+            Some(refusal) if matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => Failed::Unknown(refusal.to_string()),
+            Some(refusal) => Failed::Refused(refusal),
             None => match status.code() {
                 tonic::Code::Unimplemented
                 | tonic::Code::InvalidArgument

@@ -257,4 +257,17 @@ mod tests {
         assert_eq!(excerpt("2020-W24\n"), "\"2020-W24\\n\"");
         assert!(excerpt(&"ạ".repeat(40_000)).len() < 300);
     }
+
+    #[test]
+    fn each_code_has_its_row_in_the_documentation() {
+        let page = include_str!("../../docs/errors/README.md");
+        for code in Code::ALL {
+            let retry = if code.retry() { "yes" } else { "no" };
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", code.as_str())));
+            let row = row.unwrap_or_else(|| panic!("docs/errors/README.md has no row for {}", code.as_str()));
+            assert!(row.contains(&format!(" | {retry} | ")), "docs/errors/README.md: retry of {}", code.as_str());
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(rows, Code::ALL.len(), "a row without a code");
+    }
 }
