@@ -111,10 +111,15 @@ impl fmt::Display for Failed {
 }
 
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        // an io::Error hides what it wraps: its source() is the wrapped error's source
-        error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref).map(|inner| inner as _).or_else(|| error.source())
-    })
+    std::iter::successors(Some(error), |error| next_source(*error))
+}
+
+/// An io::Error hides what it wraps: its `source` is the wrapped error's source.
+fn next_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
 }
 
 fn find<'a, T: StdError + 'static>(status: &'a Status) -> Option<&'a T> {
