@@ -19,9 +19,6 @@ pub use verify::{VerifyError, verify_consistency, verify_inclusion};
 
 use crate::digest::Digest;
 
-/// Hashes in a proof, at most: one for each bit of a size, and one more in a consistency proof.
-pub const PROOF_LENGTH_MAX: usize = 65;
-
 const LEAF_PREFIX: u8 = 0;
 const NODE_PREFIX: u8 = 1;
 

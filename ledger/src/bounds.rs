@@ -1,0 +1,69 @@
+//! Bounds of an entry and its commands. A command beyond one is refused with `request-malformed`.
+//!
+//! They belong to entry version 1: whether a committed command is taken must never depend on the build
+//! that applies it, so a changed bound is a new entry version.
+
+use kho_proto::{certificate, header, period, sealed, signature};
+
+/// Version of an entry.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// Bytes of an encoded entry, at most: one record of the largest size, whole chain included, with room.
+pub const ENTRY_LENGTH_MAX: usize = 8 << 20;
+
+/// Commands in an entry, at most: an entry of a mebibyte holds 16,384 of 64 bytes, and no useful one is shorter.
+pub const ENTRY_COMMANDS_MAX: usize = 16_384;
+
+/// The leader's clock in an entry, Unix milliseconds, at most: the end of the year 9999, the last that RFC 3339 can write.
+pub const PROPOSED_AT_MS_MAX: u64 = 253_402_300_799_999;
+
+/// Bytes that sealing adds to a part, at most: version, nonce, tag.
+pub const SEALING_OVERHEAD_MAX: usize = 64;
+
+/// Bytes of a sealed head, at most: a header with every receiver and its signature block.
+pub const SEALED_HEAD_LENGTH_MAX: usize = (256 << 10) + SEALING_OVERHEAD_MAX;
+
+/// Bytes of a sealed payload, at most: 4 MiB of payload.
+pub const SEALED_PAYLOAD_LENGTH_MAX: usize = (4 << 20) + SEALING_OVERHEAD_MAX;
+
+/// Bytes of a sealed certificate, at most.
+pub const SEALED_CERTIFICATE_LENGTH_MAX: usize = (16 << 10) + SEALING_OVERHEAD_MAX;
+
+/// Bytes of a wrapped data key, at most: hardware and vault formats included.
+pub const WRAPPED_KEY_LENGTH_MAX: usize = 4 << 10;
+
+/// Certificates in a signer's chain without the root, at most.
+pub const CHAIN_LENGTH_MAX: usize = 8;
+
+/// Receivers of a record, at most: every ministry and province, with room.
+pub const RECEIVERS_MAX: usize = 256;
+
+/// Bytes of a period, at most.
+pub const PERIOD_LENGTH_MAX: usize = 64;
+
+/// Rows that a record writes if it has at most one receiver, brings no certificate, and leaves aside what the
+/// whole entry (one `Sizes` row) and each 256 leaves (one tile) write.
+pub const ROWS_PER_RECORD_MAX: usize = 6;
+
+const _: () = assert!(
+    SEALED_HEAD_LENGTH_MAX + SEALED_PAYLOAD_LENGTH_MAX + CHAIN_LENGTH_MAX * SEALED_CERTIFICATE_LENGTH_MAX
+        < ENTRY_LENGTH_MAX,
+    "an entry must hold the largest record"
+);
+const _: () = assert!(PERIOD_LENGTH_MAX <= u8::MAX as usize, "a record row writes the length in one byte");
+
+/// Bytes of tags and lengths around header and signature block in a head.
+const HEAD_FRAMING_MAX: usize = 16;
+
+// Whatever passes the checks on its sender's bytes fits here.
+const _: () = assert!(sealed::OVERHEAD <= SEALING_OVERHEAD_MAX);
+const _: () = assert!(
+    header::HEADER_LENGTH_MAX + signature::SIGNATURE_BLOCK_LENGTH_MAX + HEAD_FRAMING_MAX + sealed::OVERHEAD
+        <= SEALED_HEAD_LENGTH_MAX
+);
+const _: () = assert!(header::PAYLOAD_LENGTH_MAX + sealed::OVERHEAD <= SEALED_PAYLOAD_LENGTH_MAX);
+const _: () = assert!(certificate::CERTIFICATE_LENGTH_MAX + sealed::OVERHEAD <= SEALED_CERTIFICATE_LENGTH_MAX);
+const _: () = assert!(sealed::WRAPPED_KEY_LENGTH <= WRAPPED_KEY_LENGTH_MAX);
+const _: () = assert!(signature::CHAIN_LENGTH_MAX <= CHAIN_LENGTH_MAX);
+const _: () = assert!(header::RECEIVERS_MAX <= RECEIVERS_MAX);
+const _: () = assert!(period::PERIOD_LENGTH_MAX <= PERIOD_LENGTH_MAX);

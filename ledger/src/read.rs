@@ -1,0 +1,90 @@
+//! Reads for the node: rows by what one knows of them.
+
+use bytes::Bytes;
+use kho_proto::digest::Digest;
+use kho_proto::id::{KeyId, RecordId, Seq, Token};
+use kho_proto::leaf::Leaf;
+
+use crate::row::{Body, CertificateRow, Damaged, DataKeyRow, Fault, GenesisRow, KeyOwner, RecordRow, SeriesRow};
+use crate::row::{number_key, split_key};
+use crate::table::{self, AFTER_ALL, Table};
+use crate::view::{ReadError, View};
+
+fn get<T>(
+    view: &dyn View,
+    table: Table,
+    key: &[u8],
+    decode: impl FnOnce(Bytes) -> Result<T, Fault>,
+) -> Result<Option<T>, ReadError> {
+    let Some(value) = view.get(table, key)? else { return Ok(None) };
+    decode(value).map(Some).map_err(|fault| Damaged::new(table, key, fault).into())
+}
+
+/// The genesis record; none before it is applied.
+pub fn genesis(view: &dyn View) -> Result<Option<GenesisRow>, ReadError> {
+    get(view, Table::Meta, table::GENESIS_KEY, GenesisRow::decode)
+}
+
+/// Where the record with this id stands, and whose it is.
+pub fn record_row(view: &dyn View, id: &RecordId) -> Result<Option<RecordRow>, ReadError> {
+    get(view, Table::Records, id.as_ref(), RecordRow::decode)
+}
+
+/// The leaf at an index.
+pub fn leaf(view: &dyn View, seq: Seq) -> Result<Option<Leaf>, ReadError> {
+    let decode = |value: Bytes| Leaf::decode(&value).map_err(|_| Fault::Content { expected: "leaf v1" });
+    get(view, Table::Leaves, &table::seq_key(seq), decode)
+}
+
+/// The sealed record of the leaf at an index.
+pub fn body(view: &dyn View, seq: Seq) -> Result<Option<Body>, ReadError> {
+    get(view, Table::Bodies, &table::seq_key(seq), Body::decode)
+}
+
+/// Size of the tree at the end of the entry that holds the leaf at an index: the size that its receipt is for.
+pub fn entry_end(view: &dyn View, seq: Seq) -> Result<Option<u64>, ReadError> {
+    let after = table::size_key(seq.0.saturating_add(1));
+    let Some((key, _)) = view.at_or_after(Table::Sizes, &[], &after)? else { return Ok(None) };
+    Ok(Some(number_key(Table::Sizes, &key)?))
+}
+
+/// Latest data key of a unit.
+pub fn data_key(view: &dyn View, unit: &Token) -> Result<Option<DataKeyRow>, ReadError> {
+    let prefix = table::joined(&[&[table::KEYS_BY_UNIT], unit.as_ref()]);
+    let after = table::joined(&[&prefix, AFTER_ALL]);
+    let Some((key, value)) = view.before(Table::Keys, &prefix, &after)? else { return Ok(None) };
+    let (_, generation) = split_key::<17, 4>(Table::Keys, &key)?;
+    let row = DataKeyRow::decode(u32::from_be_bytes(generation), value);
+    row.map(Some).map_err(|fault| Damaged::new(Table::Keys, &key, fault).into())
+}
+
+/// Whose a data key is.
+pub fn key_owner(view: &dyn View, id: &KeyId) -> Result<Option<KeyOwner>, ReadError> {
+    get(view, Table::Keys, &table::key_by_id_key(id), KeyOwner::decode)
+}
+
+/// A data key by its id, and whose it is.
+pub fn data_key_by_id(view: &dyn View, id: &KeyId) -> Result<Option<(KeyOwner, DataKeyRow)>, ReadError> {
+    let Some(owner) = key_owner(view, id)? else { return Ok(None) };
+    let key = table::key_by_unit_key(&owner.unit_token, owner.generation);
+    let row = get(view, Table::Keys, &key, |value| DataKeyRow::decode(owner.generation, value))?;
+    let row = row.ok_or_else(|| Damaged::new(Table::Keys, &key, Fault::Missing))?;
+    if row.key_id != *id {
+        return Err(Damaged::new(Table::Keys, &key, Fault::Content { expected: "the key that its id names" }).into());
+    }
+    Ok(Some((owner, row)))
+}
+
+/// A certificate of a unit, sealed.
+pub fn certificate(view: &dyn View, unit: &Token, digest: &Digest) -> Result<Option<CertificateRow>, ReadError> {
+    get(view, Table::Certificates, &table::certificate_key(unit, digest), CertificateRow::decode)
+}
+
+/// Latest revision of a series.
+pub fn series_head(view: &dyn View, series: &Token) -> Result<Option<SeriesRow>, ReadError> {
+    let after = table::joined(&[series.as_ref(), AFTER_ALL]);
+    let Some((key, value)) = view.before(Table::Series, series.as_ref(), &after)? else { return Ok(None) };
+    let (_, revision) = split_key::<16, 4>(Table::Series, &key)?;
+    let row = SeriesRow::decode(u32::from_be_bytes(revision), value);
+    row.map(Some).map_err(|fault| Damaged::new(Table::Series, &key, fault).into())
+}

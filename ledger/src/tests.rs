@@ -1,0 +1,9 @@
+//! Rules, properties and formats of the ledger as a whole.
+
+mod build;
+mod cost;
+mod formats;
+mod history;
+mod properties;
+mod rules;
+mod tree;
