@@ -27,7 +27,8 @@ Exit codes:
   1  refused, or a check failed
   2  wrong usage
   3  outcome unknown: the record may or may not be in; submit the same ID.record again
-  4  no node reached";
+  4  no node reached
+kho serve: 74 its disk failed, 78 it refused to start";
 
 /// Why a command failed, and how it ends.
 #[derive(Debug)]
@@ -51,11 +52,9 @@ impl Failure {
         Self { exit: Some(exit), error: anyhow::Error::msg(message) }
     }
 
-    fn exit(&self) -> Exit {
-        self.exit.unwrap_or_else(|| {
-            let mut causes = self.error.chain();
-            causes.find_map(of).unwrap_or(Exit::Refused)
-        })
+    fn exit(&self) -> u8 {
+        let chosen = self.exit.map(|exit| exit as u8);
+        chosen.or_else(|| self.error.chain().find_map(of)).unwrap_or(Exit::Refused as u8)
     }
 
     fn code(&self) -> Option<Code> {
@@ -63,18 +62,22 @@ impl Failure {
     }
 }
 
-fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(error) = error.downcast_ref::<kho_node::ServeError>() {
+        return Some(error.exit_code());
+    }
     if let Some(error) = error.downcast_ref::<SubmitError>() {
-        return Some(match error {
+        let exit = match error {
             SubmitError::Unknown { .. } => Exit::Unknown,
             SubmitError::Unreachable { .. } => Exit::Unreachable,
             _ => Exit::Refused,
-        });
+        };
+        return Some(exit as u8);
     }
     let unreachable = matches!(error.downcast_ref(), Some(GetError::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(admin::Error::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(dev::Error::Timeout { .. }));
-    unreachable.then_some(Exit::Unreachable)
+    unreachable.then_some(Exit::Unreachable as u8)
 }
 
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
@@ -106,5 +109,5 @@ pub fn report(result: Result) -> ExitCode {
         }
     }
     eprintln!("error{code}: {text}");
-    ExitCode::from(failure.exit() as u8)
+    ExitCode::from(failure.exit())
 }

@@ -269,13 +269,5 @@ mod tests {
         }
         let rows = page.lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rows, Code::ALL.len(), "a row without a code");
-=======
-    }
-
-    #[test]
-    fn an_excerpt_is_bounded_and_escaped() {
-        assert_eq!(excerpt("2020-W24\n"), "\"2020-W24\\n\"");
-        assert!(excerpt(&"ạ".repeat(40_000)).len() < 300);
->>>>>>> n2
     }
 }

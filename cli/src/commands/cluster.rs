@@ -71,7 +71,7 @@ pub async fn run(command: Command) -> Result {
         Command::Init { config, certificate, key, trust, pin } => {
             let admin = match (certificate, key, trust) {
                 (Some(certificate), Some(key), Some(trust)) => {
-                    let node = kho_node::config::Config::load(&config)?;
+                    let node = kho_node::Config::load(&config)?;
                     Admin::new(&node.listen.admin, &TlsFiles { certificate, key, trust }.load()?)?
                 }
                 _ => first(ClientFile::load(&config)?.admins()?),

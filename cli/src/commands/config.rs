@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kho_node::config::Config;
+use kho_node::Config;
 
 use crate::exit::Result;
 
