@@ -33,14 +33,15 @@ doc: setup ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="--cfg tokio_unstable -D warnings" $(CARGO) doc --workspace --no-deps
 
 test-interop: build ## Go's sumdb and openssl check what the store hands out
-	scripts/setup interop
-	chaos-tests/interop/run $(KHO)
+	@scripts/setup interop
+	KHO_REQUIRE_ALL=1 $(CARGO) test --workspace --test interop -- --nocapture
 
 test-confidential: build ## No plaintext in any file; and the test fails on a build without sealing
 	CARGO="$(CARGO)" scripts/test-confidential
 
 test-power: build ## Power loss on loop-mounted disks, as root
-	KHO_REQUIRE_ROOT=1 KHO_POWER_CYCLES=24 $(CARGO) test --workspace --test power_loss -- --nocapture
+	@scripts/setup power
+	KHO_REQUIRE_ALL=1 KHO_POWER_CYCLES=24 $(CARGO) test --workspace --test power_loss -- --nocapture
 
 bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh
