@@ -155,6 +155,8 @@ codes! {
     PeerMismatch = "peer-mismatch", Forbidden, false;
     /// A receipt does not verify.
     ReceiptInvalid = "receipt-invalid", Invalid, false;
+    /// A report document for the command line breaks its schema.
+    ReportInvalid = "report-invalid", Invalid, false;
     /// The keyring does not decode or its checksum is wrong.
     KeyringCorrupt = "keyring-corrupt", Startup, false;
     /// The keyring is of another cluster.
