@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use kho_proto::certificate::{self, Sans};
 use kho_proto::error::{Code, Refusal};
-use kho_proto::id::{ClusterId, NodeId, UnitCode};
+use kho_proto::id::UnitCode;
+
+use crate::consensus::PeerIdentity;
 
 /// What a connection may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,15 +56,6 @@ enum Units {
 pub struct Party {
     roles: BTreeSet<Role>,
     units: Units,
-}
-
-/// A node of a cluster, as its certificate says. Stands in the extensions of every request of the peer plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerIdentity {
-    /// Its cluster.
-    pub cluster_id: ClusterId,
-    /// Its id there.
-    pub node_id: NodeId,
 }
 
 /// Who is at the other end.
@@ -153,6 +146,7 @@ impl Party {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kho_proto::id::{ClusterId, NodeId};
 
     fn sans(roles: &[&str], units: &[&str], all_units: bool) -> Sans {
         Sans {

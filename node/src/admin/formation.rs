@@ -14,7 +14,7 @@ use kho_proto::pb::ledger::v1::{Command, Genesis, command::Kind};
 use tokio::sync::watch;
 
 use crate::consensus::{Consensus, InitError, StateStore};
-use crate::keys::LogKey;
+use crate::keys::Notary;
 use crate::seams::Clock;
 use crate::write::{Deadline, Queue, keys_missing};
 
@@ -35,14 +35,14 @@ pub struct Formation {
     pub(crate) state: StateStore,
     pub(crate) leader: watch::Receiver<Option<NodeId>>,
     pub(crate) queue: Queue,
-    pub(crate) log_key: Option<Arc<LogKey>>,
+    pub(crate) notary: Option<Arc<Notary>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Formation {
     /// Forms the cluster if it is not, and says what it is.
     pub async fn init(&self) -> Result<InitClusterResponse, Refusal> {
-        let log_key = self.log_key.as_ref().ok_or_else(keys_missing)?;
+        let notary = self.notary.as_ref().ok_or_else(keys_missing)?;
         if self.state.tip().cluster_id().is_none() {
             match self.consensus.initialize().await {
                 Ok(()) | Err(InitError::AlreadyInitialized) => {}
@@ -61,27 +61,27 @@ impl Formation {
         let (view, tip) = self.state.read();
         Ok(InitClusterResponse {
             cluster_id: Bytes::copy_from_slice(self.cluster.as_ref()),
-            origin: tip.origin().unwrap_or_default(),
-            verifier_key: log_key.verifier_key(&view, &tip)?.to_string(),
+            origin: tip.origin().map(|origin| origin.to_string()).unwrap_or_default(),
+            verifier_key: notary.verifier_key(&view, &tip)?.to_string(),
             members: self.members.iter().map(|node| node.0).collect(),
         })
     }
 
     /// Runs until the cluster is formed: proposes the genesis whenever this node leads a log without one.
     pub async fn keep(self: Arc<Self>) {
-        let Some(log_key) = &self.log_key else { return };
+        let Some(notary) = &self.notary else { return };
         let mut leader = self.leader.clone();
         while self.state.tip().cluster_id().is_none() {
             if *leader.borrow_and_update() == Some(self.node) {
-                self.propose_genesis(log_key).await;
+                self.propose_genesis(notary).await;
             }
             // Either way: look again.
             drop(tokio::time::timeout(RETRY_PAUSE, leader.changed()).await);
         }
     }
 
-    async fn propose_genesis(&self, log_key: &LogKey) {
-        let public_key = match log_key.public_key(self.epoch) {
+    async fn propose_genesis(&self, notary: &Notary) {
+        let public_key = match notary.public_key(self.epoch) {
             Ok(public_key) => public_key,
             Err(error) => {
                 tracing::error!(%error, "no genesis record can be made");

@@ -19,7 +19,7 @@ use tonic::{Extensions, Request, Response, Status};
 use super::disk::disk_use;
 use super::formation::Formation;
 use crate::api::{identity, refuse};
-use crate::consensus::{Consensus, StateStore};
+use crate::consensus::{Consensus, ConsensusStatus, StateStore};
 use crate::identity::Role;
 use crate::seams::Clock;
 use crate::telemetry::resident_bytes;
@@ -37,6 +37,12 @@ pub struct AdminService {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) started: Duration,
     pub(crate) keyed: bool,
+}
+
+/// A node that was never told of a cluster is a learner to Raft; to people it is not initialized.
+fn role(status: &ConsensusStatus) -> String {
+    let role = if status.initialized { status.role.as_str() } else { "uninitialized" };
+    role.to_owned()
 }
 
 fn allow(extensions: &Extensions, roles: &[Role]) -> Result<(), Status> {
@@ -71,7 +77,7 @@ impl Admin for AdminService {
         Ok(Response::new(NodeStatusResponse {
             node_id: status.node_id.0,
             cluster_id: Bytes::copy_from_slice(self.cluster.as_ref()),
-            role: status.role.to_string(),
+            role: role(&status),
             term: status.term.0,
             epoch: tip.epoch().0,
             leader_id: status.leader.map_or(0, |leader| leader.0),
@@ -110,9 +116,7 @@ impl Admin for AdminService {
         request: Request<TriggerSnapshotRequest>,
     ) -> Result<Response<TriggerSnapshotResponse>, Status> {
         allow(request.extensions(), OPERATORS)?;
-        self.consensus.snapshot_now().await.map_err(|error| {
-            refuse(Refusal::new(Code::StorageFailed, format!("no snapshot was made: {error}")))
-        })?;
+        self.consensus.snapshot_now().await;
         let status = self.consensus.status();
         Ok(Response::new(TriggerSnapshotResponse { snapshot: status.snapshot.0, purged: status.purged.0 }))
     }

@@ -2,28 +2,34 @@
 
 use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
+use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1::forward_server::Forward;
 use kho_proto::pb::peer::v1::{Origin, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse};
 use tokio::sync::watch;
 use tonic::{Extensions, Request, Response, Status};
 
 use super::context::{deadline, identity, refuse};
-use crate::consensus::Consensus;
+use crate::consensus::{Consensus, PeerGate};
 use crate::write::batch::{ENTRY_COMMANDS_MAX, Hop};
-use crate::write::{Origins, Queue, to_wire};
+use crate::write::{Queue, to_wire};
 
 /// The peer plane's service for forwarded requests.
 pub struct ForwardService {
-    pub(crate) origins: Origins,
+    pub(crate) node: NodeId,
+    pub(crate) gate: PeerGate,
     pub(crate) consensus: Consensus,
-    pub(crate) leader: watch::Receiver<Option<kho_proto::id::NodeId>>,
+    pub(crate) leader: watch::Receiver<Option<NodeId>>,
     pub(crate) queue: Queue,
 }
 
 impl ForwardService {
     fn check(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
-        self.origins.check(origin, identity(extensions).node()?)?;
-        if *self.leader.borrow() == Some(self.origins.node) { Ok(()) } else { Err(not_leader()) }
+        let peer = identity(extensions).node()?;
+        self.gate.check(origin, Some(&peer)).map_err(|mismatch| {
+            Refusal::new(Code::PeerMismatch, format!("a peer message is not for this node: {}", mismatch.field))
+                .expected_found(mismatch.expected, mismatch.found)
+        })?;
+        if *self.leader.borrow() == Some(self.node) { Ok(()) } else { Err(not_leader()) }
     }
 }
 
@@ -44,7 +50,7 @@ impl Forward for ForwardService {
         }
         let answers = self.queue.propose_all(commands, Hop::Peer, deadline).await.map_err(|error| refuse(error.into()))?;
         let outcomes = answers.into_iter().map(to_wire).collect();
-        Ok(Response::new(ProposeResponse { epoch: self.origins.epoch.0, outcomes }))
+        Ok(Response::new(ProposeResponse { epoch: self.gate.epoch(), outcomes }))
     }
 
     async fn read_index(&self, request: Request<ReadIndexRequest>) -> Result<Response<ReadIndexResponse>, Status> {
@@ -53,6 +59,6 @@ impl Forward for ForwardService {
             tracing::debug!(%error, "no read index");
             refuse(not_leader())
         })?;
-        Ok(Response::new(ReadIndexResponse { epoch: self.origins.epoch.0, index: index.0 }))
+        Ok(Response::new(ReadIndexResponse { epoch: self.gate.epoch(), index: index.0 }))
     }
 }

@@ -5,9 +5,9 @@ use super::{LimitsConfig, LogFormat, RaftConfig, StorageConfig, TelemetryConfig}
 impl Default for RaftConfig {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 100,
-            election_timeout_min_ms: 400,
-            election_timeout_max_ms: 700,
+            heartbeat_ms: 75,
+            election_timeout_min_ms: 160,
+            election_timeout_max_ms: 320,
             snapshot_bytes: 20 << 30,
             snapshot_age_s: 24 * 60 * 60,
         }

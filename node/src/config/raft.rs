@@ -23,12 +23,12 @@ pub struct RaftConfig {
 impl RaftConfig {
     pub(super) fn validate(&self) -> Result<(), Error> {
         within("raft.heartbeat_ms", self.heartbeat_ms, 10, 5_000)?;
-        // Three lost heartbeats must not yet mean an election.
-        within("raft.election_timeout_min_ms", self.election_timeout_min_ms, 3 * self.heartbeat_ms, 60_000)?;
+        // One lost heartbeat must not yet mean an election.
+        within("raft.election_timeout_min_ms", self.election_timeout_min_ms, 2 * self.heartbeat_ms, 60_000)?;
         within(
             "raft.election_timeout_max_ms",
             self.election_timeout_max_ms,
-            self.election_timeout_min_ms + self.heartbeat_ms,
+            self.election_timeout_min_ms + 1,
             120_000,
         )?;
         within("raft.snapshot_bytes", self.snapshot_bytes, 64 << 10, 1 << 50)?;

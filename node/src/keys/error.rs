@@ -59,9 +59,6 @@ pub enum Error {
         /// The epoch.
         epoch: Epoch,
     },
-    /// The state's origin is not one.
-    #[error("origin of the state: {0}")]
-    Origin(kho_proto::checkpoint::Error),
     /// A wrapped key does not open.
     #[error("data key: {0}")]
     Unwrap(kho_proto::sealed::Error),
@@ -76,7 +73,7 @@ impl Error {
             Error::OtherCluster { .. } => Code::KeyringOtherCluster,
             Error::Mismatch { .. } => Code::KeyringFingerprintMismatch,
             Error::NoLogKey { .. } => Code::KeysMissing,
-            Error::Unwrap(_) | Error::Origin(_) => Code::RecordDamaged,
+            Error::Unwrap(_) => Code::RecordDamaged,
         }
     }
 }

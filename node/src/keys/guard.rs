@@ -6,7 +6,7 @@ use kho_ledger::view::ReadError;
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 
-use super::{Error, LogKey};
+use super::{Error, Notary};
 
 /// What the state says of a node's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,9 @@ impl From<GuardError> for Refusal {
 }
 
 /// Holds the log key against the genesis record. Data keys are held against their wrapping key when they are opened.
-pub fn check_state(log_key: &LogKey, view: &dyn View) -> Result<Verdict, GuardError> {
+pub fn check_state(notary: &Notary, view: &dyn View) -> Result<Verdict, GuardError> {
     let Some(genesis) = kho_ledger::genesis(view)? else { return Ok(Verdict::NotFormed) };
-    let found = log_key.public_key(genesis.epoch)?;
+    let found = notary.public_key(genesis.epoch)?;
     if found != genesis.log_public_key {
         let mismatch = Error::Mismatch {
             what: "log public key",

@@ -7,24 +7,21 @@ mod cache;
 mod error;
 mod guard;
 pub mod keyring;
-mod log_key;
+mod notary;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
+use kho_proto::checkpoint::LogKey;
 use kho_proto::digest::Digest;
 use kho_proto::id::Epoch;
 use kho_proto::sealed::{DataKey, WrapContext};
 use kho_proto::tokens::TokenKey;
-use zeroize::Zeroizing;
 
 pub use cache::DataKeys;
 pub use error::Error;
 pub use guard::{GuardError, Verdict, check_state};
-pub use log_key::LogKey;
-
-/// Seed of an Ed25519 key (RFC 8032), erased when dropped.
-pub type Seed = Zeroizing<[u8; 32]>;
+pub use notary::Notary;
 
 /// Wraps data keys, makes tokens, signs the log.
 pub trait KeyProvider: Send + Sync + 'static {
@@ -43,6 +40,6 @@ pub trait KeyProvider: Send + Sync + 'static {
     /// Makes the tokens of index rows.
     fn token_key(&self) -> &TokenKey;
 
-    /// Seed of the log's signing key in an epoch.
-    fn log_seed(&self, epoch: Epoch) -> Result<Seed, Error>;
+    /// The log's signing key in an epoch.
+    fn log_key(&self, epoch: Epoch) -> Result<&LogKey, Error>;
 }

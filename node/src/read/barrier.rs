@@ -82,7 +82,7 @@ impl Rounds {
             metrics::histogram!(super::metric_definitions::BARRIER_READERS).record(waiting.len() as f64);
             for reader in waiting.drain(..) {
                 // Nobody may wait any more.
-                drop(reader.send(index));
+                let _ = reader.send(index);
             }
         }
     }

@@ -16,16 +16,17 @@ use super::{ServeError, health, planes, watch};
 use crate::admin::{AdminService, Formation};
 use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
-use crate::consensus::{Consensus, ConsensusConfig, StateStore};
+use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
-use crate::identity::{Identity, PeerIdentity};
-use crate::keys::{DataKeys, KeyProvider, LogKey, keyring};
+use crate::consensus::PeerIdentity;
+use crate::identity::Identity;
+use crate::keys::{DataKeys, KeyProvider, Notary, keyring};
 use crate::read::{self, Barrier, Opener, Reader};
 use crate::seams::{Accept, Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::telemetry;
 use crate::tls::{ClientTls, PeerDial, Plane, ServerTls};
-use crate::write::{self, Origins, Peers, Queue, Receipts, Route, Sealer, Verifier, Writer};
+use crate::write::{self, Peers, Queue, Receipts, Route, Sealer, Verifier, Writer};
 
 /// The first primacy of a cluster's first site. Others come with promotion records.
 const EPOCH_FIRST: Epoch = Epoch(1);
@@ -56,7 +57,7 @@ pub struct Node {
 struct Keys {
     provider: Arc<dyn KeyProvider>,
     data_keys: Arc<DataKeys>,
-    log_key: Arc<LogKey>,
+    notary: Arc<Notary>,
 }
 
 impl Node {
@@ -89,11 +90,10 @@ impl Node {
         let opened = Consensus::open(consensus_config(&config), seams.clone(), dial.clone(), fatal.clone()).await?;
         let (consensus, state) = opened;
 
-        let origins = Origins { cluster, node, epoch: EPOCH_FIRST };
         let addresses = members.iter().map(|(id, member)| (*id, member.peer.clone()));
-        let peers = Arc::new(Peers::new(origins, dial, addresses));
+        let peers = Arc::new(Peers::new(consensus.peer_gate(), dial, addresses));
         let leader = consensus.watch_leader();
-        let receipts = keys.as_ref().map(|keys| Arc::new(Receipts::new(state.clone(), keys.log_key.clone())));
+        let receipts = keys.as_ref().map(|keys| Arc::new(Receipts::new(state.clone(), keys.notary.clone())));
         let route = Route {
             node,
             epoch: EPOCH_FIRST,
@@ -125,7 +125,7 @@ impl Node {
             state: state.clone(),
             leader: leader.clone(),
             queue: queue.clone(),
-            log_key: keys.as_ref().map(|keys| keys.log_key.clone()),
+            notary: keys.as_ref().map(|keys| keys.notary.clone()),
             clock: seams.clock.clone(),
         });
         let admin = AdminService {
@@ -145,7 +145,7 @@ impl Node {
             writer: Arc::new(writer),
             reader: Arc::new(reader),
         };
-        let forward = ForwardService { origins, consensus: consensus.clone(), leader: leader.clone(), queue };
+        let forward = ForwardService { node, gate: consensus.peer_gate(), consensus: consensus.clone(), leader: leader.clone(), queue };
         let recorder = telemetry::recorder();
         let (reporter, health_service) = tonic_health::server::health_reporter();
 
@@ -174,7 +174,7 @@ impl Node {
         match keys {
             Some(keys) => {
                 beside("formation", Box::pin(formation.keep()));
-                let guarded = watch::guard(keys.log_key, state.clone());
+                let guarded = watch::guard(keys.notary, state.clone());
                 beside("keys-guard", Box::pin(async move {
                     if let Err(error) = guarded.await {
                         // No receiver: the node ends already.
@@ -256,8 +256,8 @@ fn load_keys(config: &Config) -> Result<Option<Keys>, ServeError> {
     let Some(path) = &config.keyring else { return Ok(None) };
     let provider: Arc<dyn KeyProvider> = Arc::new(keyring::load(path, config.cluster_id)?);
     let data_keys = Arc::new(DataKeys::new(config.cluster_id, provider.clone()));
-    let log_key = Arc::new(LogKey::new(provider.clone()));
-    Ok(Some(Keys { provider, data_keys, log_key }))
+    let notary = Arc::new(Notary::new(provider.clone()));
+    Ok(Some(Keys { provider, data_keys, notary }))
 }
 
 fn signers(path: &Path) -> Result<TrustRoots, ServeError> {
@@ -284,5 +284,23 @@ async fn bind(seams: &Seams, plane: &'static str, address: &str) -> Result<Box<d
 }
 
 fn consensus_config(config: &Config) -> ConsensusConfig {
-    unimplemented!()
+    let Config { raft, storage, .. } = config;
+    let members = config.members.iter().map(|member| {
+        let (peer, client, admin) = (member.peer.clone(), member.client.clone(), member.admin.clone());
+        (NodeId(member.id), MemberAddress { peer, client, admin })
+    });
+    ConsensusConfig {
+        cluster_id: config.cluster_id,
+        node_id: config.node(),
+        epoch: EPOCH_FIRST,
+        data_dir: config.data_dir.clone(),
+        members: members.collect(),
+        timing: Timing {
+            heartbeat_ms: raft.heartbeat_ms,
+            election_timeout_min_ms: raft.election_timeout_min_ms,
+            election_timeout_max_ms: raft.election_timeout_max_ms,
+        },
+        snapshot: SnapshotTrigger { bytes: raft.snapshot_bytes, age: Duration::from_secs(raft.snapshot_age_s) },
+        storage: storage.tuning(),
+    }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::metric_definitions::observe;
 use crate::consensus::{Consensus, StateStore};
-use crate::keys::{GuardError, LogKey};
+use crate::keys::{GuardError, Notary};
 use crate::telemetry::Recorder;
 
 /// Between looks at the gauges.
@@ -30,11 +30,11 @@ pub(super) async fn gauges(consensus: Consensus, state: StateStore, recorder: Op
 }
 
 /// Ends with an error if the state turns out to be of other keys; with none once it is of these.
-pub(super) async fn guard(log_key: Arc<LogKey>, state: StateStore) -> Result<(), GuardError> {
+pub(super) async fn guard(notary: Arc<Notary>, state: StateStore) -> Result<(), GuardError> {
     loop {
         let checked = {
             let (view, tip) = state.read();
-            log_key.check(&view, &tip)
+            notary.check(&view, &tip)
         };
         match checked {
             Err(GuardError::NotFormed) => tokio::time::sleep(GUARD_INTERVAL).await,

@@ -16,7 +16,8 @@ use tokio_rustls::TlsConnector;
 use super::files::Loaded;
 use super::{Error, Plane, provider};
 use crate::config::TlsFiles;
-use crate::identity::{Identity, PeerIdentity};
+use crate::consensus::PeerIdentity;
+use crate::identity::Identity;
 use crate::seams::{BoxIo, Dial, Net};
 
 /// Connecting and the handshake together: a peer that takes longer counts as gone.

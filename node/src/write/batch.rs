@@ -31,7 +31,7 @@ const _: () = assert!(ENTRY_COMMANDS_MAX <= kho_ledger::bounds::ENTRY_COMMANDS_M
 const _: () = assert!(2 * ENTRY_BYTES_MAX <= kho_ledger::bounds::ENTRY_LENGTH_MAX, "apply must take a full batch");
 
 /// Makes batches out of what waits in a queue.
-pub(super) struct Batcher {
+struct Batcher {
     receiver: mpsc::Receiver<Waiting>,
     propose: Arc<dyn Propose>,
     tasks: Arc<dyn Tasks>,
@@ -41,13 +41,13 @@ pub(super) struct Batcher {
 }
 
 impl Batcher {
-    pub fn new(receiver: mpsc::Receiver<Waiting>, propose: Arc<dyn Propose>, tasks: Arc<dyn Tasks>) -> Self {
+    fn new(receiver: mpsc::Receiver<Waiting>, propose: Arc<dyn Propose>, tasks: Arc<dyn Tasks>) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         Self { receiver, propose, tasks, in_flight, left_over: None }
     }
 
     /// Ends when all queue handles are gone.
-    pub async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             let first = match self.left_over.take() {
                 Some(waiting) => waiting,

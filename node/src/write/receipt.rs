@@ -16,7 +16,7 @@ use quick_cache::sync::Cache;
 
 use super::propose::Answer;
 use crate::consensus::StateStore;
-use crate::keys::{GuardError, LogKey};
+use crate::keys::{GuardError, Notary};
 
 /// Signed checkpoints remembered, at most; some 300 bytes each.
 const NOTES_MAX: usize = 4096;
@@ -51,21 +51,21 @@ impl From<Error> for Refusal {
 /// Makes receipts out of committed state.
 pub struct Receipts {
     state: StateStore,
-    log_key: Arc<LogKey>,
+    notary: Arc<Notary>,
     /// By size and root.
     notes: Cache<(u64, Digest), Bytes>,
 }
 
 impl Receipts {
-    /// Signed with `log_key`.
-    pub fn new(state: StateStore, log_key: Arc<LogKey>) -> Self {
-        Self { state, log_key, notes: Cache::new(NOTES_MAX) }
+    /// Signed with `notary`.
+    pub fn new(state: StateStore, notary: Arc<Notary>) -> Self {
+        Self { state, notary, notes: Cache::new(NOTES_MAX) }
     }
 
     /// Whether the state is of a formed cluster with this node's keys: before that nothing may be sealed.
     pub(super) fn ready(&self) -> Result<(), GuardError> {
         let (view, tip) = self.state.read();
-        self.log_key.check(&view, &tip)
+        self.notary.check(&view, &tip)
     }
 
     /// Answers for all commands of an applied entry.
@@ -122,6 +122,6 @@ impl Receipts {
 
     /// The signed checkpoint: of an applied size only, which the caller has read from the state.
     fn note(&self, view: &dyn View, tip: &Tip, size: u64, root: Digest) -> Result<Bytes, Error> {
-        self.notes.get_or_insert_with(&(size, root), || Ok(self.log_key.sign(view, tip, size, root)?))
+        self.notes.get_or_insert_with(&(size, root), || Ok(self.notary.sign(view, tip, size, root)?))
     }
 }

@@ -9,13 +9,13 @@
 //! checksum <SHA-256 of the lines above, hex>
 //! ```
 
+use kho_proto::checkpoint::LogKey;
 use kho_proto::digest::Digest;
 use kho_proto::id::{ClusterId, Epoch};
 use kho_proto::sealed::KeyEncryptionKey;
 use kho_proto::tokens::TokenKey;
 use zeroize::Zeroizing;
 
-use crate::keys::Seed;
 use crate::seams::Entropy;
 
 const FIRST_LINE: &str = "kho-keyring 1";
@@ -26,7 +26,7 @@ pub(super) struct Content {
     pub cluster_id: ClusterId,
     pub wrapping: KeyEncryptionKey,
     pub token: TokenKey,
-    pub log: Vec<(Epoch, Seed)>,
+    pub log: Vec<(Epoch, LogKey)>,
 }
 
 impl Content {
@@ -40,7 +40,7 @@ impl Content {
             cluster_id,
             wrapping: KeyEncryptionKey::new(*fresh()),
             token: TokenKey::new(*fresh()),
-            log: vec![(EPOCH_FIRST, fresh())],
+            log: vec![(EPOCH_FIRST, LogKey::new(*fresh()))],
         }
     }
 
@@ -56,8 +56,8 @@ impl Content {
         };
         line("wrap", 1, self.wrapping.as_bytes());
         line("token", 1, self.token.as_bytes());
-        for (epoch, seed) in &self.log {
-            line("log", epoch.0, seed);
+        for (epoch, key) in &self.log {
+            line("log", epoch.0, key.as_bytes());
         }
         let checksum = Digest::of(text.as_bytes());
         text.push_str(&format!("checksum {checksum}\n"));
@@ -83,15 +83,18 @@ impl Content {
         let mut log = Vec::new();
         while log.is_empty() || lines.peek().is_some() {
             let (epoch, seed) = key(&mut lines, "log", None)?;
-            log.push((Epoch(epoch), seed));
+            log.push((Epoch(epoch), LogKey::new(*seed)));
         }
         Ok(Content { cluster_id, wrapping: KeyEncryptionKey::new(*wrapping), token: TokenKey::new(*token), log })
     }
 
     /// SHA-256 over a domain, the cluster and every key: equal only for the same keyring.
     pub fn fingerprint(&self) -> Digest {
-        let log: Vec<u8> = self.log.iter().flat_map(|(epoch, seed)| [&epoch.0.to_be_bytes()[..], &seed[..]].concat()).collect();
-        let log = Zeroizing::new(log);
+        let mut log = Zeroizing::new(Vec::with_capacity(self.log.len() * 40));
+        for (epoch, key) in &self.log {
+            log.extend_from_slice(&epoch.0.to_be_bytes());
+            log.extend_from_slice(key.as_bytes());
+        }
         Digest::of_parts(&[
             FINGERPRINT_DOMAIN,
             self.cluster_id.as_ref(),

@@ -12,13 +12,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use bytes::Bytes;
+use kho_proto::checkpoint::LogKey;
 use kho_proto::digest::Digest;
 use kho_proto::id::{ClusterId, Epoch};
 use kho_proto::sealed::{self, DataKey, KeyEncryptionKey, WrapContext};
 use kho_proto::tokens::TokenKey;
 use zeroize::Zeroizing;
 
-use super::{Error, KeyProvider, Seed};
+use super::{Error, KeyProvider};
 use crate::seams::Entropy;
 use format::Content;
 
@@ -110,7 +111,7 @@ impl KeyProvider for Keyring {
         &self.content.token
     }
 
-    fn log_seed(&self, epoch: Epoch) -> Result<Seed, Error> {
-        self.content.log.iter().find(|(of, _)| *of == epoch).map(|(_, seed)| seed.clone()).ok_or(Error::NoLogKey { epoch })
+    fn log_key(&self, epoch: Epoch) -> Result<&LogKey, Error> {
+        self.content.log.iter().find(|(of, _)| *of == epoch).map(|(_, key)| key).ok_or(Error::NoLogKey { epoch })
     }
 }

@@ -56,8 +56,8 @@ fn what_was_created_loads_with_the_same_fingerprint() {
     let loaded = load(&path, CLUSTER).unwrap();
     assert_eq!(loaded.fingerprint(), created.fingerprint());
     assert_eq!(loaded.wrapped_by(), created.wrapped_by());
-    assert_eq!(*loaded.log_seed(Epoch(1)).unwrap(), [3; 32]);
-    assert_eq!(loaded.log_seed(Epoch(2)).unwrap_err().code(), Code::KeysMissing);
+    assert_eq!(loaded.log_key(Epoch(1)).unwrap().as_bytes(), &[3; 32]);
+    assert_eq!(loaded.log_key(Epoch(2)).unwrap_err().code(), Code::KeysMissing);
 }
 
 #[test]

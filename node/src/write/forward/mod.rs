@@ -15,8 +15,8 @@ use kho_proto::pb::peer::v1::forward_client::ForwardClient;
 use kho_proto::pb::peer::v1::{ProposeRequest, ReadIndexRequest};
 use tonic::{Request, Status};
 
-use super::origin::Origins;
 use super::propose::{Answer, Error};
+use crate::consensus::PeerGate;
 use crate::seams::Dial;
 use connection::{Http2, Link};
 
@@ -32,15 +32,15 @@ const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections to the other nodes for what is forwarded.
 pub struct Peers {
-    origins: Origins,
+    gate: PeerGate,
     links: BTreeMap<NodeId, Link>,
 }
 
 impl Peers {
     /// `addresses`: peer address of every node, this one too.
-    pub fn new(origins: Origins, dial: Arc<dyn Dial>, addresses: impl IntoIterator<Item = (NodeId, String)>) -> Self {
+    pub fn new(gate: PeerGate, dial: Arc<dyn Dial>, addresses: impl IntoIterator<Item = (NodeId, String)>) -> Self {
         let links = addresses.into_iter().map(|(node, address)| (node, Link::new(dial.clone(), address))).collect();
-        Self { origins, links }
+        Self { gate, links }
     }
 
     /// Proposes at `leader`. `gone` ends when the leader is known to be another: what is on its way is then unknown.
@@ -55,7 +55,7 @@ impl Peers {
             client = self.client(leader) => client.map_err(|()| Error::NotLeader)?,
             () = &mut gone => return Err(Error::NotLeader),
         };
-        let message = ProposeRequest { origin: Some(self.origins.to(leader)), commands: commands.to_vec() };
+        let message = ProposeRequest { origin: Some(self.gate.origin(leader)), commands: commands.to_vec() };
         let mut request = Request::new(message);
         request.set_timeout(PROPOSE_TIMEOUT);
         // From here on the leader may have it.
@@ -80,7 +80,7 @@ impl Peers {
     /// Log index that a linearizable read must have applied.
     pub(crate) async fn read_index(&self, leader: NodeId) -> Result<LogIndex, Error> {
         let mut client = self.client(leader).await.map_err(|()| Error::NotLeader)?;
-        let mut request = Request::new(ReadIndexRequest { origin: Some(self.origins.to(leader)) });
+        let mut request = Request::new(ReadIndexRequest { origin: Some(self.gate.origin(leader)) });
         request.set_timeout(READ_INDEX_TIMEOUT);
         match tokio::time::timeout(READ_INDEX_TIMEOUT, client.read_index(request)).await {
             Ok(Ok(response)) => Ok(LogIndex(response.into_inner().index)),

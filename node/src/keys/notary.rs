@@ -1,9 +1,8 @@
-//! The log's signing key, bound to the cluster that the state says this is.
+//! The log's signature, bound to the cluster that the state says this is.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytes::Bytes;
 use kho_ledger::{Tip, View};
 use kho_proto::checkpoint::{Checkpoint, LogSigner, Origin, VerifierKey};
@@ -17,7 +16,7 @@ use super::{Error, KeyProvider};
 ///
 /// The signer is made once per genesis and epoch, and only if the genesis record names this keyring's public key: a node
 /// with another keyring can neither sign nor seal.
-pub struct LogKey {
+pub struct Notary {
     provider: Arc<dyn KeyProvider>,
     signing: ArcSwapOption<Signing>,
 }
@@ -29,17 +28,15 @@ struct Signing {
     signer: LogSigner,
 }
 
-impl LogKey {
-    /// With the seeds of `provider`.
+impl Notary {
+    /// With the keys of `provider`.
     pub fn new(provider: Arc<dyn KeyProvider>) -> Self {
         Self { provider, signing: ArcSwapOption::empty() }
     }
 
     /// Raw public key of the log in an epoch.
     pub fn public_key(&self, epoch: Epoch) -> Result<[u8; 32], Error> {
-        let seed = self.provider.log_seed(epoch)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&*seed).expect("32 bytes are an Ed25519 seed");
-        Ok(pair.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes"))
+        Ok(self.provider.log_key(epoch)?.public_key())
     }
 
     /// Whether the state is of a formed cluster with these keys. View and tip must be of the same moment.
@@ -55,7 +52,7 @@ impl LogKey {
 
     /// What verifies the notes.
     pub fn verifier_key(&self, view: &dyn View, tip: &Tip) -> Result<VerifierKey, GuardError> {
-        Ok(self.signing(view, tip)?.signer.verifier_key())
+        Ok(self.signing(view, tip)?.signer.verifier_key().clone())
     }
 
     fn signing(&self, view: &dyn View, tip: &Tip) -> Result<Arc<Signing>, GuardError> {
@@ -71,9 +68,7 @@ impl LogKey {
             return Err(GuardError::NotFormed);
         }
         let origin = tip.origin().ok_or(GuardError::NotFormed)?;
-        let origin: Origin = origin.parse().map_err(Error::Origin)?;
-        let seed = self.provider.log_seed(epoch)?;
-        let signer = LogSigner::new(origin.clone(), &seed);
+        let signer = LogSigner::new(self.provider.log_key(epoch)?, origin.clone());
         let signing = Arc::new(Signing { genesis, epoch, origin, signer });
         self.signing.store(Some(signing.clone()));
         Ok(signing)
