@@ -6,14 +6,12 @@ use kho::{admin, client_file, dev};
 use kho_client::{GetError, SubmitError};
 use kho_proto::error::Code;
 
-/// Exit codes; clap ends with 2 by itself on wrong usage.
+/// Exit codes of failed commands; wrong usage ends with 2, in clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     /// Refused, or a check failed.
     Refused = 1,
-    /// Wrong usage.
-    Usage = 2,
     /// The outcome is not known: the record may or may not be in.
     Unknown = 3,
     /// No node was reached.

@@ -9,6 +9,7 @@ use kho_proto::id::{RecordId, RegimeCode, UnitCode};
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::period::Period;
 use kho_proto::record;
+use kho_proto::report::Report;
 
 use crate::clock::Surroundings;
 use crate::signer::{SignError, Signer};
@@ -16,6 +17,8 @@ use crate::signer::{SignError, Signer};
 /// What a sender says; the rest of the header is made when it is signed.
 #[derive(Debug, Clone)]
 pub struct Draft {
+    /// UUIDv7; a fresh one if absent. Give one only where it was written down before.
+    pub record_id: Option<RecordId>,
     /// Reporting unit: the signer's.
     pub unit: UnitCode,
     /// Report regime.
@@ -32,6 +35,23 @@ pub struct Draft {
     pub media_type: String,
     /// The report itself.
     pub payload: Bytes,
+}
+
+impl From<Report> for Draft {
+    /// A report document, as `kho submit` reads it.
+    fn from(report: Report) -> Self {
+        Self {
+            record_id: report.id,
+            unit: report.unit,
+            regime: report.regime,
+            period: report.period,
+            series: report.series,
+            supersedes: report.supersedes,
+            receivers: report.receivers,
+            media_type: report.media_type,
+            payload: report.payload,
+        }
+    }
 }
 
 /// Why a draft was not signed.
@@ -64,7 +84,7 @@ impl Draft {
         surroundings.fill(&mut random);
         let now = surroundings.now();
         let draft = record::Draft {
-            record_id: RecordId::new_v7(now.0, &random),
+            record_id: self.record_id.unwrap_or_else(|| RecordId::new_v7(now.0, &random)),
             unit: self.unit,
             regime: self.regime,
             period: self.period,

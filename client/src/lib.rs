@@ -12,6 +12,7 @@
 //!
 //! let signer = PemSigner::from_files("signer.pem".as_ref(), "signer.key.pem".as_ref(), None)?;
 //! let draft = Draft {
+//!     record_id: None,
 //!     unit: "BYT".parse()?,
 //!     regime: "YT-01".parse()?,
 //!     period: "2020-06-12".parse()?,

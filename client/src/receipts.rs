@@ -3,6 +3,7 @@
 use kho_proto::checkpoint::{Checkpoint, VerifierKey};
 use kho_proto::digest::Digest;
 use kho_proto::id::RecordId;
+use kho_proto::leaf::LeafKind;
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::receipt::{self, Receipt};
 
@@ -52,11 +53,14 @@ impl ReceiptCheck {
         if receipt.leaf.record_id != record_id {
             return differs("record id");
         }
+        if !duplicate {
+            return Ok(Some(receipt.verify_record(key, record)?));
+        }
+        if receipt.leaf.kind != LeafKind::Record {
+            return differs("kind");
+        }
         if receipt.leaf.header_digest != Digest::of(&record.header) {
             return differs("header digest");
-        }
-        if !duplicate && receipt.leaf.signature_block_digest != Digest::of(&record.signature_block) {
-            return differs("signature block digest");
         }
         Ok(Some(receipt.verify(key)?))
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kho::certs::{Authority, KeyKind, Profile, Role, Validity};
 use kho::dev::{Layout, NodeId, Plane, write_certificates};
-use kho_node::seams::{Clock, Seams};
+use kho_node::seams::Seams;
 use kho_proto::id::{ClusterId, UnitCode, UnixMs};
 
 use crate::exit::Result;

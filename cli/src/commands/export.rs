@@ -93,3 +93,76 @@ fn readme(header: &Header, algorithm: Algorithm, intermediates: bool) -> String 
     );
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use kho::certs::{Authority, KeyKind, Profile, Validity};
+    use kho_client::{Draft, PemSigner, System};
+    use kho_proto::id::UnixMs;
+
+    use super::*;
+
+    const NOW: UnixMs = UnixMs(1_591_925_400_000);
+
+    fn shell(dir: &Path, command: &str) -> (bool, String) {
+        let output = Command::new("sh").arg("-c").arg(command).current_dir(dir).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    async fn record(authority: &Authority, kind: KeyKind, algorithm: Algorithm) -> SignedRecord {
+        let profile = Profile::Signer { unit: "BYT".parse().unwrap() };
+        let issued = authority.issue(&profile, kind, Validity::days(NOW, 30)).unwrap();
+        let signer = PemSigner::from_pem(issued.certificate.as_bytes(), issued.key.as_bytes(), Some(algorithm)).unwrap();
+        let draft = Draft {
+            record_id: None,
+            unit: "BYT".parse().unwrap(),
+            regime: "YT-01".parse().unwrap(),
+            period: "2020-06-12".parse().unwrap(),
+            series: String::new(),
+            supersedes: None,
+            receivers: vec![],
+            media_type: "text/plain; charset=utf-8".to_owned(),
+            payload: "Không có ca mắc mới".into(),
+        };
+        draft.sign(&signer, &System).await.unwrap().record().clone()
+    }
+
+    /// Every command that the README shows, as it stands there.
+    fn commands(readme: &str) -> Vec<&str> {
+        readme.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with("expected")).collect()
+    }
+
+    #[tokio::test]
+    async fn openssl_alone_checks_every_algorithm() {
+        let authority = Authority::create("signers", KeyKind::P256, Validity::days(NOW, 36_500)).unwrap();
+        for (kind, algorithm) in [
+            (KeyKind::Ed25519, Algorithm::Ed25519),
+            (KeyKind::P256, Algorithm::EcdsaP256Sha256),
+            (KeyKind::Rsa2048, Algorithm::RsaPkcs1Sha256),
+            (KeyKind::Rsa2048, Algorithm::RsaPssSha256),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let dir = dir.path();
+            let record = record(&authority, kind, algorithm).await;
+            assert!(write(&record, dir).is_ok());
+            std::fs::write(dir.join("signers-ca.pem"), authority.certificate()).unwrap();
+            let readme = std::fs::read_to_string(dir.join("README")).unwrap();
+            let digest = Header::decode(&record.header).unwrap().payload_digest.to_string();
+            assert!(readme.contains(&digest));
+            for command in commands(&readme) {
+                // the certificates of this test are of 2020
+                let command = command.replace("openssl verify", "openssl verify -no_check_time");
+                let (good, text) = shell(dir, &command);
+                assert!(good, "{algorithm}: {command}\n{text}");
+                assert!(!command.starts_with("cat") || text.contains(&digest), "{text}");
+            }
+            let mut signed = std::fs::read(dir.join("signed.bin")).unwrap();
+            signed[60] ^= 1;
+            std::fs::write(dir.join("signed.bin"), signed).unwrap();
+            assert!(!shell(dir, self::command(algorithm)).0, "{algorithm}: a flipped bit passes");
+        }
+    }
+}

@@ -71,7 +71,7 @@ pub fn run(command: Command) -> Result {
             };
             let keyring = keyring::load_any(&keyring)?;
             let key = keyring.log_key(origin.epoch())?;
-            println!("{}", LogSigner::new(&key, origin).verifier_key());
+            println!("{}", LogSigner::new(key, origin).verifier_key());
         }
     }
     Ok(())

@@ -82,7 +82,7 @@ fn mib(bytes: u64) -> String {
 
 fn table(answers: &[Answer], committed: u64) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
         "node", "admin address", "role", "term", "epoch", "applied", "lag", "records", "version", "disk", "disk free", "memory", "up",
     ]);

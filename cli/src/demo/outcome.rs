@@ -38,7 +38,7 @@ pub fn print(drive: &Drive, verdict: &Verdict, took: Duration) -> bool {
     let rate = acknowledged.len() as f64 / drive.took.as_secs_f64();
 
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     let mut row = |name: &str, value: String| {
         table.add_row([name, &value]);
     };

@@ -13,6 +13,7 @@ use crate::exit::Result;
 
 fn draft(report: Report) -> Result<Draft> {
     Ok(Draft {
+        record_id: None,
         unit: report.unit.parse()?,
         regime: report.regime.parse()?,
         period: report.period.parse()?,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kho_client::{Client, Config, PemSigner, ReceiptCheck};
-use kho_node::seams::{Clock, Seams};
+use kho_node::seams::Seams;
 use kho_proto::checkpoint::VerifierKey;
 use kho_proto::id::{NodeId, UnitCode};
 use kho_proto::pb::admin::v1::{InitClusterResponse, NodeStatusResponse};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kho_node::seams::{Clock, Entropy, Seams};
+use kho_node::seams::Seams;
 use kho_proto::id::{ClusterId, NodeId, UnitCode};
 use serde::{Deserialize, Serialize};
 

@@ -185,6 +185,7 @@ pub async fn signed() -> Signed {
     });
     let signer = PemSigner::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap();
     let draft = Draft {
+        record_id: None,
         unit: "BYT".parse().unwrap(),
         regime: "YT-01".parse().unwrap(),
         period: "2020-06-12".parse().unwrap(),
