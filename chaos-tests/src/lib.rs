@@ -1,1 +1,9 @@
-//! placeholder
+//! Attacks on every promise of the store, on real processes and real disks. What must hold meanwhile is in
+//! [`invariants`], one file each; receipts are judged by [`auditor`], which shares no code with the server.
+
+pub mod auditor;
+pub mod disks;
+pub mod history;
+pub mod invariants;
+pub mod needles;
+pub mod skip;

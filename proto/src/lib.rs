@@ -16,6 +16,7 @@ pub mod pb;
 pub mod period;
 pub mod receipt;
 pub mod record;
+pub mod report;
 pub mod sealed;
 pub mod signature;
 #[cfg(feature = "rpc")]

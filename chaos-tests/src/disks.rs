@@ -1,0 +1,84 @@
+//! A disk per node whose power can be cut: ext4 on a loop device. Needs root.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// Size of a disk; the image is sparse.
+const DISK_BYTES: u64 = 2 << 30;
+/// Written without a sync just before the power goes: must not be there afterwards.
+const UNSYNCED: (&str, &[u8]) = ("unsynced", &[0x55; 64 << 10]);
+
+/// What [`Disk`] and [`lose_power`] run.
+pub const TOOLS: &[&str] = &["mkfs.ext4", "mount", "umount", "python3"];
+
+fn run(program: &str, arguments: &[&Path]) -> Result<()> {
+    let output = Command::new(program).args(arguments).output().with_context(|| program.to_owned())?;
+    ensure!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A file system of its own, mounted while this value lives.
+#[derive(Debug)]
+pub struct Disk {
+    image: PathBuf,
+    mount: PathBuf,
+}
+
+impl Disk {
+    /// Makes `image` and mounts it at `mount`.
+    pub fn create(image: &Path, mount: &Path) -> Result<Self> {
+        File::create(image)?.set_len(DISK_BYTES)?;
+        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image])?;
+        fs::create_dir_all(mount)?;
+        let disk = Self { image: image.to_owned(), mount: mount.to_owned() };
+        disk.mount()?;
+        // a node expects an empty directory
+        fs::remove_dir(mount.join("lost+found"))?;
+        Ok(disk)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.mount
+    }
+
+    fn mount(&self) -> Result<()> {
+        run("mount", &["-o".as_ref(), "loop".as_ref(), &self.image, &self.mount])
+    }
+
+    /// Takes the disk out and puts it in again: its journal is replayed. Nobody may hold a file open.
+    /// Fails if data came through that was never synced: then the power was not cut.
+    pub fn remount(&self) -> Result<()> {
+        run("umount", &[&self.mount])?;
+        self.mount()?;
+        let marker = self.mount.join(UNSYNCED.0);
+        let survived = fs::read(&marker).is_ok_and(|content| content == UNSYNCED.1);
+        ensure!(!survived, "{}: unsynced data survived, the power was not cut", self.mount.display());
+        if marker.exists() {
+            fs::remove_file(&marker)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // lazily: a node that is just being killed may still hold files
+        if let Err(error) = run("umount", &["-l".as_ref(), &self.mount]) {
+            eprintln!("left mounted: {error}");
+        }
+    }
+}
+
+/// Cuts the power of all `disks` at once. Whoever uses them gets EIO; kill them, then [`Disk::remount`].
+pub fn lose_power(disks: &[&Disk]) -> Result<()> {
+    for disk in disks {
+        fs::write(disk.mount.join(UNSYNCED.0), UNSYNCED.1)?;
+    }
+    let mut arguments = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("disks/lose_power.py")];
+    arguments.extend(disks.iter().map(|disk| disk.mount.clone()));
+    run("python3", &arguments.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+}
