@@ -1,1 +1,59 @@
-//! placeholder
+//! The library that upstream services link: connect to a cluster, sign reports, submit them, read them back,
+//! verify every receipt.
+//!
+//! ```no_run
+//! use kho_client::{Client, Config, Draft, PemSigner, ReceiptCheck, SubmitError, Tls};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let tls = Tls::from_files("client.pem".as_ref(), "client.key.pem".as_ref(), "client-ca.pem".as_ref())?;
+//! let nodes = vec!["kho1:7101".to_owned(), "kho2:7101".to_owned(), "kho3:7101".to_owned()];
+//! let log_key = std::fs::read_to_string("log.vkey")?.trim().parse()?;
+//! let client = Client::new(Config::new(nodes, tls, ReceiptCheck::Pinned(log_key)))?;
+//!
+//! let signer = PemSigner::from_files("signer.pem".as_ref(), "signer.key.pem".as_ref(), None)?;
+//! let draft = Draft {
+//!     record_id: None,
+//!     unit: "BYT".parse()?,
+//!     regime: "YT-01".parse()?,
+//!     period: "2020-06-12".parse()?,
+//!     series: String::new(),
+//!     supersedes: None,
+//!     receivers: vec!["VPCP".parse()?],
+//!     media_type: "application/json".to_owned(),
+//!     payload: r#"{"new_cases": 0}"#.into(),
+//! };
+//! let record = draft.sign(&signer, client.surroundings()).await?;
+//! match client.submit(&record).await {
+//!     Ok(done) => println!("{} stands at {}", done.record_id, done.receipt.sequence),
+//!     // the same bytes again, now or after a restart: never a second record
+//!     Err(SubmitError::Unknown { record_id, .. }) => println!("{record_id}: ask again"),
+//!     Err(error) => println!("{}: {error}", error.code().as_str()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod attempt;
+pub mod channel;
+mod client;
+mod clock;
+mod draft;
+mod get;
+mod nodes;
+mod receipts;
+mod rounds;
+mod signer;
+mod submit;
+mod timing;
+
+pub use channel::Tls;
+pub use client::{Client, Config, ConfigError, NODES_MAX};
+pub use clock::{Surroundings, System};
+pub use draft::{Draft, SignDraftError, Signed};
+pub use get::{Fetched, GetError};
+pub use nodes::{MESSAGE_BYTES_MAX, Preference};
+pub use receipts::{ReceiptCheck, ReceiptError};
+pub use rounds::ATTEMPT_MIN;
+pub use signer::{PemError, PemSigner, SignError, Signer};
+pub use submit::{Acknowledged, SubmitError};
+pub use timing::Timing;

@@ -1,3 +1,23 @@
 //! The Kho server: everything between a socket and a disk.
+//!
+//! `api` (wire) -> `write` / `read` -> `consensus` -> `kho_ledger` -> `storage`; `serve` puts them together.
 
+pub mod admin;
+pub mod api;
+pub mod config;
+pub mod consensus;
+pub mod data_dir;
+pub mod identity;
+pub mod keys;
+mod mutants;
+pub mod read;
 pub mod seams;
+pub mod serve;
+pub mod snapshot;
+pub mod storage;
+pub mod telemetry;
+pub mod tls;
+pub mod write;
+
+pub use config::Config;
+pub use serve::{ServeError, serve};

@@ -1,0 +1,125 @@
+//! What senders notice when the leader goes: the longest time without any acknowledgement, and the longest
+//! that one record took with all its retries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::load;
+use crate::system::{Connection, NODES, System};
+
+/// Connections while the leader goes.
+const CONNECTIONS: usize = 16;
+/// Load before it goes...
+const BEFORE: Duration = Duration::from_secs(2);
+/// ...and after.
+const AFTER: Duration = Duration::from_secs(6);
+/// An attempt that takes longer is given up, and another node asked.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// Between attempts.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How the leader goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL.
+    Kill,
+    /// SIGTERM.
+    Terminate,
+}
+
+/// What senders noticed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Noticed {
+    /// Longest time without an acknowledgement to anyone, from the fault on.
+    pub longest_gap_ms: f64,
+    /// Longest time from first sending a record to having it, or the next one on the same place, acknowledged.
+    pub slowest_ms: f64,
+    /// Acknowledgements in all.
+    pub records: u64,
+}
+
+struct Shared {
+    start: Instant,
+    done: AtomicBool,
+    /// Microseconds since `start`; from here on gaps count.
+    fault_us: AtomicU64,
+    last_us: AtomicU64,
+    gap_us: AtomicU64,
+    slowest_us: AtomicU64,
+    records: AtomicU64,
+}
+
+impl Shared {
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn acknowledged(&self, first_sent: Instant) {
+        let now = self.now_us();
+        let last = self.last_us.fetch_max(now, Ordering::Relaxed);
+        if now >= self.fault_us.load(Ordering::Relaxed) {
+            self.gap_us.fetch_max(now.saturating_sub(last), Ordering::Relaxed);
+        }
+        let took = u64::try_from(first_sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.slowest_us.fetch_max(took, Ordering::Relaxed);
+        self.records.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Asks the next node when one fails.
+async fn drive<C: Connection>(mut connections: Vec<C>, mut place: usize, shared: Arc<Shared>) {
+    while !shared.done.load(Ordering::Relaxed) {
+        let sent = Instant::now();
+        while !shared.done.load(Ordering::Relaxed) {
+            if let Ok(Ok(())) = tokio::time::timeout(ATTEMPT, connections[place].send()).await {
+                shared.acknowledged(sent);
+                break;
+            }
+            place = (place + 1) % connections.len();
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Loads `system`, lets its leader go, and brings it back.
+pub async fn leader_goes<S: System>(system: &mut S, fault: Fault) -> Result<Noticed> {
+    system.prepare(load::records_for(CONNECTIONS, BEFORE + AFTER)).await?;
+    let shared = Arc::new(Shared {
+        start: Instant::now(),
+        done: AtomicBool::new(false),
+        fault_us: AtomicU64::new(u64::MAX),
+        last_us: AtomicU64::new(0),
+        gap_us: AtomicU64::new(0),
+        slowest_us: AtomicU64::new(0),
+        records: AtomicU64::new(0),
+    });
+    let mut tasks = Vec::new();
+    for place in 0..CONNECTIONS {
+        let connections: Result<Vec<_>> = (0..NODES).map(|node| system.connect(node)).collect();
+        tasks.push(tokio::spawn(drive(connections?, place % NODES, shared.clone())));
+    }
+    tokio::time::sleep(BEFORE).await;
+    let leader = system.leader().await?;
+    shared.fault_us.store(shared.now_us(), Ordering::Relaxed);
+    match fault {
+        Fault::Kill => system.kill(leader)?,
+        Fault::Terminate => system.terminate(leader).await?,
+    }
+    tokio::time::sleep(AFTER).await;
+    // a gap that has not ended counts as well
+    let open = shared.now_us().saturating_sub(shared.last_us.load(Ordering::Relaxed));
+    shared.done.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.context("a connection")?;
+    }
+    system.restart(leader).await?;
+    Ok(Noticed {
+        longest_gap_ms: load::ms(shared.gap_us.load(Ordering::Relaxed).max(open)),
+        slowest_ms: load::ms(shared.slowest_us.load(Ordering::Relaxed)),
+        records: shared.records.load(Ordering::Relaxed),
+    })
+}

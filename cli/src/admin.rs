@@ -1,0 +1,112 @@
+//! The operators' plane of one node.
+
+use std::time::Duration;
+
+use kho_client::attempt::Failed;
+use kho_client::channel::{self, Tls};
+use kho_proto::error::{Code, Refusal};
+use kho_proto::id::NodeId;
+use kho_proto::pb::admin::v1 as pb;
+use kho_proto::pb::admin::v1::admin_client::AdminClient;
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+/// Connecting to an admin listener, each of TCP and TLS.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A question about a node's state.
+pub const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Something that takes an election or a flush.
+pub const ACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why an operator's call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The node did not answer.
+    #[error("node at {address} unreachable: {why}")]
+    Unreachable {
+        /// Its admin address.
+        address: String,
+        /// What the network said.
+        why: String,
+    },
+    /// It refused.
+    #[error("node at {address}: {refusal}")]
+    Refused {
+        /// Its admin address.
+        address: String,
+        /// The refusal.
+        refusal: Refusal,
+    },
+    /// Certificate files or address.
+    #[error(transparent)]
+    Channel(#[from] channel::Error),
+}
+
+impl Error {
+    /// Stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::Unreachable { .. } => Code::NoLeader,
+            Error::Refused { refusal, .. } => refusal.code,
+            Error::Channel(error) => error.code(),
+        }
+    }
+}
+
+/// A connection to one node's admin listener.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    address: String,
+    client: AdminClient<Channel>,
+}
+
+impl Admin {
+    /// Connects when first used. Must be called within a tokio runtime.
+    pub fn new(address: &str, tls: &Tls) -> Result<Self, Error> {
+        let channel = channel::open(address, Some(tls), CONNECT_TIMEOUT)?;
+        Ok(Self { address: address.to_owned(), client: AdminClient::new(channel) })
+    }
+
+    /// The admin address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    async fn within<T>(&self, limit: Duration, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+        let unreachable = |why| Error::Unreachable { address: self.address.clone(), why };
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(match Failed::of(&status) {
+                Failed::Refused(refusal) => Error::Refused { address: self.address.clone(), refusal },
+                Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => unreachable(why),
+            }),
+            Err(_) => Err(unreachable(format!("no answer within {} ms", limit.as_millis()))),
+        }
+    }
+
+    /// Forms the cluster out of the members in the node's configuration, once.
+    pub async fn init_cluster(&self) -> Result<pb::InitClusterResponse, Error> {
+        self.within(ACTION_TIMEOUT, self.client.clone().init_cluster(pb::InitClusterRequest {})).await
+    }
+
+    /// What the node says of itself.
+    pub async fn status(&self) -> Result<pb::NodeStatusResponse, Error> {
+        self.within(STATUS_TIMEOUT, self.client.clone().node_status(pb::NodeStatusRequest {})).await
+    }
+
+    /// Hands leadership to `to`, or to the most advanced voter.
+    pub async fn transfer_leader(&self, to: Option<NodeId>) -> Result<pb::TransferLeaderResponse, Error> {
+        let request = pb::TransferLeaderRequest { to: to.map_or(0, |node| node.0) };
+        self.within(ACTION_TIMEOUT, self.client.clone().transfer_leader(request)).await
+    }
+
+    /// Builds a snapshot and purges the log behind it.
+    pub async fn trigger_snapshot(&self) -> Result<pb::TriggerSnapshotResponse, Error> {
+        self.within(ACTION_TIMEOUT, self.client.clone().trigger_snapshot(pb::TriggerSnapshotRequest {})).await
+    }
+
+    /// Root of the tree at `size`.
+    pub async fn tree_root(&self, size: u64) -> Result<pb::TreeRootResponse, Error> {
+        self.within(STATUS_TIMEOUT, self.client.clone().tree_root(pb::TreeRootRequest { size })).await
+    }
+}

@@ -1,0 +1,205 @@
+//! `client.toml`: how to reach a cluster, as whom, and what to believe.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kho_client::{Client, Config, PemSigner, ReceiptCheck, Timing, Tls};
+use kho_proto::checkpoint::VerifierKey;
+use serde::{Deserialize, Serialize};
+
+use crate::admin::{self, Admin};
+
+/// PEM files of a connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// Own certificate, then its intermediates.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authority that names the nodes.
+    pub trust: PathBuf,
+}
+
+/// PEM files of a signer of records.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignerFiles {
+    /// Certificate, then its intermediates.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// `ed25519`, `ecdsa-p256-sha256`, `rsa-pkcs1-sha256` or `rsa-pss-sha256`; by the key if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
+}
+
+/// The file's content.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientFile {
+    /// `host:port` of the nodes' client listeners.
+    pub nodes: Vec<String>,
+    /// `host:port` of the nodes' admin listeners.
+    #[serde(default)]
+    pub admin_nodes: Vec<String>,
+    /// The log's key, as `kho cluster init` and `kho keys public` print it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier_key: Option<String>,
+    /// Deadline of a call in milliseconds; 3000 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Roots of record signers, for `kho verify` and `kho get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signers_trust: Option<PathBuf>,
+    /// Identity on the client plane.
+    pub tls: TlsFiles,
+    /// Identity on the admin plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_tls: Option<TlsFiles>,
+    /// Who signs records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<SignerFiles>,
+}
+
+/// Why a client file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// It is not of its form.
+    #[error("{}: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Names the field and the line.
+        source: Box<toml::de::Error>,
+    },
+    /// It could not be written down.
+    #[error("client file: {0}")]
+    Serialize(#[from] toml::ser::Error),
+    /// Something is not configured that the command needs.
+    #[error("{field} is not set in the client file: {needed_for}")]
+    Missing {
+        /// The field.
+        field: &'static str,
+        /// What needs it.
+        needed_for: &'static str,
+    },
+    /// A field's value is wrong.
+    #[error("{field}: expected {expected}, found {found:?}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// Certificate files, addresses.
+    #[error(transparent)]
+    Client(#[from] kho_client::ConfigError),
+    /// Certificate files of the admin plane.
+    #[error(transparent)]
+    Channel(#[from] kho_client::channel::Error),
+    /// Signer's files.
+    #[error("signer: {0}")]
+    Signer(#[from] kho_client::PemError),
+    /// Name of an algorithm.
+    #[error("signer.algorithm: {0}")]
+    Algorithm(#[from] kho_proto::signature::Error),
+    /// Admin connection.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+}
+
+impl TlsFiles {
+    /// Reads the files.
+    pub fn load(&self) -> Result<Tls, kho_client::channel::Error> {
+        Tls::from_files(&self.certificate, &self.key, &self.trust)
+    }
+}
+
+impl ClientFile {
+    fn parse(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// Writes the log's key into a file, leaving the rest as it is (comments are lost).
+    pub fn pin(path: &Path, verifier_key: &str) -> Result<(), Error> {
+        let file = ClientFile { verifier_key: Some(verifier_key.to_owned()), ..Self::parse(path)? };
+        let text = toml::to_string(&file)?;
+        crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
+    }
+
+    /// Reads a file; relative paths are relative to it.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let mut file = Self::parse(path)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for path in file.paths_mut() {
+            *path = base.join(&*path);
+        }
+        Ok(file)
+    }
+
+    fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let tls = [Some(&mut self.tls), self.admin_tls.as_mut()].into_iter().flatten();
+        tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key, &mut tls.trust])
+            .chain(self.signer.iter_mut().flat_map(|signer| [&mut signer.certificate, &mut signer.key]))
+            .chain(self.signers_trust.as_mut())
+    }
+
+    /// The pinned key of the log.
+    pub fn verifier_key(&self) -> Result<VerifierKey, Error> {
+        let text = self
+            .verifier_key
+            .as_deref()
+            .ok_or(Error::Missing { field: "verifier_key", needed_for: "receipts are checked against it" })?;
+        text.parse().map_err(|_| Error::Value {
+            field: "verifier_key",
+            expected: "a C2SP verifier key, name+hash+base64",
+            found: text.to_owned(),
+        })
+    }
+
+    /// A client that checks every receipt.
+    pub fn client(&self) -> Result<Client, Error> {
+        let mut config = Config::new(self.nodes.clone(), self.tls.load()?, ReceiptCheck::Pinned(self.verifier_key()?));
+        config.timing = self.timing();
+        Ok(Client::new(config)?)
+    }
+
+    /// The configured times: a longer deadline leaves each attempt longer, too.
+    pub fn timing(&self) -> Timing {
+        let standard = Timing::default();
+        let deadline = self.deadline_ms.map_or(standard.deadline, Duration::from_millis);
+        Timing { deadline, attempt: standard.attempt.max(deadline / 4), ..standard }
+    }
+
+    /// The admin listeners.
+    pub fn admins(&self) -> Result<Vec<Admin>, Error> {
+        let files = self
+            .admin_tls
+            .as_ref()
+            .ok_or(Error::Missing { field: "admin_tls", needed_for: "an operator's certificate opens the admin listeners" })?;
+        if self.admin_nodes.is_empty() {
+            return Err(Error::Missing { field: "admin_nodes", needed_for: "addresses of the admin listeners" });
+        }
+        let tls = files.load()?;
+        self.admin_nodes.iter().map(|address| Ok(Admin::new(address, &tls)?)).collect()
+    }
+
+    /// The configured signer.
+    pub fn signer(&self) -> Result<PemSigner, Error> {
+        let files = self.signer.as_ref().ok_or(Error::Missing { field: "signer", needed_for: "reports are signed with it" })?;
+        let algorithm = files.algorithm.as_deref().map(str::parse).transpose()?;
+        Ok(PemSigner::from_files(&files.certificate, &files.key, algorithm)?)
+    }
+}

@@ -1,0 +1,173 @@
+//! `kho certs`
+
+use std::path::PathBuf;
+
+use kho::certs::{Authority, KeyKind, Profile, Role, Validity};
+use kho::dev::{Layout, NodeId, Plane, write_certificates};
+use kho_node::seams::Seams;
+use kho_proto::id::{ClusterId, UnitCode, UnixMs};
+
+use crate::exit::Result;
+
+/// Makes certificates for development: four authorities, and what they issue.
+#[derive(clap::Subcommand)]
+#[command(after_help = "\
+Layout below --dir:  ca/{client,peer,admin,signers}-ca.pem   nodes/nodeN/{client,peer,admin}.pem
+                     identities/NAME.pem                     signers/UNIT.pem
+Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. In production the certificates come from a real
+authority, with the same SAN URIs: urn:kho:node:CLUSTER:ID, urn:kho:role:ROLE, urn:kho:unit:CODE, urn:kho:units:all.")]
+pub enum Command {
+    /// Makes certificate authorities.
+    #[command(after_help = "Examples:\n  kho certs ca --dir pki\n  kho certs ca --dir pki --plane signers --algorithm rsa2048")]
+    Ca {
+        #[command(flatten)]
+        common: Common,
+        /// Which; all four if absent.
+        #[arg(long, value_parser = plane)]
+        plane: Vec<Plane>,
+    },
+    /// Issues a node's three certificates: client, peer and admin listener.
+    #[command(after_help = "Example:\n  kho certs node --dir pki --cluster-id 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e --node 1 --host kho1.example --host 10.0.0.1")]
+    Node {
+        #[command(flatten)]
+        common: Common,
+        /// Cluster id, a UUID.
+        #[arg(long)]
+        cluster_id: ClusterId,
+        /// Node id, from 1.
+        #[arg(long)]
+        node: u64,
+        /// Host name or address that the node is reached by; repeatable.
+        #[arg(long = "host", required = true)]
+        hosts: Vec<String>,
+    },
+    /// Issues the certificate of a system or a person that connects.
+    #[command(after_help = "\
+Examples:
+  kho certs client --dir pki --name platform --role submitter --role reader --all-units
+  kho certs client --dir pki --name byt --role submitter --role reader --unit BYT
+  kho certs client --dir pki --name operator --plane admin --role operator")]
+    Client {
+        #[command(flatten)]
+        common: Common,
+        /// Common name, and name of the files.
+        #[arg(long)]
+        name: String,
+        /// Which listeners it connects to: client or admin.
+        #[arg(long, value_parser = plane, default_value = "client")]
+        plane: Plane,
+        /// What it may do; repeatable.
+        #[arg(long = "role", required = true)]
+        roles: Vec<Role>,
+        /// A unit that it submits and reads for; repeatable.
+        #[arg(long = "unit")]
+        units: Vec<UnitCode>,
+        /// It submits and reads for every unit: a platform.
+        #[arg(long, conflicts_with = "units")]
+        all_units: bool,
+    },
+    /// Issues a unit's certificate for signing records.
+    #[command(after_help = "Examples:\n  kho certs signer --dir pki --unit BYT\n  kho certs signer --dir pki --unit T01 --algorithm rsa2048")]
+    Signer {
+        #[command(flatten)]
+        common: Common,
+        /// The unit.
+        #[arg(long)]
+        unit: UnitCode,
+    },
+    /// Makes a whole development set: authorities, nodes on 127.0.0.1, a platform and an operator.
+    #[command(after_help = "`kho cluster new` does this and writes keyring and configurations as well.\n\n\
+        Example:\n  kho certs dev --dir pki --nodes 3 --cluster-id 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e")]
+    Dev {
+        /// Where the files go.
+        #[arg(long)]
+        dir: PathBuf,
+        /// How many nodes.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
+        nodes: u64,
+        /// Cluster id, a UUID.
+        #[arg(long)]
+        cluster_id: ClusterId,
+    },
+}
+
+/// What all certificates have.
+#[derive(clap::Args)]
+pub struct Common {
+    /// Where the files are and go.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Key: ed25519, p256 or rsa2048. TLS certificates and authorities are best left at p256.
+    #[arg(long, default_value = "p256")]
+    algorithm: KeyKind,
+    /// Days of validity.
+    #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=7300))]
+    days: u32,
+}
+
+fn plane(text: &str) -> std::result::Result<Plane, String> {
+    let found = Plane::ALL.into_iter().find(|plane| plane.as_str() == text);
+    found.ok_or_else(|| format!("expected client, peer, admin or signers, found {text:?}"))
+}
+
+fn now() -> UnixMs {
+    Seams::system().clock.now()
+}
+
+impl Common {
+    fn validity(&self) -> Validity {
+        Validity::days(now(), self.days)
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::new(&self.dir)
+    }
+
+    fn authority(&self, plane: Plane) -> Result<Authority> {
+        Ok(Authority::load(&self.layout().authorities(), &plane.authority())?)
+    }
+
+    fn issue(&self, plane: Plane, profile: &Profile, dir: PathBuf, name: &str) -> Result {
+        let issued = self.authority(plane)?.issue(profile, self.algorithm, self.validity())?;
+        let (certificate, key) = issued.write(&dir, name)?;
+        println!("{}\n{}", certificate.display(), key.display());
+        Ok(())
+    }
+}
+
+pub fn run(command: Command) -> Result {
+    match command {
+        Command::Ca { common, plane } => {
+            let planes = if plane.is_empty() { Plane::ALL.to_vec() } else { plane };
+            for plane in planes {
+                let name = format!("Kho development CA: {}", plane.as_str());
+                let dir = common.layout().authorities();
+                Authority::create(&name, common.algorithm, common.validity())?.write(&dir, &plane.authority())?;
+                println!("{}", common.layout().trust(plane).display());
+            }
+            Ok(())
+        }
+        Command::Node { common, cluster_id, node, hosts } => {
+            let node = NodeId(node);
+            let dir = common.layout().node_certificates(node);
+            let server = Profile::Server { hosts: hosts.clone() };
+            let peer = Profile::Peer { cluster: cluster_id, node, hosts };
+            common.issue(Plane::Client, &server, dir.clone(), Plane::Client.as_str())?;
+            common.issue(Plane::Admin, &server, dir.clone(), Plane::Admin.as_str())?;
+            common.issue(Plane::Peer, &peer, dir, Plane::Peer.as_str())
+        }
+        Command::Client { common, name, plane, roles, units, all_units } => {
+            let profile = Profile::Connection { name: name.clone(), roles, units, all_units };
+            common.issue(plane, &profile, common.layout().identities(), &name)
+        }
+        Command::Signer { common, unit } => {
+            let profile = Profile::Signer { unit: unit.clone() };
+            common.issue(Plane::Signers, &profile, common.layout().signers(), unit.as_str())
+        }
+        Command::Dev { dir, nodes, cluster_id } => {
+            write_certificates(&Layout::new(&dir), cluster_id, nodes, now())?;
+            println!("{}", dir.display());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `kho cluster`
+
+use std::path::PathBuf;
+
+use kho::admin::Admin;
+use kho::client_file::{ClientFile, TlsFiles};
+use kho::dev::{DevCluster, Options};
+
+use crate::exit::Result;
+
+/// Makes and forms clusters.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Writes a development cluster: certificates, keyring, node1.toml..., client.toml. Starts nothing.
+    #[command(after_help = "\
+Example:
+  kho cluster new --dir dev --base-port 7101
+  for n in 1 2 3; do kho serve --config dev/node$n.toml 2> dev/node$n.log & done
+  kho cluster init --config dev/client.toml
+  kho status --config dev/client.toml")]
+    New {
+        /// Where the files go.
+        #[arg(long)]
+        dir: PathBuf,
+        /// How many nodes.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
+        nodes: u64,
+        /// Node 1 listens here (client), on the next port (peer) and the one after (admin); node 2 on the three
+        /// after these. Random free ports if absent.
+        #[arg(long)]
+        base_port: Option<u16>,
+    },
+    /// Forms the cluster out of the members in the nodes' configurations: once, when all nodes run.
+    #[command(after_help = "\
+Prints the log's verifier key: pin it in every client file (verifier_key = \"...\"), and publish it where auditors
+look. With --config client.toml the operator's identity and the first admin address are taken from there, and --pin
+writes the key into the file. With --config node1.toml give the operator's certificate and key.
+
+Examples:
+  kho cluster init --config client.toml --pin
+  kho cluster init --config node1.toml --certificate operator.pem --key operator.key.pem --trust admin-ca.pem")]
+    Init {
+        /// A client file, or a node's configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Operator's certificate, where the file is a node's configuration.
+        #[arg(long, value_name = "FILE", requires_all = ["key", "trust"])]
+        certificate: Option<PathBuf>,
+        /// Its private key.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Authority of the admin listeners.
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+        /// Writes the verifier key into the client file.
+        #[arg(long, conflicts_with = "certificate")]
+        pin: bool,
+    },
+}
+
+pub async fn run(command: Command) -> Result {
+    match command {
+        Command::New { dir, nodes, base_port } => {
+            let cluster = DevCluster::create_with(&dir, &Options { nodes, base_port, ..Options::default() })?;
+            for node in cluster.nodes() {
+                println!("kho serve --config {}", cluster.layout().node_file(node).display());
+            }
+            println!("kho cluster init --config {} --pin", cluster.layout().client_file().display());
+            Ok(())
+        }
+        Command::Init { config, certificate, key, trust, pin } => {
+            let admin = match (certificate, key, trust) {
+                (Some(certificate), Some(key), Some(trust)) => {
+                    let node = kho_node::Config::load(&config)?;
+                    Admin::new(&node.listen.admin, &TlsFiles { certificate, key, trust }.load()?)?
+                }
+                _ => first(ClientFile::load(&config)?.admins()?),
+            };
+            let formed = admin.init_cluster().await?;
+            println!("{}", formed.verifier_key);
+            if pin {
+                ClientFile::pin(&config, &formed.verifier_key)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn first(admins: Vec<Admin>) -> Admin {
+    admins.into_iter().next().expect("a client file with admin_tls has at least one admin address")
+}

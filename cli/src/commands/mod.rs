@@ -1,0 +1,115 @@
+//! The commands. Each file holds its arguments and what it does.
+
+mod certs;
+mod cluster;
+mod config;
+mod export;
+mod get;
+mod keys;
+mod serve;
+mod status;
+mod submit;
+mod verify;
+mod version;
+
+pub use verify::check;
+
+use std::future::Future;
+
+use clap::{Parser, Subcommand};
+
+use crate::demo;
+use crate::exit::{HELP, Result};
+
+/// A replicated, sealed, receipt-issuing store for signed report records.
+#[derive(Parser)]
+#[command(name = "kho", version, propagate_version = true, max_term_width = 110, after_help = HELP, arg_required_else_help = true)]
+pub struct Kho {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
+    Status(status::Args),
+    Submit(submit::Args),
+    Get(get::Args),
+    Verify(verify::Args),
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    #[command(subcommand)]
+    Certs(certs::Command),
+    #[command(subcommand)]
+    Keys(keys::Command),
+    #[command(subcommand)]
+    Config(config::Command),
+    Version(version::Args),
+}
+
+/// Runs what the command line says.
+pub fn run(kho: Kho) -> Result {
+    match kho.command {
+        Command::Demo(args) => block_on(demo::run(args)),
+        Command::Serve(args) => serve::run(args),
+        Command::Status(args) => block_on(status::run(args)),
+        Command::Submit(args) => block_on(submit::run(args)),
+        Command::Get(args) => block_on(get::run(args)),
+        Command::Verify(args) => verify::run(&args),
+        Command::Cluster(command) => block_on(cluster::run(command)),
+        Command::Certs(command) => certs::run(command),
+        Command::Keys(command) => keys::run(command),
+        Command::Config(command) => config::run(command),
+        Command::Version(args) => version::run(&args),
+    }
+}
+
+fn block_on(future: impl Future<Output = Result>) -> Result {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Kho;
+
+    fn each(command: &mut clap::Command, path: &str, check: &mut impl FnMut(&str, &mut clap::Command)) {
+        check(path, command);
+        for sub in command.get_subcommands_mut() {
+            let path = format!("{path} {}", sub.get_name());
+            each(sub, &path, check);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Kho::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_is_explained() {
+        each(&mut Kho::command(), "kho", &mut |path, command| {
+            assert!(command.get_about().is_some(), "{path} says nothing of itself");
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "{path} {} has no help", argument.get_id());
+            }
+        });
+    }
+
+    #[test]
+    fn commands_for_operators_show_examples() {
+        each(&mut Kho::command(), "kho", &mut |path, command| {
+            if command.get_subcommands().next().is_none() {
+                let help = command.render_long_help().to_string();
+                assert!(help.contains("Example"), "{path} shows no example:\n{help}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_help_names_the_exit_codes() {
+        assert!(Kho::command().render_help().to_string().contains("3  outcome unknown"));
+    }
+}

@@ -1,0 +1,143 @@
+//! `kho status`
+
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use futures::future::join_all;
+use kho::admin::{self, Admin};
+use kho::client_file::ClientFile;
+use kho_proto::id::ClusterId;
+use kho_proto::pb::admin::v1::NodeStatusResponse;
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, Failure, Result};
+
+/// Shows all nodes: role, term, epoch, what they have applied, disk and memory.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Needs admin_nodes and admin_tls in the client file (an operator's certificate). A node that does not answer within
+2 s is shown as unreachable. `lag` is the number of log entries that the node has still to apply, compared with the
+highest committed index that any node knows.
+
+Ends with 0 when at least one node answered, with 4 when none did.
+
+Examples:
+  kho status --config client.toml
+  kho status --config client.toml --json | jq '.nodes[] | select(.role == \"leader\").node_id'")]
+pub struct Args {
+    /// The client file.
+    #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
+    config: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+type Answer = (String, std::result::Result<NodeStatusResponse, admin::Error>);
+
+pub async fn run(args: Args) -> Result {
+    let admins = ClientFile::load(&args.config)?.admins()?;
+    let ask = |admin: Admin| async move { (admin.address().to_owned(), admin.status().await) };
+    let answers: Vec<Answer> = join_all(admins.into_iter().map(ask)).await;
+    let committed = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).map(|status| status.committed).max();
+    let Some(committed) = committed else {
+        for (address, answer) in &answers {
+            if let Err(error) = answer {
+                eprintln!("{address}: {error}");
+            }
+        }
+        return Err(Failure::new(Exit::Unreachable, "no node answered"));
+    };
+    if args.json {
+        println!("{:#}", json!({ "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>() }));
+    } else {
+        println!("{}", table(&answers, committed));
+    }
+    Ok(())
+}
+
+fn lag(status: &NodeStatusResponse, committed: u64) -> u64 {
+    committed.saturating_sub(status.applied)
+}
+
+fn object((address, answer): &Answer, committed: u64) -> Value {
+    match answer {
+        Err(error) => json!({ "address": address, "reachable": false, "error": error.to_string() }),
+        Ok(status) => json!({
+            "address": address, "reachable": true,
+            "node_id": status.node_id, "role": status.role, "term": status.term, "epoch": status.epoch,
+            "cluster_id": ClusterId::try_from(status.cluster_id.as_ref()).map(|id| id.to_string()).unwrap_or_default(),
+            "leader_id": status.leader_id, "last_log": status.last_log, "committed": status.committed,
+            "applied": status.applied, "lag": lag(status, committed), "purged": status.purged,
+            "snapshot": status.snapshot, "tree_size": status.tree_size, "tree_root": hex::encode(&status.tree_root),
+            "version": status.version, "disk_used": status.disk_used, "disk_total": status.disk_total,
+            "disk_free": status.disk_free, "rss": status.rss, "uptime_ms": status.uptime_ms, "keyed": status.keyed,
+        }),
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+fn table(answers: &[Answer], committed: u64) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "node", "admin address", "role", "term", "epoch", "applied", "lag", "records", "version", "disk", "disk free", "memory", "up",
+    ]);
+    for (address, answer) in answers {
+        match answer {
+            Err(_) => table.add_row(["?", address.as_str(), "unreachable"]),
+            Ok(status) => table.add_row([
+                status.node_id.to_string(),
+                address.clone(),
+                if status.keyed { status.role.clone() } else { format!("{} (no keys)", status.role) },
+                status.term.to_string(),
+                status.epoch.to_string(),
+                status.applied.to_string(),
+                lag(status, committed).to_string(),
+                // leaf 0 is the genesis leaf
+                status.tree_size.saturating_sub(1).to_string(),
+                status.version.clone(),
+                mib(status.disk_used),
+                mib(status.disk_free),
+                mib(status.rss),
+                format!("{} s", status.uptime_ms / 1000),
+            ]),
+        };
+    }
+    for column in [3, 4, 5, 6, 7, 9, 10, 11, 12] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers() -> Vec<Answer> {
+        let status = NodeStatusResponse { node_id: 1, role: "leader".to_owned(), committed: 9, applied: 7, keyed: true, ..Default::default() };
+        let why = "connection refused".to_owned();
+        let error = admin::Error::Unreachable { address: "127.0.0.1:2".to_owned(), why };
+        vec![("127.0.0.1:1".to_owned(), Ok(status)), ("127.0.0.1:2".to_owned(), Err(error))]
+    }
+
+    #[test]
+    fn the_table_shows_unreachable_nodes_as_such() {
+        let text = table(&answers(), 9).to_string();
+        let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap().to_owned();
+        assert!(line("127.0.0.1:1").contains("leader"), "{text}");
+        assert!(line("127.0.0.1:2").contains("unreachable"), "{text}");
+    }
+
+    #[test]
+    fn json_counts_the_lag() {
+        let answers = answers();
+        assert_eq!(object(&answers[0], 9)["lag"], 2);
+        assert_eq!(object(&answers[1], 9)["reachable"], false);
+    }
+}

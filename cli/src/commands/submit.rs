@@ -1,0 +1,80 @@
+//! `kho submit`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use kho::client_file::ClientFile;
+use kho_client::{Client, Draft, Signed};
+use kho_proto::header::SubmittedAt;
+use kho_proto::record;
+use kho_proto::report::Report;
+
+use crate::exit::Result;
+
+/// Signs and submits a report, and writes the record and its receipt.
+#[derive(clap::Args)]
+#[command(after_help = "\
+A report document is JSON: unit, regime, period, optional series, receivers and supersedes, and either figures or text
+(docs/formats/report.md). It is signed once with the signer of the client file; ID.record is written before anything
+is sent. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
+
+Examples:
+  kho submit --config client.toml report.json --out records
+  kho submit --config client.toml records/0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e.record --out records
+
+  report.json:
+  { \"unit\": \"BYT\", \"regime\": \"YT-01\", \"period\": \"2020-06-12\", \"receivers\": [\"VPCP\"],
+    \"figures\": { \"new_cases\": 2, \"recovered\": 5, \"deaths\": 0 } }")]
+pub struct Args {
+    /// A report document (JSON), or a signed record (ID.record) to send again.
+    file: PathBuf,
+    /// The client file.
+    #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
+    config: PathBuf,
+    /// Writes ID.record and ID.tlog-proof there.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
+fn write(dir: &Path, name: String, bytes: &[u8]) -> Result {
+    let path = dir.join(name);
+    kho::files::write(&path, bytes).with_context(|| path.display().to_string())?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+pub async fn run(args: Args) -> Result {
+    let config = ClientFile::load(&args.config)?;
+    let client = config.client()?;
+    let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
+    let signed = if args.file.extension().is_some_and(|extension| extension == "record") {
+        Signed::from_record(record::from_file(bytes)?)?
+    } else {
+        sign(&args, &config, &client, &bytes).await?
+    };
+    let id = signed.record_id();
+    let done = client.submit(&signed).await?;
+    write(&args.out, format!("{id}.tlog-proof"), done.receipt.to_tlog_proof().as_bytes())?;
+    eprintln!(
+        "record {id}: sequence {}, accepted {}{}, by node {}",
+        done.receipt.sequence,
+        SubmittedAt::from_unix_ms(done.receipt.leaf.accepted_at),
+        if done.duplicate { " (it was there already)" } else { "" },
+        done.node,
+    );
+    Ok(())
+}
+
+/// Signs a document; one that names its id, and was signed before, is not signed again: another signature time
+/// would make it another record under the same id.
+async fn sign(args: &Args, config: &ClientFile, client: &Client, document: &[u8]) -> Result<Signed> {
+    let report = Report::from_json(document)?;
+    if let Some(path) = report.id.map(|id| args.out.join(format!("{id}.record"))).filter(|path| path.exists()) {
+        eprintln!("signed before: sending {} again", path.display());
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        return Ok(Signed::from_record(record::from_file(bytes)?)?);
+    }
+    let signed = Draft::from(report).sign(&config.signer()?, client.surroundings()).await?;
+    write(&args.out, format!("{}.record", signed.record_id()), &record::to_file(signed.record()))?;
+    Ok(signed)
+}

@@ -1,0 +1,39 @@
+//! `kho version`
+
+use kho_proto::{header, leaf, signature};
+
+use crate::exit::Result;
+
+/// Prints version, commit and the formats this binary reads and writes.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  kho version --json")]
+pub struct Args {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Format and version of all that outlives a process.
+fn formats() -> [(&'static str, String); 4] {
+    [
+        ("header", header::VERSION.to_string()),
+        ("signature-block", signature::VERSION.to_string()),
+        ("leaf", leaf::LEAF_VERSION.to_string()),
+        ("receipt", "c2sp.org/tlog-proof@v1".to_owned()),
+    ]
+}
+
+pub fn run(args: &Args) -> Result {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("KHO_COMMIT"));
+    if args.json {
+        let formats: serde_json::Map<_, _> =
+            formats().into_iter().map(|(name, version)| (name.to_owned(), version.into())).collect();
+        println!("{}", serde_json::json!({ "version": version, "commit": commit, "formats": formats }));
+        return Ok(());
+    }
+    println!("kho {version} (commit {commit})");
+    for (name, version) in formats() {
+        println!("  {name:<16} {version}");
+    }
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! The cluster as tests and the demo drive it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kho_client::{Client, Config, PemSigner, ReceiptCheck};
+use kho_node::seams::Seams;
+use kho_proto::checkpoint::VerifierKey;
+use kho_proto::id::{NodeId, UnitCode};
+use kho_proto::pb::admin::v1::{InitClusterResponse, NodeStatusResponse};
+use rustix::process::Signal;
+
+use super::create::{self, ClusterFile, Member};
+use super::process::{Process, tail};
+use super::{Error, Identity, Layout, Options, files, signers};
+use crate::admin::Admin;
+use crate::certs::Validity;
+use crate::client_file::ClientFile;
+
+/// A cluster that starts, elects or catches up has this long.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A node that was told to stop has this long.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Between looks at the cluster's state.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A cluster of processes on loopback. They end when this value does, unless [`DevCluster::keep`] is called.
+#[derive(Debug)]
+pub struct DevCluster {
+    layout: Layout,
+    cluster: ClusterFile,
+    executable: PathBuf,
+    environment: Vec<(String, String)>,
+    detached: bool,
+    running: BTreeMap<NodeId, Process>,
+    /// Connections that were opened before; they live in the runtime that opened them.
+    admins: Mutex<BTreeMap<NodeId, Admin>>,
+}
+
+/// `KHO_BIN`, or this executable if it is `kho`, or `kho` beside it (tests lie one directory deeper).
+fn executable() -> Result<PathBuf, Error> {
+    if let Some(path) = std::env::var_os("KHO_BIN") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe().map_err(|source| Error::File { path: "/proc/self/exe".into(), source })?;
+    if own.file_stem().is_some_and(|name| name == "kho") {
+        return Ok(own);
+    }
+    let places = own.ancestors().skip(1).take(2).map(|dir| dir.join("kho"));
+    places.into_iter().find(|path| path.is_file()).ok_or(Error::NoExecutable { beside: own })
+}
+
+impl DevCluster {
+    /// A new cluster in `dir`, nothing running: certificates, keyring, `node1.toml`..., `client.toml`.
+    pub fn create(dir: &Path, nodes: u64) -> Result<Self, Error> {
+        Self::create_with(dir, &Options { nodes, ..Options::default() })
+    }
+
+    /// The same with ports and settings of one's own.
+    pub fn create_with(dir: &Path, options: &Options) -> Result<Self, Error> {
+        let layout = Layout::new(dir);
+        let cluster = create::create(&layout, options)?;
+        Self::of(layout, cluster)
+    }
+
+    /// A cluster made earlier; its nodes are not running, as far as this value is concerned.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let layout = Layout::new(dir);
+        let cluster = create::open(&layout)?;
+        Self::of(layout, cluster)
+    }
+
+    fn of(layout: Layout, cluster: ClusterFile) -> Result<Self, Error> {
+        let executable = executable()?;
+        Ok(Self { layout, cluster, executable, environment: Vec::new(), detached: false, running: BTreeMap::new(), admins: Mutex::default() })
+    }
+
+    /// Runs another executable than the one found: another build, another version.
+    pub fn set_executable(&mut self, path: &Path) {
+        path.clone_into(&mut self.executable);
+    }
+
+    /// Sets an environment variable for nodes started from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Nodes started from now on are not tied to the life of this process, so that [`DevCluster::keep`] can let them live.
+    pub fn detach(&mut self) {
+        self.detached = true;
+    }
+
+    /// Lets the running nodes outlive this value, and returns their process ids.
+    pub fn keep(mut self) -> Vec<(NodeId, u32)> {
+        self.running.iter_mut().for_each(|(_, process)| process.keep());
+        self.running.iter().map(|(node, process)| (*node, process.pid())).collect()
+    }
+
+    /// Where its files are.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// All nodes, running or not.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.cluster.members.iter().map(|member| NodeId(member.id)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// A node's addresses.
+    pub fn member(&self, node: NodeId) -> Result<&Member, Error> {
+        self.cluster.members.iter().find(|member| member.id == node.0).ok_or(Error::NoNode(node))
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&self, node: NodeId) -> bool {
+        self.running.contains_key(&node)
+    }
+
+    /// Process id of a running node.
+    pub fn pid(&self, node: NodeId) -> Option<u32> {
+        self.running.get(&node).map(Process::pid)
+    }
+
+    /// Starts a node; it need not be ready when this returns.
+    pub fn start(&mut self, node: NodeId) -> Result<(), Error> {
+        self.member(node)?;
+        if self.is_running(node) {
+            return Err(Error::State { node, expected: "stopped", found: "running" });
+        }
+        let log = self.layout.log_file(node);
+        let config = self.layout.node_file(node);
+        let process = Process::start(&self.executable, &config, &log, self.detached, &self.environment)
+            .map_err(|source| Error::Process { node, source, log })?;
+        self.running.insert(node, process);
+        Ok(())
+    }
+
+    /// Starts all nodes that don't run.
+    pub fn start_all(&mut self) -> Result<(), Error> {
+        let stopped: Vec<_> = self.nodes().filter(|node| !self.is_running(*node)).collect();
+        stopped.into_iter().try_for_each(|node| self.start(node))
+    }
+
+    fn take(&mut self, node: NodeId) -> Result<Process, Error> {
+        self.running.remove(&node).ok_or(Error::State { node, expected: "running", found: "stopped" })
+    }
+
+    fn process_error(&self, node: NodeId) -> impl FnOnce(std::io::Error) -> Error + use<> {
+        let log = self.layout.log_file(node);
+        move |source| Error::Process { node, source, log }
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    pub fn kill(&mut self, node: NodeId) -> Result<ExitStatus, Error> {
+        let failed = self.process_error(node);
+        self.take(node)?.kill().map_err(failed)
+    }
+
+    /// SIGKILL to all running nodes at once: all signals first, then the waiting.
+    pub fn kill_all(&mut self) -> Result<(), Error> {
+        let running: Vec<_> = self.running.keys().copied().collect();
+        for node in &running {
+            self.signal(*node, Signal::KILL)?;
+        }
+        running.into_iter().try_for_each(|node| self.kill(node).map(|_| ()))
+    }
+
+    /// SIGTERM; waits until the node has handed over and ended.
+    pub async fn terminate(&mut self, node: NodeId) -> Result<ExitStatus, Error> {
+        self.signal(node, Signal::TERM)?;
+        self.wait_ended(node, STOP_TIMEOUT).await
+    }
+
+    /// SIGTERM to all running nodes, then waits for them.
+    pub async fn terminate_all(&mut self) -> Result<(), Error> {
+        let running: Vec<_> = self.running.keys().copied().collect();
+        for node in &running {
+            self.signal(*node, Signal::TERM)?;
+        }
+        for node in running {
+            self.wait_ended(node, STOP_TIMEOUT).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a node has ended by itself (it should: its disk failed, or it was told to).
+    pub async fn wait_ended(&mut self, node: NodeId, limit: Duration) -> Result<ExitStatus, Error> {
+        let process = self.take(node)?;
+        let failed = self.process_error(node);
+        let waited = tokio::task::spawn_blocking(move || process.wait(limit)).await;
+        match waited.map_err(std::io::Error::other).flatten().map_err(failed)? {
+            Ok(status) => Ok(status),
+            Err(process) => {
+                self.running.insert(node, process);
+                let last = format!("node {node} still runs");
+                Err(Error::Timeout { waited_ms: limit.as_millis(), what: "a process to end", last })
+            }
+        }
+    }
+
+    /// Sends a signal: `STOP` and `CONT` for a pause.
+    pub fn signal(&self, node: NodeId, signal: Signal) -> Result<(), Error> {
+        let process = self.running.get(&node).ok_or(Error::State { node, expected: "running", found: "stopped" })?;
+        process.signal(signal).map_err(self.process_error(node))
+    }
+
+    /// SIGSTOP.
+    pub fn pause(&self, node: NodeId) -> Result<(), Error> {
+        self.signal(node, Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self, node: NodeId) -> Result<(), Error> {
+        self.signal(node, Signal::CONT)
+    }
+
+    /// An operator's connection to a node; within one tokio runtime.
+    pub fn admin(&self, node: NodeId) -> Result<Admin, Error> {
+        let mut admins = self.admins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(admin) = admins.get(&node) {
+            return Ok(admin.clone());
+        }
+        let tls = self.layout.identity(&Identity::Operator).load()?;
+        let admin = Admin::new(&self.member(node)?.admin, &tls)?;
+        admins.insert(node, admin.clone());
+        Ok(admin)
+    }
+
+    /// Forms the cluster, once, as soon as all nodes answer; pins the log's key in `client.toml`.
+    pub async fn init(&mut self) -> Result<InitClusterResponse, Error> {
+        self.wait_until("all nodes to answer", READY_TIMEOUT, |statuses, expected| statuses.len() == expected).await?;
+        let first = self.nodes().next().ok_or(Error::Nodes { found: 0 })?;
+        let response = self.admin(first)?.init_cluster().await?;
+        ClientFile::pin(&self.layout.client_file(), &response.verifier_key)?;
+        Ok(response)
+    }
+
+    /// Starts all nodes, forms the cluster, waits for a leader: the usual beginning.
+    pub async fn launch(&mut self) -> Result<NodeId, Error> {
+        self.start_all()?;
+        self.init().await?;
+        self.wait_ready().await
+    }
+
+    /// States of the running nodes that answer.
+    pub async fn statuses(&self) -> Result<BTreeMap<NodeId, NodeStatusResponse>, Error> {
+        let mut statuses = BTreeMap::new();
+        for node in self.running.keys() {
+            if let Ok(status) = self.admin(*node)?.status().await {
+                statuses.insert(*node, status);
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// The leader that every running node agrees on, or `None`.
+    pub async fn leader(&self) -> Result<Option<NodeId>, Error> {
+        Ok(agreed(&self.statuses().await?, self.running.len()))
+    }
+
+    /// Waits until all running nodes answer and agree on a leader among them; returns it.
+    pub async fn wait_ready(&mut self) -> Result<NodeId, Error> {
+        let statuses =
+            self.wait_until("a leader", READY_TIMEOUT, |statuses, expected| agreed(statuses, expected).is_some()).await?;
+        agreed(&statuses, statuses.len()).ok_or(Error::Nodes { found: 0 })
+    }
+
+    /// Waits until all running nodes have the same tree as the leader; returns its size and root.
+    pub async fn wait_equal(&mut self) -> Result<(u64, Vec<u8>), Error> {
+        let equal = |statuses: &BTreeMap<NodeId, NodeStatusResponse>, expected: usize| {
+            let mut trees = statuses.values().map(|status| (status.tree_size, &status.tree_root, status.applied));
+            let first = trees.next();
+            agreed(statuses, expected).is_some() && trees.all(|tree| Some(tree) == first)
+        };
+        let statuses = self.wait_until("equal trees", READY_TIMEOUT, equal).await?;
+        let status = statuses.into_values().next().ok_or(Error::Nodes { found: 0 })?;
+        Ok((status.tree_size, status.tree_root.to_vec()))
+    }
+
+    /// Asks all running nodes again and again until `good(statuses, number of running nodes)`.
+    pub async fn wait_until(
+        &mut self,
+        what: &'static str,
+        limit: Duration,
+        good: impl Fn(&BTreeMap<NodeId, NodeStatusResponse>, usize) -> bool,
+    ) -> Result<BTreeMap<NodeId, NodeStatusResponse>, Error> {
+        let start = Instant::now();
+        loop {
+            self.check_alive()?;
+            let statuses = self.statuses().await?;
+            if good(&statuses, self.running.len()) {
+                return Ok(statuses);
+            }
+            if start.elapsed() > limit {
+                let line = |(node, status): (&NodeId, &NodeStatusResponse)| {
+                    format!("node {node}: {} of term {}, {} leaves", status.role, status.term, status.tree_size)
+                };
+                let last = statuses.iter().map(line).collect::<Vec<_>>().join("; ");
+                return Err(Error::Timeout { waited_ms: start.elapsed().as_millis(), what, last });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// An error if a node ended that should be running; it is stopped from now on.
+    pub fn check_alive(&mut self) -> Result<(), Error> {
+        let mut gone = None;
+        for (node, process) in &mut self.running {
+            if let Ok(Some(status)) = process.ended() {
+                gone = Some((*node, status));
+            }
+        }
+        let Some((node, status)) = gone else { return Ok(()) };
+        self.running.remove(&node);
+        let log = self.layout.log_file(node);
+        Err(Error::Ended { node, status, tail: tail(&log), log })
+    }
+
+    /// The log's key; known once the cluster is formed.
+    pub fn verifier_key(&self) -> Result<VerifierKey, Error> {
+        Ok(ClientFile::load(&self.layout.client_file())?.verifier_key()?)
+    }
+
+    /// The platform's client: all nodes, every receipt checked.
+    pub fn client(&self) -> Result<Client, Error> {
+        Ok(Client::new(self.client_config(&Identity::Platform)?)?)
+    }
+
+    /// The platform's client to one node only.
+    pub fn client_of(&self, node: NodeId) -> Result<Client, Error> {
+        let mut config = self.client_config(&Identity::Platform)?;
+        config.nodes = vec![self.member(node)?.client.clone()];
+        Ok(Client::new(config)?)
+    }
+
+    /// A client's configuration, to be changed before it is used.
+    pub fn client_config(&self, identity: &Identity) -> Result<Config, Error> {
+        let files = self.layout.identity(identity);
+        if !files.certificate.exists() {
+            let validity = Validity::days(Seams::system().clock.now(), files::DEV_VALIDITY_DAYS);
+            files::write_identity(&self.layout, identity, validity)?;
+        }
+        let nodes = self.cluster.members.iter().map(|member| member.client.clone()).collect();
+        Ok(Config::new(nodes, files.load()?, ReceiptCheck::Pinned(self.verifier_key()?)))
+    }
+
+    /// A unit's signer; made when first asked for. Algorithms differ from unit to unit.
+    pub fn signer(&self, unit: &UnitCode) -> Result<PemSigner, Error> {
+        signers::load_or_issue(&self.layout, unit, Seams::system().clock.now())
+    }
+}
+
+/// The leader that all `expected` nodes name, if it is one of them.
+fn agreed(statuses: &BTreeMap<NodeId, NodeStatusResponse>, expected: usize) -> Option<NodeId> {
+    let leader = NodeId(statuses.values().next()?.leader_id);
+    let all = statuses.len() == expected && statuses.values().all(|status| status.leader_id == leader.0);
+    let leads = statuses.get(&leader).is_some_and(|status| status.role == "leader");
+    (all && leads).then_some(leader)
+}

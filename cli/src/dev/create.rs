@@ -1,0 +1,192 @@
+//! Writes a development cluster's directory.
+
+use std::path::{Path, PathBuf};
+
+use kho_node::seams::Seams;
+use kho_proto::id::{ClusterId, NodeId, UnitCode};
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Identity, Layout, Plane, files, ports, signers};
+use crate::client_file::{ClientFile, SignerFiles, TlsFiles};
+
+/// Nodes of a development cluster, at most.
+pub const NODES_MAX: u64 = 9;
+/// Listeners of a node.
+const LISTENERS: u64 = 3;
+/// The unit that `client.toml` signs for.
+const FIRST_SIGNER: &str = "BYT";
+
+/// What a new cluster is like.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many nodes.
+    pub nodes: u64,
+    /// Node 1 listens here and on the next two, node 2 on the three after; random free ports if absent.
+    pub base_port: Option<u16>,
+    /// Tables that go into every node's configuration as they are: `raft`, `storage`, `telemetry`, `limits`.
+    pub settings: toml::Table,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: 3, base_port: None, settings: toml::Table::new() }
+    }
+}
+
+/// One node's addresses.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Member {
+    /// Node id.
+    pub id: u64,
+    /// `host:port` for clients.
+    pub client: String,
+    /// `host:port` for the other nodes.
+    pub peer: String,
+    /// `host:port` for operators.
+    pub admin: String,
+}
+
+/// `cluster.toml`: what the directory is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClusterFile {
+    /// UUID.
+    pub cluster_id: String,
+    /// All nodes.
+    pub members: Vec<Member>,
+}
+
+#[derive(Serialize)]
+struct NodeFile<'a> {
+    cluster_id: &'a str,
+    node_id: u64,
+    data_dir: PathBuf,
+    keyring: PathBuf,
+    listen: Listen<'a>,
+    tls: NodeTls,
+    signers: Trust,
+    members: &'a [Member],
+    #[serde(flatten)]
+    settings: &'a toml::Table,
+}
+
+#[derive(Serialize)]
+struct Listen<'a> {
+    client: &'a str,
+    peer: &'a str,
+    admin: &'a str,
+}
+
+#[derive(Serialize)]
+struct NodeTls {
+    client: TlsFiles,
+    peer: TlsFiles,
+    admin: TlsFiles,
+}
+
+#[derive(Serialize)]
+struct Trust {
+    trust: PathBuf,
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+fn relative(layout: &Layout, files: &TlsFiles) -> TlsFiles {
+    TlsFiles {
+        certificate: layout.relative(&files.certificate),
+        key: layout.relative(&files.key),
+        trust: layout.relative(&files.trust),
+    }
+}
+
+fn addresses(options: &Options) -> Result<Vec<Member>, Error> {
+    if !(1..=NODES_MAX).contains(&options.nodes) {
+        return Err(Error::Nodes { found: options.nodes });
+    }
+    let count = options.nodes * LISTENERS;
+    let ports: Vec<u16> = match options.base_port {
+        Some(base) => {
+            let last = u64::from(base) + count - 1;
+            let last = u16::try_from(last).map_err(|_| Error::Ports { wanted: count as usize, from: base, to: u16::MAX })?;
+            (base..=last).collect()
+        }
+        None => ports::free_ports(count as usize)?,
+    };
+    let at = |port: u16| format!("127.0.0.1:{port}");
+    let members = ports.chunks_exact(LISTENERS as usize).zip(1..).map(|(ports, id)| Member {
+        id,
+        client: at(ports[0]),
+        peer: at(ports[1]),
+        admin: at(ports[2]),
+    });
+    Ok(members.collect())
+}
+
+/// Writes certificates, keyring and configurations.
+pub(super) fn create(layout: &Layout, options: &Options) -> Result<ClusterFile, Error> {
+    let members = addresses(options)?;
+    let cluster_file = layout.cluster_file();
+    if cluster_file.exists() {
+        return Err(Error::Exists { path: layout.dir().to_owned() });
+    }
+    std::fs::create_dir_all(layout.dir()).map_err(|source| Error::File { path: layout.dir().to_owned(), source })?;
+    let seams = Seams::system();
+    let mut random = [0; 10];
+    seams.entropy.fill(&mut random);
+    let now = seams.clock.now();
+    let cluster = ClusterId(uuid::Builder::from_unix_timestamp_millis(now.0, &random).into_uuid().into_bytes());
+
+    files::write_certificates(layout, cluster, options.nodes, now)?;
+    kho_node::keys::keyring::create(&layout.keyring(), cluster, seams.entropy.as_ref())?;
+    let unit: UnitCode = FIRST_SIGNER.parse().expect("a unit code");
+    signers::load_or_issue(layout, &unit, now)?;
+
+    let cluster = ClusterFile { cluster_id: cluster.to_string(), members };
+    for member in &cluster.members {
+        write_node_file(layout, &cluster, member, &options.settings)?;
+    }
+    let (certificate, key) = layout.signer(&unit);
+    let client = ClientFile {
+        nodes: cluster.members.iter().map(|member| member.client.clone()).collect(),
+        admin_nodes: cluster.members.iter().map(|member| member.admin.clone()).collect(),
+        verifier_key: None,
+        deadline_ms: None,
+        signers_trust: Some(layout.relative(&layout.trust(Plane::Signers))),
+        tls: relative(layout, &layout.identity(&Identity::Platform)),
+        admin_tls: Some(relative(layout, &layout.identity(&Identity::Operator))),
+        signer: Some(SignerFiles {
+            certificate: layout.relative(&certificate),
+            key: layout.relative(&key),
+            algorithm: Some(signers::algorithm_of(&unit).to_string()),
+        }),
+    };
+    write(&layout.client_file(), &toml::to_string(&client)?)?;
+    // last: it is what makes the directory a cluster
+    write(&cluster_file, &toml::to_string(&cluster)?)?;
+    Ok(cluster)
+}
+
+fn write_node_file(layout: &Layout, cluster: &ClusterFile, member: &Member, settings: &toml::Table) -> Result<(), Error> {
+    let node = NodeId(member.id);
+    let tls = |plane| relative(layout, &layout.node_tls(node, plane));
+    let file = NodeFile {
+        cluster_id: &cluster.cluster_id,
+        node_id: member.id,
+        data_dir: layout.relative(&layout.data_dir(node)),
+        keyring: layout.relative(&layout.keyring()),
+        listen: Listen { client: &member.client, peer: &member.peer, admin: &member.admin },
+        tls: NodeTls { client: tls(Plane::Client), peer: tls(Plane::Peer), admin: tls(Plane::Admin) },
+        signers: Trust { trust: layout.relative(&layout.trust(Plane::Signers)) },
+        members: &cluster.members,
+        settings,
+    };
+    write(&layout.node_file(node), &toml::to_string(&file)?)
+}
+
+/// Reads `cluster.toml`.
+pub(super) fn open(layout: &Layout) -> Result<ClusterFile, Error> {
+    let path = layout.cluster_file();
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+    toml::from_str(&text).map_err(|source| Error::Malformed { path, source: Box::new(source) })
+}

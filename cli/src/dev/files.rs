@@ -1,0 +1,52 @@
+//! Certificates of a development cluster: four authorities, the nodes, the usual connections.
+
+use kho_proto::id::{ClusterId, NodeId, UnixMs};
+
+use super::{Error, Identity, Layout, Plane};
+use crate::certs::{Authority, KeyKind, Profile, Role, Validity};
+
+/// Certificates of development clusters hold for this long.
+pub const DEV_VALIDITY_DAYS: u32 = 825;
+/// Connections that every development cluster has.
+pub const IDENTITIES: [Identity; 2] = [Identity::Platform, Identity::Operator];
+/// How nodes are reached.
+const HOSTS: [&str; 2] = ["127.0.0.1", "localhost"];
+
+/// Makes all authorities, the certificates of nodes 1 to `nodes`, and of [`IDENTITIES`].
+pub fn write_certificates(layout: &Layout, cluster: ClusterId, nodes: u64, now: UnixMs) -> Result<(), Error> {
+    let validity = Validity::days(now, DEV_VALIDITY_DAYS);
+    for plane in Plane::ALL {
+        let name = format!("Kho development CA: {}", plane.as_str());
+        Authority::create(&name, KeyKind::P256, validity)?.write(&layout.authorities(), &plane.authority())?;
+    }
+    let authority = |plane: Plane| Authority::load(&layout.authorities(), &plane.authority());
+    let (client, peer, admin) = (authority(Plane::Client)?, authority(Plane::Peer)?, authority(Plane::Admin)?);
+    let hosts = || HOSTS.map(str::to_owned).to_vec();
+    for node in (1..=nodes).map(NodeId) {
+        let dir = layout.node_certificates(node);
+        let server = Profile::Server { hosts: hosts() };
+        client.issue(&server, KeyKind::P256, validity)?.write(&dir, Plane::Client.as_str())?;
+        admin.issue(&server, KeyKind::P256, validity)?.write(&dir, Plane::Admin.as_str())?;
+        let member = Profile::Peer { cluster, node, hosts: hosts() };
+        peer.issue(&member, KeyKind::P256, validity)?.write(&dir, Plane::Peer.as_str())?;
+    }
+    for identity in IDENTITIES {
+        write_identity(layout, &identity, validity)?;
+    }
+    Ok(())
+}
+
+/// Makes a connection's certificate.
+pub(super) fn write_identity(layout: &Layout, identity: &Identity, validity: Validity) -> Result<(), Error> {
+    let (name, roles, units, all_units) = match identity {
+        Identity::Platform => ("Kho development platform".to_owned(), vec![Role::Submitter, Role::Reader], vec![], true),
+        Identity::Operator => ("Kho development operator".to_owned(), vec![Role::Operator], vec![], false),
+        Identity::Unit(unit) => {
+            (format!("Kho development system {unit}"), vec![Role::Submitter, Role::Reader], vec![unit.clone()], false)
+        }
+    };
+    let profile = Profile::Connection { name, roles, units, all_units };
+    let authority = Authority::load(&layout.authorities(), &identity.plane().authority())?;
+    authority.issue(&profile, KeyKind::P256, validity)?.write(&layout.identities(), &identity.name())?;
+    Ok(())
+}

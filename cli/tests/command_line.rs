@@ -1,0 +1,137 @@
+//! The binary as scripts see it: output, files, exit codes. No node runs here.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn kho(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn cluster() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let made = kho(&["cluster", "new", "--dir", text(&dir.path().join("c"))]);
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    dir
+}
+
+#[test]
+fn version_names_the_formats() {
+    assert!(out(&kho(&["version"])).starts_with("kho 0."));
+    let json: serde_json::Value = serde_json::from_str(&out(&kho(&["version", "--json"]))).unwrap();
+    assert_eq!(json["formats"]["header"], "1");
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    assert_eq!(code(&kho(&["no-such-command"])), 2);
+    assert_eq!(code(&kho(&["certs", "signer", "--dir", "x", "--unit", "Bộ Y tế"])), 2);
+}
+
+#[test]
+fn a_new_cluster_has_configurations_that_check() {
+    let dir = cluster();
+    let dir = dir.path().join("c");
+    for node in 1..=3 {
+        let checked = kho(&["config", "check", text(&dir.join(format!("node{node}.toml")))]);
+        assert_eq!(code(&checked), 0, "{}", err(&checked));
+        assert!(out(&checked).contains(&format!("node {node}")));
+    }
+    let again = kho(&["cluster", "new", "--dir", text(&dir)]);
+    assert_eq!(code(&again), 1);
+    assert!(err(&again).contains("holds a cluster already"), "{}", err(&again));
+}
+
+#[test]
+fn a_wrong_configuration_is_named() {
+    let dir = cluster();
+    let file = dir.path().join("c/node1.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("colour = 1\n{config}")).unwrap();
+    let checked = kho(&["config", "check", text(&file)]);
+    assert_eq!(code(&checked), 1);
+    assert!(err(&checked).contains("[config-invalid]") && err(&checked).contains("colour"), "{}", err(&checked));
+    std::fs::write(&file, format!("{config}\n[raft]\nheartbeat_ms = 1\n")).unwrap();
+    let checked = kho(&["config", "check", text(&file)]);
+    assert!(err(&checked).contains("[config-out-of-range]") && err(&checked).contains("10 to 5000"), "{}", err(&checked));
+}
+
+#[test]
+fn a_keyring_is_never_overwritten_and_has_one_fingerprint() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keyring");
+    let make = || kho(&["keys", "init", "--keyring", text(&file), "--cluster-id", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e"]);
+    let made = make();
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    let shown = kho(&["keys", "fingerprint", "--keyring", text(&file)]);
+    assert_eq!(out(&shown), out(&made));
+    assert_eq!(code(&make()), 1);
+    let origin = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e/1/4b1d5a0c9e8f7a6b";
+    let public = kho(&["keys", "public", "--keyring", text(&file), "--origin", origin]);
+    assert!(out(&public).starts_with(&format!("{origin}+")), "{}", err(&public));
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = kho(&["keys", "fingerprint", "--keyring", text(&file)]);
+    assert_eq!(code(&open), 1);
+    assert!(err(&open).contains("[keyring-permissions]"), "{}", err(&open));
+}
+
+#[test]
+fn certificates_come_from_their_authorities() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = text(dir.path());
+    let cluster = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e";
+    for arguments in [
+        &["certs", "ca", "--dir", pki][..],
+        &["certs", "node", "--dir", pki, "--cluster-id", cluster, "--node", "1", "--host", "kho1.example", "--host", "10.0.0.1"],
+        &["certs", "client", "--dir", pki, "--name", "platform", "--role", "submitter", "--role", "reader", "--all-units"],
+        &["certs", "client", "--dir", pki, "--name", "operator", "--plane", "admin", "--role", "operator"],
+        &["certs", "signer", "--dir", pki, "--unit", "BYT", "--algorithm", "ed25519"],
+    ] {
+        let made = kho(arguments);
+        assert_eq!(code(&made), 0, "{arguments:?}: {}", err(&made));
+    }
+    for file in ["ca/peer-ca.pem", "nodes/node1/admin.key.pem", "identities/operator.pem", "signers/BYT.key.pem"] {
+        assert!(dir.path().join(file).is_file(), "{file}");
+    }
+    let without = kho(&["certs", "signer", "--dir", text(&dir.path().join("nowhere")), "--unit", "BYT"]);
+    assert_eq!(code(&without), 1);
+}
+
+#[test]
+fn nobody_there_ends_with_4() {
+    let dir = cluster();
+    let config = dir.path().join("c/client.toml");
+    let status = kho(&["status", "--config", text(&config)]);
+    assert_eq!(code(&status), 4, "{}", err(&status));
+    let without_key = kho(&["get", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e", "--config", text(&config)]);
+    assert_eq!(code(&without_key), 1);
+    assert!(err(&without_key).contains("verifier_key"), "{}", err(&without_key));
+
+    let keyring = dir.path().join("c/keyring");
+    let cluster = std::fs::read_to_string(dir.path().join("c/cluster.toml")).unwrap();
+    let id = cluster.lines().find_map(|line| line.strip_prefix("cluster_id = ")).unwrap().trim_matches('"').to_owned();
+    let public = kho(&["keys", "public", "--keyring", text(&keyring), "--origin", &format!("{id}/1/4b1d5a0c9e8f7a6b")]);
+    let pinned = format!("verifier_key = {:?}\n{}", out(&public).trim(), std::fs::read_to_string(&config).unwrap());
+    std::fs::write(&config, pinned).unwrap();
+    let report = dir.path().join("report.json");
+    std::fs::write(&report, r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"Không có ca mới"}"#).unwrap();
+    let submitted = kho(&["submit", "--config", text(&config), text(&report), "--out", text(dir.path())]);
+    assert_eq!(code(&submitted), 4, "{}", err(&submitted));
+    assert!(out(&submitted).contains(".record"), "the signed record is kept: {}", out(&submitted));
+}

@@ -1,0 +1,161 @@
+//! What one failed attempt proves. Everything else follows from it: whether to try again, and whether the
+//! record may have been taken.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use kho_proto::error::{Code, Kind, Refusal};
+use tonic::Status;
+
+/// Why an attempt failed, in the order of what it proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// Never reached a node: certainly not done.
+    Unreached(String),
+    /// A node refused it: certainly not done by this attempt.
+    Refused(Refusal),
+    /// A gRPC status without details, from something that is no Kho node or does not know the call: not done.
+    Foreign(String),
+    /// No answer, or an answer that says so: it may have been done.
+    Unknown(String),
+}
+
+impl Failed {
+    /// Reads a gRPC status.
+    pub fn of(status: &Status) -> Self {
+        if let Some(alert) = handshake_alert(status) {
+            return Failed::Unreached(format!("the node refused the TLS connection: {alert}"));
+        }
+        if find::<tonic::ConnectError>(status).is_some() {
+            return Failed::Unreached(chain(status));
+        }
+        let unknown = kho_proto::status::detail(status).is_some_and(|detail| detail.unknown);
+        match kho_proto::status::from_status(status) {
+            _ if unknown => Failed::Unknown(chain(status)),
+            Some(refusal) if matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => Failed::Unknown(refusal.to_string()),
+            Some(refusal) => Failed::Refused(refusal),
+            None => match status.code() {
+                tonic::Code::Unimplemented
+                | tonic::Code::InvalidArgument
+                | tonic::Code::OutOfRange
+                | tonic::Code::Unauthenticated
+                | tonic::Code::PermissionDenied
+                | tonic::Code::FailedPrecondition => Failed::Foreign(format!("{:?}: {}", status.code(), status.message())),
+                _ => Failed::Unknown(chain(status)),
+            },
+        }
+    }
+
+    /// The attempt had its time and nothing came back.
+    pub fn timed_out(after: Duration) -> Self {
+        Failed::Unknown(format!("no answer within {} ms", after.as_millis()))
+    }
+
+    /// Whether another attempt may do better.
+    pub fn retry(&self) -> bool {
+        match self {
+            Failed::Unreached(_) | Failed::Unknown(_) => true,
+            Failed::Refused(refusal) => refusal.code.retry(),
+            Failed::Foreign(_) => false,
+        }
+    }
+
+    /// How long the node asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Failed::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the node itself is the trouble, so that others should be asked first for a while.
+    pub fn rests_node(&self) -> bool {
+        match self {
+            Failed::Unreached(_) | Failed::Unknown(_) => true,
+            Failed::Refused(refusal) => matches!(refusal.code, Code::NodeStopping | Code::KeysMissing | Code::StorageFailed),
+            Failed::Foreign(_) => true,
+        }
+    }
+
+    /// Whether this answer also holds for an earlier attempt whose fate is not known: it depends on nothing but
+    /// the record's bytes, or on a state that never goes back.
+    pub fn settles(&self) -> bool {
+        let Failed::Refused(refusal) = self else { return false };
+        matches!(
+            refusal.code,
+            Code::HeaderMalformed
+                | Code::HeaderNotCanonical
+                | Code::HeaderFieldInvalid
+                | Code::PeriodInvalid
+                | Code::PayloadTooLarge
+                | Code::PayloadLengthMismatch
+                | Code::PayloadDigestMismatch
+                | Code::RequestMalformed
+                | Code::SignatureBlockMalformed
+                | Code::SignatureInvalid
+                | Code::RecordIdConflict
+                | Code::SupersedesNotLatest
+                | Code::SeriesHasHead
+        )
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => f.write_str(why),
+            Failed::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| next_source(*error))
+}
+
+/// An io::Error hides what it wraps: its `source` is the wrapped error's source.
+fn next_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+fn find<'a, T: StdError + 'static>(status: &'a Status) -> Option<&'a T> {
+    sources(status.source()?).find_map(|error| error.downcast_ref())
+}
+
+/// An alert that ends a handshake: the node never saw a request on this connection (RFC 8446, 6.2).
+fn handshake_alert(status: &Status) -> Option<String> {
+    use rustls::AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = find::<rustls::Error>(status)? else { return None };
+    let ends = matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure
+            | Alert::DecryptError
+            | Alert::ProtocolVersion
+    );
+    ends.then(|| format!("{alert:?}"))
+}
+
+/// The status with its causes; a transport error alone says no more than "transport error".
+fn chain(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    for cause in status.source().into_iter().flat_map(sources) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}

@@ -1,0 +1,128 @@
+//! Reading a record back: linearizable, from any node, with its receipt checked.
+
+use std::time::Instant;
+
+use kho_proto::checkpoint::Checkpoint;
+use kho_proto::error::{Code, Refusal};
+use kho_proto::id::{Epoch, NodeId, RecordId};
+use kho_proto::pb::v1::{GetRequest, GetResponse, SignedRecord};
+use kho_proto::receipt::Receipt;
+
+use crate::attempt::Failed;
+use crate::client::Client;
+use crate::nodes::Node;
+use crate::receipts::ReceiptError;
+use crate::rounds::{Next, Rounds};
+
+/// A record as its sender made it, and its receipt.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The record.
+    pub record: SignedRecord,
+    /// Its receipt; verified, unless the client was told not to.
+    pub receipt: Receipt,
+    /// What the receipt's signature covers; `None` when nothing was verified.
+    pub checkpoint: Option<Checkpoint>,
+    /// Size of the log that the answer reflects.
+    pub size: u64,
+    /// The node that answered.
+    pub node: NodeId,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
+
+/// Why there is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum GetError {
+    /// A node refused.
+    #[error("record {record_id}: {refusal}")]
+    Refused {
+        /// Which record.
+        record_id: RecordId,
+        /// The refusal.
+        refusal: Refusal,
+    },
+    /// No node answered in time.
+    #[error("record {record_id}: no answer from {tried}: {last}")]
+    Unreachable {
+        /// Which record.
+        record_id: RecordId,
+        /// Addresses tried.
+        tried: String,
+        /// What the last one said.
+        last: String,
+    },
+    /// The answer does not prove itself.
+    #[error("record {record_id} from {address} does not verify: {source}")]
+    Receipt {
+        /// Which record.
+        record_id: RecordId,
+        /// Who answered.
+        address: String,
+        /// What is wrong with it.
+        source: ReceiptError,
+    },
+}
+
+impl GetError {
+    /// Stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            GetError::Refused { refusal, .. } => refusal.code,
+            GetError::Unreachable { .. } => Code::NoLeader,
+            GetError::Receipt { .. } => Code::ReceiptInvalid,
+        }
+    }
+}
+
+impl Client {
+    /// Reads a record. An answer reflects every write acknowledged before the call.
+    pub async fn get(&self, record_id: RecordId) -> Result<Fetched, GetError> {
+        let mut rounds = Rounds::new(self.timing(), self.seed());
+        let mut last = Failed::Unreached("no attempt was made".to_owned());
+        while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
+            let request = GetRequest { record_id: record_id.as_bytes().to_vec().into() };
+            let failed = match tokio::time::timeout(budget, node.store.clone().get(request)).await {
+                Ok(Ok(response)) => return self.fetched(record_id, response.into_inner(), node),
+                Ok(Err(status)) => Failed::of(&status),
+                Err(_) => Failed::timed_out(budget),
+            };
+            tracing::debug!(record = %record_id, node = %node.address, %failed, "attempt failed");
+            if failed.rests_node() {
+                node.unwell(Instant::now());
+            }
+            rounds.failed(&failed);
+            let over = !failed.retry();
+            last = failed;
+            if over {
+                break;
+            }
+            self.nodes().move_on();
+        }
+        Err(match last {
+            Failed::Refused(refusal) => GetError::Refused { record_id, refusal },
+            Failed::Unreached(last) | Failed::Foreign(last) | Failed::Unknown(last) => {
+                let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
+                GetError::Unreachable { record_id, tried, last }
+            }
+        })
+    }
+
+    fn fetched(&self, record_id: RecordId, response: GetResponse, node: &Node) -> Result<Fetched, GetError> {
+        let wrong = |source| GetError::Receipt { record_id, address: node.address.clone(), source };
+        self.nodes().learn(node, NodeId(response.node_id), NodeId(0));
+        let record = response
+            .record
+            .ok_or_else(|| wrong(ReceiptError::Malformed { found: "an answer without a record".to_owned() }))?;
+        let receipt = crate::receipts::parse(response.receipt).map_err(wrong)?;
+        let checkpoint = self.receipt_check().check(&receipt, record_id, &record, false).map_err(wrong)?;
+        Ok(Fetched {
+            record,
+            receipt,
+            checkpoint,
+            size: response.size,
+            node: NodeId(response.node_id),
+            epoch: Epoch(response.epoch),
+        })
+    }
+}

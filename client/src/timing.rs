@@ -1,0 +1,59 @@
+//! How long to wait for what.
+
+use std::time::Duration;
+
+use backon::{ExponentialBackoff, ExponentialBuilder};
+
+/// Answer or verdict within this time: the promise of R-B1.
+pub const DEADLINE: Duration = Duration::from_secs(3);
+/// One attempt; short enough that two more nodes can be asked within the deadline.
+pub const ATTEMPT: Duration = Duration::from_millis(1000);
+/// TCP, and TLS after it.
+pub const CONNECT: Duration = Duration::from_millis(500);
+/// First pause between rounds over the nodes.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// Longest pause between rounds: an election takes some 300 ms.
+pub const BACKOFF_MAX: Duration = Duration::from_millis(200);
+/// A node that failed is asked last for this long; twice as long each time it fails again...
+pub const REST_MIN: Duration = Duration::from_millis(250);
+/// ...up to this.
+pub const REST_MAX: Duration = Duration::from_secs(8);
+
+const _: () = assert!(ATTEMPT.as_millis() * 3 <= DEADLINE.as_millis());
+const _: () = assert!(CONNECT.as_millis() < ATTEMPT.as_millis());
+const _: () = assert!(BACKOFF_MIN.as_millis() < BACKOFF_MAX.as_millis());
+
+/// The waits of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Of a call as a whole, retries and pauses included.
+    pub deadline: Duration,
+    /// Of one attempt.
+    pub attempt: Duration,
+    /// Of TCP, and of TLS.
+    pub connect: Duration,
+    /// First pause.
+    pub backoff_min: Duration,
+    /// Longest pause.
+    pub backoff_max: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { deadline: DEADLINE, attempt: ATTEMPT, connect: CONNECT, backoff_min: BACKOFF_MIN, backoff_max: BACKOFF_MAX }
+    }
+}
+
+impl Timing {
+    /// Pauses that double, with jitter, without end: the deadline ends them.
+    pub(crate) fn pauses(&self, seed: u64) -> ExponentialBackoff {
+        use backon::BackoffBuilder;
+        ExponentialBuilder::new()
+            .with_min_delay(self.backoff_min)
+            .with_max_delay(self.backoff_max)
+            .without_max_times()
+            .with_jitter()
+            .with_jitter_seed(seed)
+            .build()
+    }
+}

@@ -1,0 +1,223 @@
+//! A node that does as it is told, and a log of one leaf behind it.
+#![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; and this is a test
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use kho_client::{Client, Config, Draft, PemSigner, Preference, ReceiptCheck, Signed, Surroundings, Timing};
+use kho_proto::checkpoint::{Checkpoint, LogKey, LogSigner, Origin};
+use kho_proto::digest::Digest;
+use kho_proto::error::{Code, Refusal};
+use kho_proto::header::Header;
+use kho_proto::id::{ClusterId, Epoch, KeyId, Seq, UnixMs};
+use kho_proto::leaf::{Leaf, LeafKind};
+use kho_proto::pb::v1::store_server::{Store, StoreServer};
+use kho_proto::pb::v1::{GetRequest, GetResponse, SignedRecord, SubmitRequest, SubmitResponse};
+use kho_proto::receipt::{Receipt, ReceiptState};
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// What the fake does with one request.
+#[derive(Clone)]
+pub enum Act {
+    Accept,
+    Duplicate,
+    Refuse(Refusal),
+    /// A status that no Kho node would send.
+    Foreign(tonic::Code),
+    /// Takes it in and never answers.
+    Hang,
+    /// Answers with a receipt that was tampered with.
+    Forge(fn(&mut Receipt)),
+}
+
+/// Refusal without more.
+pub fn refuse(code: Code) -> Act {
+    Act::Refuse(Refusal::new(code, "as the test says"))
+}
+
+/// A fake node; ends with the test's runtime.
+pub struct Fake {
+    pub address: String,
+    requests: Arc<AtomicU32>,
+}
+
+struct Script {
+    acts: Vec<Act>,
+    id: u64,
+    leader: u64,
+    requests: Arc<AtomicU32>,
+}
+
+impl Fake {
+    /// Does the acts one after the other, and the last one for ever. Node `id` says that `leader` leads.
+    pub async fn node(id: u64, leader: u64, acts: &[Act]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let requests = Arc::new(AtomicU32::new(0));
+        let script = Script { acts: acts.to_vec(), id, leader, requests: requests.clone() };
+        let server = Server::builder().add_service(StoreServer::new(script));
+        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+        Self { address, requests }
+    }
+
+    /// Accepts connections, reads what comes, and hangs up.
+    pub async fn hangs_up() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let requests = Arc::new(AtomicU32::new(0));
+        let seen = requests.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                seen.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// An address where nobody listens.
+    pub async fn absent() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { address: listener.local_addr().unwrap().to_string(), requests: Arc::default() }
+    }
+
+    /// Requests that arrived.
+    pub fn requests(&self) -> u32 {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Script {
+    fn next(&self) -> Act {
+        let n = self.requests.fetch_add(1, Ordering::SeqCst) as usize;
+        self.acts[n.min(self.acts.len() - 1)].clone()
+    }
+}
+
+#[tonic::async_trait]
+impl Store for Script {
+    async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        let record = request.into_inner().record.unwrap();
+        let act = self.next();
+        let mut receipt = receipt_of(&record);
+        match &act {
+            Act::Accept | Act::Duplicate => {}
+            Act::Refuse(refusal) => return Err(refusal.clone().into()),
+            Act::Foreign(code) => return Err(Status::new(*code, "no node of yours")),
+            Act::Hang => std::future::pending().await,
+            Act::Forge(forge) => forge(&mut receipt),
+        }
+        Ok(Response::new(SubmitResponse {
+            receipt: Some(receipt.to_pb()),
+            duplicate: matches!(act, Act::Duplicate),
+            node_id: self.id,
+            epoch: 1,
+            leader_id: self.leader,
+        }))
+    }
+
+    async fn get(&self, _: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        let record = signed().await.record().clone();
+        let mut receipt = receipt_of(&record);
+        match self.next() {
+            Act::Accept | Act::Duplicate => {}
+            Act::Refuse(refusal) => return Err(refusal.into()),
+            Act::Foreign(code) => return Err(Status::new(code, "no node of yours")),
+            Act::Hang => std::future::pending().await,
+            Act::Forge(forge) => forge(&mut receipt),
+        }
+        let receipt = Some(receipt.to_pb());
+        Ok(Response::new(GetResponse { record: Some(record), receipt, size: 1, node_id: self.id, epoch: 1 }))
+    }
+}
+
+/// The fake's log.
+pub fn log() -> LogSigner {
+    LogSigner::new(&LogKey::new([7; 32]), Origin::new(ClusterId([1; 16]), Epoch(1), Digest::of(b"genesis")))
+}
+
+/// A valid receipt in a log whose only leaf is the record's.
+pub fn receipt_of(record: &SignedRecord) -> Receipt {
+    let leaf = Leaf {
+        kind: LeafKind::Record,
+        record_id: Header::decode(&record.header).unwrap().record_id,
+        accepted_at: UnixMs(1_591_925_400_000),
+        key_id: KeyId([3; 16]),
+        header_digest: Digest::of(&record.header),
+        signature_block_digest: Digest::of(&record.signature_block),
+        sealed_head_digest: Digest::of(b"head"),
+        sealed_payload_digest: Digest::of(b"payload"),
+        attachments_digest: Digest::ZERO,
+    };
+    let log = log();
+    let checkpoint = Checkpoint { origin: log.origin().clone(), size: 1, root: leaf.hash() };
+    Receipt { leaf, sequence: Seq(0), inclusion: Vec::new(), checkpoint: log.sign(&checkpoint), state: ReceiptState::Accepted }
+}
+
+/// Always the same: two calls sign the same header.
+pub struct Still;
+
+impl Surroundings for Still {
+    fn now(&self) -> UnixMs {
+        UnixMs(1_591_925_400_000)
+    }
+
+    fn fill(&self, out: &mut [u8]) {
+        out.fill(5);
+    }
+}
+
+/// A signed record; the same in every call of one process, certificate aside.
+pub async fn signed() -> Signed {
+    static KEY: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
+    let (certificate, key) = KEY.get_or_init(|| {
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let certificate = CertificateParams::new(vec!["signer".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    });
+    let signer = PemSigner::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap();
+    let draft = Draft {
+        record_id: None,
+        unit: "BYT".parse().unwrap(),
+        regime: "YT-01".parse().unwrap(),
+        period: "2020-06-12".parse().unwrap(),
+        series: String::new(),
+        supersedes: None,
+        receivers: vec!["VPCP".parse().unwrap(), "BTC".parse().unwrap(), "VPCP".parse().unwrap()],
+        media_type: "application/json".to_owned(),
+        payload: "{\"new_cases\": 0}".into(),
+    };
+    draft.sign(&signer, &Still).await.unwrap()
+}
+
+/// Short waits, so that tests are short.
+pub fn timing() -> Timing {
+    Timing {
+        deadline: Duration::from_millis(1200),
+        attempt: Duration::from_millis(250),
+        connect: Duration::from_millis(200),
+        backoff_min: Duration::from_millis(5),
+        backoff_max: Duration::from_millis(40),
+    }
+}
+
+/// A client of these nodes, asked in this order.
+pub fn client(nodes: &[&Fake]) -> Client {
+    Client::new(Config {
+        nodes: nodes.iter().map(|node| node.address.clone()).collect(),
+        tls: None,
+        receipts: ReceiptCheck::Pinned(log().verifier_key().clone()),
+        preference: Preference::Leader,
+        timing: timing(),
+        surroundings: Arc::new(kho_client::System),
+    })
+    .unwrap()
+}

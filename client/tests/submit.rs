@@ -1,0 +1,169 @@
+//! What a client does when nodes refuse, hang, hang up or lie.
+
+mod fake;
+
+use std::time::{Duration, Instant};
+
+use fake::{Act, Fake, client, refuse, signed, timing};
+use kho_client::SubmitError;
+use kho_proto::digest::Digest;
+use kho_proto::error::{Code, Refusal};
+use kho_proto::id::{NodeId, RecordId};
+
+#[tokio::test]
+async fn an_answer_is_verified_and_says_who_gave_it() {
+    let node = Fake::node(2, 2, &[Act::Accept]).await;
+    let record = signed().await;
+    let done = client(&[&node]).submit(&record).await.unwrap();
+    assert_eq!((done.record_id, done.node, done.attempts), (record.record_id(), NodeId(2), 1));
+    assert_eq!(done.checkpoint.unwrap().size, 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_no_retry_helps_comes_at_once() {
+    let node = Fake::node(1, 1, &[refuse(Code::SignatureInvalid)]).await;
+    let other = Fake::node(2, 1, &[Act::Accept]).await;
+    let error = client(&[&node, &other]).submit(&signed().await).await.unwrap_err();
+    assert_eq!(error.code(), Code::SignatureInvalid);
+    assert_eq!((node.requests(), other.requests()), (1, 0));
+}
+
+#[tokio::test]
+async fn refusals_that_a_retry_helps_are_retried_until_one_accepts() {
+    for code in [Code::NotLeader, Code::NoLeader, Code::Overloaded, Code::NodeStopping, Code::KeyNotApplied] {
+        let one = Fake::node(1, 0, &[refuse(code), refuse(code), Act::Accept]).await;
+        let two = Fake::node(2, 0, &[refuse(code)]).await;
+        let done = client(&[&one, &two]).submit(&signed().await).await.unwrap();
+        assert_eq!(done.node, NodeId(1), "{code:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_to_the_end_stays_a_refusal() {
+    let node = Fake::node(1, 0, &[refuse(Code::NoLeader)]).await;
+    let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+    assert!(matches!(&error, SubmitError::Refused { refusal, .. } if refusal.code == Code::NoLeader), "{error}");
+    assert!(node.requests() > 3, "retried with growing pauses");
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_costs_one_attempt() {
+    let hangs = Fake::node(1, 1, &[Act::Hang]).await;
+    let well = Fake::node(2, 1, &[Act::Duplicate]).await;
+    let client = client(&[&hangs, &well]);
+    let start = Instant::now();
+    let done = client.submit(&signed().await).await.unwrap();
+    assert_eq!((done.node, done.attempts, done.duplicate), (NodeId(2), 2, true));
+    assert!(start.elapsed() < timing().attempt * 2);
+    // it rests now: the next call starts with the other
+    assert_eq!(client.submit(&signed().await).await.unwrap().attempts, 1);
+}
+
+#[tokio::test]
+async fn silence_is_unknown_never_failed() {
+    let node = Fake::node(1, 1, &[Act::Hang]).await;
+    let start = Instant::now();
+    let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+    assert!(error.is_unknown(), "{error}");
+    assert_eq!(error.code(), Code::OutcomeUnknown);
+    assert!(start.elapsed() < timing().deadline + Duration::from_millis(200), "the deadline holds");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_unknown() {
+    let node = Fake::hangs_up().await;
+    let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+    assert!(error.is_unknown(), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_settled_by_another_node() {
+    let lost = Fake::hangs_up().await;
+    let well = Fake::node(2, 2, &[Act::Accept]).await;
+    let done = client(&[&lost, &well]).submit(&signed().await).await.unwrap();
+    assert_eq!(done.node, NodeId(2));
+}
+
+#[tokio::test]
+async fn nobody_there_is_unreachable_and_certainly_not_in() {
+    let (one, two) = (Fake::absent().await, Fake::absent().await);
+    let error = client(&[&one, &two]).submit(&signed().await).await.unwrap_err();
+    assert!(matches!(error, SubmitError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn doubt_outlives_refusals_that_settle_nothing() {
+    for code in [Code::NotLeader, Code::Overloaded, Code::UnitNotPermitted, Code::SupersedesUnknown] {
+        let hangs = Fake::node(1, 1, &[Act::Hang]).await;
+        let other = Fake::node(2, 1, &[refuse(code)]).await;
+        let error = client(&[&hangs, &other]).submit(&signed().await).await.unwrap_err();
+        assert!(error.is_unknown(), "{code:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn doubt_ends_with_a_refusal_that_holds_for_all_attempts() {
+    for code in [Code::SignatureInvalid, Code::RecordIdConflict, Code::SeriesHasHead, Code::SupersedesNotLatest] {
+        let hangs = Fake::node(1, 1, &[Act::Hang]).await;
+        let other = Fake::node(2, 1, &[refuse(code)]).await;
+        let error = client(&[&hangs, &other]).submit(&signed().await).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_admit_doubt_are_unknown() {
+    for code in [Code::OutcomeUnknown, Code::StorageFailed] {
+        let node = Fake::node(1, 1, &[refuse(code)]).await;
+        let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+        assert!(error.is_unknown(), "{code:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_kho_node_is_named() {
+    let node = Fake::node(1, 1, &[Act::Foreign(tonic::Code::Unimplemented)]).await;
+    let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+    assert!(matches!(error, SubmitError::Foreign { .. }), "{error}");
+    let node = Fake::node(1, 1, &[Act::Foreign(tonic::Code::Internal)]).await;
+    assert!(client(&[&node]).submit(&signed().await).await.unwrap_err().is_unknown());
+}
+
+#[tokio::test]
+async fn a_nodes_wish_to_be_left_alone_is_respected() {
+    let wait = Duration::from_millis(300);
+    let refusal = Refusal { retry_after: Some(wait), ..Refusal::new(Code::Overloaded, "queue full") };
+    let node = Fake::node(1, 1, &[Act::Refuse(refusal), Act::Accept]).await;
+    let start = Instant::now();
+    client(&[&node]).submit(&signed().await).await.unwrap();
+    assert!(start.elapsed() >= wait);
+}
+
+#[tokio::test]
+async fn the_leader_is_preferred_once_it_is_known() {
+    let one = Fake::node(1, 2, &[Act::Accept]).await;
+    let two = Fake::node(2, 2, &[Act::Accept]).await;
+    let client = client(&[&one, &two]);
+    // the first answer says who leads, the second who that is; until then node 1 is as good as any
+    let hangs = [client.submit(&signed().await).await.unwrap().node, client.submit(&signed().await).await.unwrap().node];
+    assert_eq!(hangs[0], NodeId(1));
+    assert_eq!(one.requests() + two.requests(), 2);
+}
+
+#[tokio::test]
+async fn every_tampering_with_a_receipt_is_found() {
+    let forgeries: [fn(&mut kho_proto::receipt::Receipt); 6] = [
+        |receipt| receipt.leaf.record_id = RecordId([9; 16]),
+        |receipt| receipt.leaf.header_digest = Digest::of(b"other"),
+        |receipt| receipt.leaf.signature_block_digest = Digest::of(b"other"),
+        |receipt| receipt.leaf.sealed_payload_digest = Digest::of(b"other"),
+        |receipt| receipt.sequence.0 += 1,
+        |receipt| receipt.checkpoint = b"no note"[..].into(),
+    ];
+    for (n, forge) in forgeries.into_iter().enumerate() {
+        let node = Fake::node(1, 1, &[Act::Forge(forge)]).await;
+        let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+        assert!(matches!(error, SubmitError::Receipt { .. }), "forgery {n}: {error}");
+        assert_eq!(error.code(), Code::ReceiptInvalid);
+    }
+}

@@ -1,0 +1,9 @@
+//! The operators' plane: forming the cluster, looking at it, moving leadership. No content of records passes here.
+
+mod disk;
+mod formation;
+mod service;
+
+pub use disk::{DiskUse, disk_use};
+pub use formation::Formation;
+pub use service::AdminService;

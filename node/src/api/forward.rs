@@ -1,0 +1,64 @@
+//! `kho.peer.v1.Forward`: what other nodes ask of this one as the leader.
+
+use async_trait::async_trait;
+use kho_proto::error::{Code, Refusal};
+use kho_proto::id::NodeId;
+use kho_proto::pb::peer::v1::forward_server::Forward;
+use kho_proto::pb::peer::v1::{Origin, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse};
+use tokio::sync::watch;
+use tonic::{Extensions, Request, Response, Status};
+
+use super::context::{deadline, identity, refuse};
+use crate::consensus::{Consensus, PeerGate};
+use crate::write::batch::{ENTRY_COMMANDS_MAX, Hop};
+use crate::write::{Queue, to_wire};
+
+/// The peer plane's service for forwarded requests.
+pub struct ForwardService {
+    pub(crate) node: NodeId,
+    pub(crate) gate: PeerGate,
+    pub(crate) consensus: Consensus,
+    pub(crate) leader: watch::Receiver<Option<NodeId>>,
+    pub(crate) queue: Queue,
+}
+
+impl ForwardService {
+    fn check(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
+        let peer = identity(extensions).node()?;
+        self.gate.check(origin, Some(&peer)).map_err(|mismatch| {
+            Refusal::new(Code::PeerMismatch, format!("a peer message is not for this node: {}", mismatch.field))
+                .expected_found(mismatch.expected, mismatch.found)
+        })?;
+        if *self.leader.borrow() == Some(self.node) { Ok(()) } else { Err(not_leader()) }
+    }
+}
+
+fn not_leader() -> Refusal {
+    Refusal::new(Code::NotLeader, "this node does not lead; nothing was proposed")
+}
+
+#[async_trait]
+impl Forward for ForwardService {
+    async fn propose(&self, request: Request<ProposeRequest>) -> Result<Response<ProposeResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        self.check(request.extensions(), request.get_ref().origin.as_ref()).map_err(refuse)?;
+        let commands = request.into_inner().commands;
+        if !(1..=ENTRY_COMMANDS_MAX).contains(&commands.len()) {
+            let refusal = Refusal::new(Code::RequestMalformed, "a forwarded batch is empty or too large")
+                .expected_found(format!("1 to {ENTRY_COMMANDS_MAX} commands"), commands.len().to_string());
+            return Err(refuse(refusal));
+        }
+        let answers = self.queue.propose_all(commands, Hop::Peer, deadline).await.map_err(|error| refuse(error.into()))?;
+        let outcomes = answers.into_iter().map(to_wire).collect();
+        Ok(Response::new(ProposeResponse { epoch: self.gate.epoch(), outcomes }))
+    }
+
+    async fn read_index(&self, request: Request<ReadIndexRequest>) -> Result<Response<ReadIndexResponse>, Status> {
+        self.check(request.extensions(), request.get_ref().origin.as_ref()).map_err(refuse)?;
+        let index = self.consensus.read_index().await.map_err(|error| {
+            tracing::debug!(%error, "no read index");
+            refuse(not_leader())
+        })?;
+        Ok(Response::new(ReadIndexResponse { epoch: self.gate.epoch(), index: index.0 }))
+    }
+}

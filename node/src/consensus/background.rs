@@ -1,0 +1,119 @@
+//! What runs beside: following the leader, making snapshots by bytes and age, purging the log.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use kho_proto::id::UnixMs;
+use openraft::async_runtime::watch::WatchReceiver;
+
+use super::handle::{Consensus, Inner};
+use crate::seams::Seams;
+
+/// Between two looks at the size and age of the log.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// A snapshot shares its files with the state, so a quarter of an hour means that something is wrong.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Between two looks at whether a snapshot is made.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How much of the log goes after a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purge {
+    /// All that it covers.
+    All,
+    /// What the snapshot before it covers: so between one and two triggers' worth of log stay for who was away.
+    Previous,
+}
+
+/// Starts all of it. Nothing here keeps the node alive.
+pub(super) fn start(consensus: &Consensus, seams: &Seams) {
+    let inner = &consensus.inner;
+    let (raft, leader, fatal) = (inner.raft.clone(), inner.leader.clone(), inner.fatal.clone());
+    let stop = inner.stop.clone();
+    let following = async move {
+        Consensus::follow_leader(raft, leader).await;
+        if !stop.is_cancelled() {
+            fatal.fire("raft stopped by itself");
+        }
+    };
+    seams.tasks.spawn("follow-leader", Box::pin(following));
+
+    let (weak, stop, clock) = (Arc::downgrade(inner), inner.stop.clone(), Arc::clone(&seams.clock));
+    let triggering = async move {
+        let mut trigger = Trigger { appended: 0, at: clock.now(), started: clock.now() };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+            }
+            let Some(inner) = Weak::upgrade(&weak) else { return };
+            trigger.check(&Consensus { inner }, clock.now()).await;
+        }
+    };
+    seams.tasks.spawn("snapshot-trigger", Box::pin(triggering));
+}
+
+/// When the last snapshot was, in log bytes and time.
+struct Trigger {
+    appended: u64,
+    at: UnixMs,
+    started: UnixMs,
+}
+
+impl Trigger {
+    async fn check(&mut self, consensus: &Consensus, now: UnixMs) {
+        let Inner { log, state, config, .. } = &*consensus.inner;
+        let newest = state.snapshots().newest();
+        self.at = newest.as_ref().map_or(self.started, |kept| kept.made_at);
+        let applied = state.position().last.map_or(0, |last| last.index());
+        if applied <= newest.map_or(0, |kept| kept.index) {
+            return;
+        }
+        let appended = log.appended_bytes();
+        let by_bytes = appended.saturating_sub(self.appended) >= config.snapshot.bytes;
+        let by_age = u128::from(now.0.saturating_sub(self.at.0)) >= config.snapshot.age.as_millis();
+        if by_bytes || by_age {
+            self.appended = appended;
+            consensus.snapshot_and_purge(Purge::Previous).await;
+        }
+    }
+}
+
+impl Consensus {
+    pub(super) async fn snapshot_and_purge(&self, purge: Purge) {
+        let Inner { raft, state, stop, .. } = &*self.inner;
+        let Some(applied) = state.position().last else { return };
+        // Most of the flush happens here, beside apply; the checkpoint between two entries then has little to do.
+        let core = Arc::clone(state);
+        match tokio::task::spawn_blocking(move || core.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return self.inner.fatal.fire(&error.to_string()),
+            Err(_) => return,
+        }
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+        let made = async {
+            while raft.metrics().borrow_watched().snapshot.is_none_or(|snapshot| snapshot < applied) {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = made => {}
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SNAPSHOT_TIMEOUT) => {
+                tracing::error!("no snapshot within {SNAPSHOT_TIMEOUT:?}");
+                return;
+            }
+        }
+        let Some(kept) = state.snapshots().newest() else { return };
+        let upto = match purge {
+            Purge::All => kept.index,
+            Purge::Previous => kept.previous,
+        };
+        tracing::info!(index = kept.index, purge = upto, "snapshot made");
+        if upto > 0 && raft.trigger().purge_log(upto).await.is_err() {
+            tracing::debug!("raft stopped before the log was purged");
+        }
+    }
+}

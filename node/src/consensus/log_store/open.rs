@@ -1,0 +1,151 @@
+//! Opening the log: whose it is, where it begins and ends.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use kho_proto::id::{ClusterId, NodeId};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::queue::Queue;
+use super::tail::{self, Tail};
+use super::writer::Writer;
+use super::{LogStore, PersistState, Shared};
+use crate::consensus::types::LogId;
+use crate::consensus::{codec, wire};
+use crate::storage::fatal::FatalSwitch;
+use crate::storage::{Batch, Direction, Durability, KeyRange, KvEngine, KvError};
+
+/// Tables of the log database.
+pub(crate) const TABLES: &[&str] = &[LOG, META];
+/// Entries by index.
+pub(super) const LOG: &str = "log";
+/// Everything else.
+pub(super) const META: &str = "meta";
+/// Key of the identity.
+const IDENTITY: &[u8] = b"identity";
+/// Key of the vote.
+pub(super) const VOTE: &[u8] = b"vote";
+/// Key of the committed log id.
+pub(super) const COMMITTED: &[u8] = b"committed";
+/// Key of the last purged log id.
+pub(super) const PURGED: &[u8] = b"purged";
+
+/// Whose log it is; written once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) cluster: [u8; 16],
+    pub(crate) node: u64,
+}
+
+impl Identity {
+    pub(crate) fn new(cluster: ClusterId, node: NodeId) -> Self {
+        Self { cluster: cluster.0, node: node.0 }
+    }
+}
+
+/// Why the log does not open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogOpenError {
+    #[error(transparent)]
+    Store(#[from] KvError),
+    #[error("raft metadata {key:?}: {source}")]
+    Metadata { key: &'static str, source: codec::CodecError },
+    #[error("log entry at index {index}: {source}")]
+    Entry { index: u64, source: wire::WireError },
+    #[error("expected the first log entry at index {expected}, found {found}")]
+    Hole { expected: u64, found: u64 },
+    #[error("expected a log of cluster {}, found one of {}", ClusterId(*expected), ClusterId(*found))]
+    OtherCluster { expected: [u8; 16], found: [u8; 16] },
+    #[error("expected a log of node {expected}, found one of node {found}")]
+    OtherNode { expected: u64, found: u64 },
+    #[error("the writer thread did not start: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Key of an entry.
+pub(super) fn key(index: u64) -> [u8; 8] {
+    index.to_be_bytes()
+}
+
+impl LogStore {
+    /// Opens the log in `engine`; a new one gets its identity.
+    pub(crate) fn open(
+        engine: Arc<dyn KvEngine>,
+        identity: Identity,
+        persist: Arc<dyn PersistState>,
+        fatal: FatalSwitch,
+    ) -> Result<Self, LogOpenError> {
+        claim(&*engine, identity)?;
+        let purged = metadata::<LogId>(&*engine, "purged", PURGED)?;
+        let (first, last) = ends(&*engine)?;
+        if let Some(first) = first
+            && purged.is_some()
+            && first.index() != tail::next(purged)
+        {
+            return Err(LogOpenError::Hole { expected: tail::next(purged), found: first.index() });
+        }
+        let last = last.or(purged);
+        let flushed = last.map(|last| last.index());
+        let mut tail = Tail::default();
+        tail.vote = metadata(&*engine, "vote", VOTE)?;
+        tail.committed = metadata::<Option<LogId>>(&*engine, "committed", COMMITTED)?.flatten();
+        tail.purged = purged;
+        tail.last = last;
+        tail.set_flushed(flushed);
+        let shared = Arc::new(Shared {
+            appended_bytes: AtomicU64::new(engine.approximate_bytes(LOG)?),
+            engine,
+            tail: RwLock::new(tail),
+            queue: Queue::new(),
+            flushed: watch::Sender::new(flushed),
+            fatal,
+        });
+        let writer = Arc::new(Writer::spawn(Arc::clone(&shared)).map_err(LogOpenError::Thread)?);
+        Ok(Self { shared, persist, _writer: writer })
+    }
+}
+
+fn claim(engine: &dyn KvEngine, identity: Identity) -> Result<(), LogOpenError> {
+    let Some(found) = metadata::<Identity>(engine, "identity", IDENTITY)? else {
+        let mut batch = Batch::default();
+        batch.put(META, IDENTITY, codec::encode(&identity));
+        engine.write(&batch, Durability::Sync)?;
+        return Ok(());
+    };
+    if found.cluster != identity.cluster {
+        return Err(LogOpenError::OtherCluster { expected: identity.cluster, found: found.cluster });
+    }
+    if found.node != identity.node {
+        return Err(LogOpenError::OtherNode { expected: identity.node, found: found.node });
+    }
+    Ok(())
+}
+
+fn metadata<T: serde::de::DeserializeOwned>(
+    engine: &dyn KvEngine,
+    name: &'static str,
+    key: &[u8],
+) -> Result<Option<T>, LogOpenError> {
+    let bytes: Option<Bytes> = engine.get(META, key)?;
+    bytes.map(|bytes| codec::decode(&bytes).map_err(|source| LogOpenError::Metadata { key: name, source })).transpose()
+}
+
+/// Log ids of the first and the last entry.
+fn ends(engine: &dyn KvEngine) -> Result<(Option<LogId>, Option<LogId>), LogOpenError> {
+    let mut ends = [None, None];
+    for (end, direction) in ends.iter_mut().zip([Direction::Forward, Direction::Backward]) {
+        let Some(row) = engine.iter(LOG, KeyRange::starting([]), direction)?.next() else { break };
+        let (key, value) = row?;
+        let index = key.as_ref().try_into().map_or(u64::MAX, u64::from_be_bytes);
+        let entry = wire::decode_entry(value).map_err(|source| LogOpenError::Entry { index, source })?;
+        if entry.log_id.index() != index {
+            return Err(LogOpenError::Hole { expected: index, found: entry.log_id.index() });
+        }
+        *end = Some(entry.log_id);
+    }
+    let [first, last] = ends;
+    Ok((first, last))
+}

@@ -1,0 +1,38 @@
+//! openraft's storage suite on real RocksDB.
+
+use std::sync::Arc;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::tests::{IDENTITY, StateOnDisk, no_fatal, rocks};
+use super::{LogStore, TABLES};
+use crate::consensus::state::StateCore;
+use crate::consensus::state_machine::StateMachine;
+use crate::consensus::types::TypeConfig;
+use crate::seams::Seams;
+use crate::snapshot::layout::Layout;
+use crate::storage::{Profile, Storage};
+
+struct Builder;
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
+    async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
+        let dir = tempfile::tempdir().expect("a directory for a test");
+        let storage = rocks();
+        let layout = Layout::create(dir.path(), 1).expect("an empty directory");
+        let engine = storage.open(&layout.raft(), Profile::Log, TABLES).expect("a new log");
+        let log = LogStore::open(engine, IDENTITY, Arc::new(StateOnDisk), no_fatal()).expect("a new log");
+        let state = StateCore::open(Arc::new(storage), layout, Seams::system().clock).expect("a new state");
+        // The suite applies entries that it never appends, so here nothing waits for the log's sync.
+        let flushed = watch::Sender::new(Some(u64::MAX));
+        Ok((dir, log, StateMachine::new(Arc::new(state), flushed.subscribe(), no_fatal())))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openrafts_storage_suite_passes() {
+    Suite::test_all(Builder).await.expect("the suite");
+}

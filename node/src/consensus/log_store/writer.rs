@@ -1,0 +1,97 @@
+//! The writer thread: one batch, one sync, then reports in order.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::Shared;
+use super::open::{self, COMMITTED, LOG, META, PURGED, VOTE};
+use super::queue::Job;
+use crate::consensus::{codec, wire};
+use crate::storage::{Batch, Durability};
+
+/// Owns the thread; dropping it writes what is queued and stops.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn spawn(shared: Arc<Shared>) -> io::Result<Self> {
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || run(&of_thread))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            self.shared.fatal.fire("the raft log writer panicked");
+        }
+    }
+}
+
+fn run(shared: &Shared) {
+    while let Some(jobs) = shared.queue.next_batch() {
+        let batch = encode(&jobs);
+        if let Err(error) = shared.engine.write(&batch, Durability::Sync) {
+            let reason = error.to_string();
+            // Poison first: no report may let anybody write behind the failure.
+            shared.queue.poison(&reason);
+            for job in jobs {
+                job.report(&Err(reason.clone()));
+            }
+            shared.fatal.fire(&reason);
+            return;
+        }
+        for job in jobs {
+            settle(shared, &job);
+            job.report(&Ok(()));
+        }
+    }
+}
+
+fn encode(jobs: &[Job]) -> Batch {
+    let mut batch = Batch::default();
+    for job in jobs {
+        match job {
+            Job::Append { entries, .. } => {
+                for entry in entries {
+                    batch.put(LOG, open::key(entry.log_id.index()).to_vec(), wire::encode_entry(entry));
+                }
+            }
+            Job::Vote { vote, .. } => batch.put(META, VOTE, codec::encode(vote)),
+            Job::Truncate { range, .. } => {
+                batch.delete_range(LOG, open::key(range.start).to_vec(), open::key(range.end).to_vec());
+            }
+            Job::Purge { upto, .. } => {
+                batch.delete_range(LOG, open::key(0).to_vec(), open::key(upto.index() + 1).to_vec());
+                batch.put(META, PURGED, codec::encode(upto));
+            }
+            Job::Committed { committed } => batch.put(META, COMMITTED, codec::encode(committed)),
+        }
+    }
+    batch
+}
+
+/// Makes a written job visible, before it is reported.
+fn settle(shared: &Shared, job: &Job) {
+    let mut tail = shared.tail.write();
+    let flushed = match job {
+        Job::Append { entries, .. } => entries.last().map(|entry| entry.log_id.index()).or(tail.flushed),
+        Job::Truncate { range, .. } => tail.flushed.min(range.start.checked_sub(1)),
+        Job::Purge { upto, .. } => tail.flushed.max(Some(upto.index())),
+        Job::Vote { vote, .. } => {
+            tail.vote = Some(*vote);
+            tail.flushed
+        }
+        Job::Committed { .. } => tail.flushed,
+    };
+    tail.set_flushed(flushed);
+    drop(tail);
+    shared.flushed.send_if_modified(|current| std::mem::replace(current, flushed) != flushed);
+}

@@ -1,0 +1,86 @@
+//! Appends: a pipelined stream for log entries, single calls for heartbeats.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::stream::{self, Stream, StreamExt};
+use kho_proto::pb::peer::v1 as pb;
+use openraft::base::BoxStream;
+use openraft::errors::NetworkError;
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use tonic::Streaming;
+
+use super::{Peer, Plane, RpcError, failed, malformed, within};
+use crate::consensus::types::TypeConfig;
+use crate::consensus::wire;
+
+/// A request unanswered for so long means that the stream is dead. Longer than a slow disk takes; the stream as a
+/// whole may live for ever, and rest.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for the peer to take the stream.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+type Results<'s> = BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>;
+
+/// One call per request.
+pub(super) fn unary<'s, S>(peer: &'s Peer, input: S, limit: Duration) -> Results<'s>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+{
+    Box::pin(input.then(move |request| async move {
+        let message = wire::append_to_pb(peer.origin(), request);
+        let response = within(limit, peer.client(Plane::Control).heartbeat(message)).await?;
+        wire::appended_from_pb(response).map_err(malformed)
+    }))
+}
+
+struct Responses {
+    inbound: Streaming<pb::AppendResponse>,
+    sent: Arc<AtomicU64>,
+    received: u64,
+}
+
+/// All requests on one stream; answers come in order.
+pub(super) async fn pipelined<'s, S>(peer: &'s Peer, input: S) -> Result<Results<'s>, RpcError>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+{
+    let sent = Arc::new(AtomicU64::new(0));
+    let origin = peer.origin();
+    let counter = Arc::clone(&sent);
+    let requests = input.map(move |request| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        wire::append_to_pb(origin.clone(), request)
+    });
+    let mut client = peer.client(Plane::Append);
+    let inbound = within(SETUP_TIMEOUT, client.append(requests)).await?;
+    let responses = Responses { inbound, sent, received: 0 };
+    Ok(Box::pin(stream::unfold(Some(responses), |responses| async {
+        let mut responses = responses?;
+        let next = responses.next().await?;
+        let rest = next.is_ok().then_some(responses);
+        Some((next, rest))
+    })))
+}
+
+impl Responses {
+    async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, RpcError>> {
+        loop {
+            match tokio::time::timeout(RESPONSE_TIMEOUT, self.inbound.message()).await {
+                Ok(Ok(Some(response))) => {
+                    self.received += 1;
+                    return Some(wire::appended_from_pb(response).map_err(malformed));
+                }
+                Ok(Ok(None)) => return None,
+                Ok(Err(status)) => return Some(Err(failed(&status))),
+                // Nothing asked, nothing to answer.
+                Err(_) if self.received >= self.sent.load(Ordering::Relaxed) => {}
+                Err(_) => {
+                    let text = format!("no answer to an append within {RESPONSE_TIMEOUT:?}");
+                    return Some(Err(NetworkError::from_string(text).into()));
+                }
+            }
+        }
+    }
+}

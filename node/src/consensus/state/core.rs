@@ -1,0 +1,253 @@
+//! The live state: apply, publish, persist, snapshot, install.
+
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use kho_ledger::{Change, Effects, Tip};
+use openraft::EntryPayload;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::position::{self, Position, put_base, put_last, put_membership, tables};
+use super::view::{Rows, StateView};
+use crate::consensus::codec::CodecError;
+use crate::consensus::log_store::PersistState;
+use crate::consensus::types::{Entry, EntryBytes, LogId, StoredMembership};
+use crate::seams::Clock;
+use crate::snapshot::SnapshotFiles;
+use crate::snapshot::files::{self, FileError};
+use crate::snapshot::layout::{Layout, LayoutError};
+use crate::snapshot::store::{Kept, SnapshotError, SnapshotStore};
+use crate::storage::{Batch, Durability, KvEngine, KvError, KvRead, Profile, Storage};
+
+/// Why the state cannot go on. All of them stop the node.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    #[error(transparent)]
+    Store(#[from] KvError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("applied {name}: {source}")]
+    Position { name: &'static str, source: CodecError },
+    #[error(transparent)]
+    Read(#[from] kho_ledger::view::ReadError),
+    #[error("log entry {index} does not apply: {source}")]
+    Apply { index: u64, source: kho_ledger::apply::Error },
+    #[error("expected a snapshot at {expected:?}, found one at {found:?}")]
+    SnapshotPosition { expected: Option<LogId>, found: Option<LogId> },
+    #[error("expected the state on disk up to index {expected}, found {found:?}")]
+    Behind { expected: u64, found: Option<u64> },
+}
+
+impl From<StateError> for io::Error {
+    fn from(error: StateError) -> Self {
+        io::Error::other(error)
+    }
+}
+
+/// What readers see, after an entry.
+pub(super) struct Published {
+    pub(super) view: StateView,
+    pub(super) tip: Arc<Tip>,
+    position: Position,
+}
+
+struct Live {
+    engine: Arc<dyn KvEngine>,
+    number: u64,
+}
+
+/// The state and its files.
+pub(crate) struct StateCore {
+    storage: Arc<dyn Storage>,
+    layout: Layout,
+    clock: Arc<dyn Clock>,
+    live: RwLock<Live>,
+    published: ArcSwap<Published>,
+    applied: watch::Sender<Option<u64>>,
+    persisted: Mutex<Option<u64>>,
+    snapshots: SnapshotStore,
+}
+
+impl StateCore {
+    /// Opens the live state, or makes the first.
+    pub(crate) fn open(storage: Arc<dyn Storage>, layout: Layout, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        let current = layout.current()?;
+        let number = current.unwrap_or(1);
+        layout.sweep(number)?;
+        let engine = storage.open(&layout.state(number), Profile::State, &tables())?;
+        if current.is_none() {
+            layout.set_current(number)?;
+        }
+        let published = load(&*engine)?;
+        let index = published.position.last.map(|last| last.index());
+        Ok(Self {
+            storage,
+            clock,
+            live: RwLock::new(Live { engine, number }),
+            published: ArcSwap::from_pointee(published),
+            applied: watch::Sender::new(index),
+            persisted: Mutex::new(index),
+            snapshots: SnapshotStore::open(layout.clone())?,
+            layout,
+        })
+    }
+
+    pub(super) fn published(&self) -> Arc<Published> {
+        self.published.load_full()
+    }
+
+    /// Where the state stands.
+    pub(crate) fn position(&self) -> Position {
+        self.published.load().position.clone()
+    }
+
+    /// Index of the last applied entry, as it moves.
+    pub(crate) fn watch_applied(&self) -> watch::Receiver<Option<u64>> {
+        self.applied.subscribe()
+    }
+
+    /// Snapshots made here.
+    pub(crate) fn snapshots(&self) -> &SnapshotStore {
+        &self.snapshots
+    }
+
+    /// Applies one entry: one write batch, then published. Called by one thread at a time, in log order.
+    pub(crate) fn apply(&self, entry: &Entry) -> Result<Option<Effects>, StateError> {
+        let engine = Arc::clone(&self.live.read().engine);
+        let before = self.published.load();
+        let mut position = before.position.clone();
+        let mut tip = Arc::clone(&before.tip);
+        let mut batch = Batch::default();
+        let mut effects = None;
+        match &entry.payload {
+            EntryPayload::Blank => {}
+            EntryPayload::Normal(EntryBytes(bytes)) => {
+                let applied = kho_ledger::apply(&Rows(&*engine as &dyn KvRead), &tip, bytes)
+                    .map_err(|source| StateError::Apply { index: entry.log_id.index(), source })?;
+                for change in applied.changes {
+                    match change {
+                        Change::Put { table, key, value } => batch.put(table.name(), key, value),
+                        Change::Delete { table, key } => batch.delete(table.name(), key),
+                    }
+                }
+                tip = Arc::new(applied.tip);
+                effects = Some(applied.effects);
+            }
+            EntryPayload::Membership(membership) => {
+                position.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                put_membership(&mut batch, &position.membership);
+            }
+        }
+        position.last = Some(entry.log_id);
+        put_last(&mut batch, &entry.log_id);
+        engine.write(&batch, Durability::Buffered)?;
+        let view = StateView::new(engine.snapshot()?);
+        self.published.store(Arc::new(Published { view, tip, position }));
+        self.applied.send_replace(Some(entry.log_id.index()));
+        Ok(effects)
+    }
+
+    /// Puts everything applied so far on disk.
+    pub(crate) fn flush(&self) -> Result<(), StateError> {
+        // Under the lock, so that an install cannot swap the state between the two.
+        let live = self.live.read();
+        let applied = self.published.load().position.last.map(|last| last.index());
+        live.engine.flush()?;
+        let mut persisted = self.persisted.lock();
+        *persisted = (*persisted).max(applied);
+        Ok(())
+    }
+
+    /// Makes a snapshot of the state as it is now.
+    pub(crate) fn snapshot(&self) -> Result<Kept, StateError> {
+        let live = self.live.read();
+        self.snapshot_of(&*live.engine)
+    }
+
+    fn snapshot_of(&self, engine: &dyn KvEngine) -> Result<Kept, StateError> {
+        let kept = self.snapshots.make(engine, self.clock.now(), |checkpoint| {
+            let position = position::read_position(&*self.storage, checkpoint).map_err(|error| match error {
+                StateError::Store(error) => error,
+                other => unreadable(&other),
+            })?;
+            Ok(position.last.map_or(0, |last| last.index()))
+        })?;
+        let mut persisted = self.persisted.lock();
+        *persisted = (*persisted).max(Some(kept.index));
+        Ok(kept)
+    }
+
+    /// The position that a snapshot holds.
+    pub(crate) fn position_of(&self, snapshot: &SnapshotFiles) -> Result<Position, StateError> {
+        position::read_position(&*self.storage, snapshot.path())
+    }
+
+    /// Replaces the state by a snapshot that must stand at `expected`. A crash leaves the old or the new one.
+    pub(crate) fn install(&self, snapshot: &SnapshotFiles, expected: Option<LogId>) -> Result<(), StateError> {
+        let number = self.live.read().number + 1;
+        let home = self.layout.state(number);
+        files::remove_directory(&home)?;
+        files::link_tree(snapshot.path(), &home)?;
+        let engine = self.storage.open(&home, Profile::State, &tables())?;
+        let found = Position::load(&*engine)?.last;
+        if found != expected {
+            drop(engine);
+            files::remove_directory(&home)?;
+            return Err(StateError::SnapshotPosition { expected, found });
+        }
+        let index = found.map_or(0, |last| last.index());
+        let mut batch = Batch::default();
+        put_base(&mut batch, index);
+        engine.write(&batch, Durability::Sync)?;
+        files::sync_tree(&home)?;
+        let published = load(&*engine)?;
+        let kept = self.snapshot_of(&*engine);
+        self.layout.set_current(number)?;
+        let old = std::mem::replace(&mut *self.live.write(), Live { engine, number });
+        *self.persisted.lock() = Some(index);
+        self.published.store(Arc::new(published));
+        self.applied.send_replace(Some(index));
+        kept?;
+        // Readers may hold views of the old database; its files live until they let go.
+        drop(old.engine);
+        files::remove_directory(&self.layout.state(old.number))?;
+        Ok(())
+    }
+}
+
+fn unreadable(error: &StateError) -> KvError {
+    let kind = crate::storage::KvErrorKind::Corruption;
+    KvError { operation: "read position of checkpoint", kind, detail: error.to_string() }
+}
+
+fn load(engine: &dyn KvEngine) -> Result<Published, StateError> {
+    let view = StateView::new(engine.snapshot()?);
+    let tip = Arc::new(Tip::load(&view)?);
+    Ok(Published { view, tip, position: Position::load(engine as &dyn KvRead)? })
+}
+
+/// The log's question: is the state on disk up to there?
+pub(crate) struct Persist(pub(crate) Arc<StateCore>);
+
+#[async_trait::async_trait]
+impl PersistState for Persist {
+    async fn persist_up_to(&self, index: u64) -> io::Result<()> {
+        let core = Arc::clone(&self.0);
+        if *core.persisted.lock() >= Some(index) {
+            return Ok(());
+        }
+        tokio::task::spawn_blocking(move || {
+            core.flush()?;
+            let found = *core.persisted.lock();
+            if found >= Some(index) { Ok(()) } else { Err(StateError::Behind { expected: index, found }.into()) }
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+}

@@ -1,0 +1,172 @@
+//! A listener: accept, TLS, HTTP/2, with a bound on everything.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+
+use super::gate;
+use super::metric_definitions::{self as measured, rejected};
+use crate::identity::Identity;
+use crate::seams::{Accept, BoxIo};
+use crate::tls::{Plane, ServerTls};
+
+/// A client that has not finished its handshake by then is not a client.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections of other nodes, at most: a handful of kinds of traffic from each, with room for reconnects.
+pub(super) const PEER_CONNECTIONS_MAX: usize = 256;
+/// A connection without a certificate may ask once and learn why it gets nothing.
+const UNAUTHENTICATED_LIFETIME: Duration = Duration::from_secs(5);
+/// Requests of one connection at once, at most.
+const STREAMS_MAX: u32 = 1024;
+/// Bytes of a request's headers, at most.
+const HEADERS_LENGTH_MAX: u32 = 16 << 10;
+/// Flow-control windows in bytes. A connection's bounds what its requests can make a node hold unread.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Of peers: several full batches.
+const PEER_STREAM_WINDOW: u32 = 4 << 20;
+const PEER_CONNECTION_WINDOW: u32 = 16 << 20;
+/// A silent connection is tried after so long, and given up after so long again.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers of HTTP/1.1 must have come by then.
+const HTTP1_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// `accept` failed, e.g. for want of file descriptors: let some connections end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One plane's listener.
+pub(super) struct Listener {
+    pub accept: Box<dyn Accept>,
+    pub tls: Arc<ServerTls>,
+    pub routes: Routes,
+    pub connections_max: usize,
+}
+
+impl Listener {
+    /// Serves until `stop`; then connections finish what they have begun. `connections` tracks them.
+    pub async fn run(mut self, stop: CancellationToken, connections: TaskTracker) {
+        let plane = self.tls.plane();
+        let places = Arc::new(Semaphore::new(self.connections_max));
+        let http = Arc::new(http(plane));
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            let (io, from) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(plane = plane.as_str(), %error, "accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                // Closing at once is the cheapest answer.
+                rejected(plane, "full");
+                continue;
+            };
+            let connection = Connection { plane, tls: self.tls.clone(), http: http.clone(), routes: self.routes.clone() };
+            let stop = stop.clone();
+            connections.spawn(async move {
+                let _measured = measured::Connection::open(plane);
+                if let Err(error) = connection.serve(io, stop).await {
+                    tracing::debug!(plane = plane.as_str(), from, %error, "connection");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+fn http(plane: Plane) -> Builder<TokioExecutor> {
+    let (stream, connection) = match plane {
+        Plane::Client | Plane::Admin => (STREAM_WINDOW, CONNECTION_WINDOW),
+        Plane::Peer => (PEER_STREAM_WINDOW, PEER_CONNECTION_WINDOW),
+    };
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HTTP1_HEADER_TIMEOUT);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADERS_LENGTH_MAX)
+        .initial_stream_window_size(stream)
+        .initial_connection_window_size(connection)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    match plane {
+        Plane::Client | Plane::Peer => http.http2_only(),
+        Plane::Admin => http,
+    }
+}
+
+/// Why a connection ended early.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error("no TLS handshake in {HANDSHAKE_TIMEOUT:?}")]
+    HandshakeTimeout,
+    #[error("TLS handshake: {0}")]
+    Handshake(io::Error),
+    #[error("client certificate: {0}")]
+    Certificate(#[from] kho_proto::certificate::Error),
+    #[error("http: {0}")]
+    Http(Box<dyn std::error::Error + Send + Sync>),
+}
+
+struct Connection {
+    plane: Plane,
+    tls: Arc<ServerTls>,
+    http: Arc<Builder<TokioExecutor>>,
+    routes: Routes,
+}
+
+impl Connection {
+    async fn serve(self, io: BoxIo, stop: CancellationToken) -> Result<(), ConnectionError> {
+        let handshake = TlsAcceptor::from(self.tls.current()).accept(io);
+        let tls = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => {
+                rejected(self.plane, "handshake");
+                return Err(ConnectionError::Handshake(error));
+            }
+            Err(_elapsed) => {
+                rejected(self.plane, "timeout");
+                return Err(ConnectionError::HandshakeTimeout);
+            }
+        };
+        let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let identity = Identity::of_certificate(certificate.map(AsRef::as_ref)).inspect_err(|_| {
+            rejected(self.plane, "certificate");
+        })?;
+        let anonymous = matches!(identity, Identity::Anonymous);
+        let service = gate::service(self.plane, identity, self.routes);
+        let connection = self.http.serve_connection(TokioIo::new(tls), service);
+        tokio::pin!(connection);
+        let end = end(anonymous, stop);
+        tokio::select! {
+            done = connection.as_mut() => return done.map_err(ConnectionError::Http),
+            () = end => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await.map_err(ConnectionError::Http)
+    }
+}
+
+fn end(anonymous: bool, stop: CancellationToken) -> impl Future<Output = ()> {
+    async move {
+        if anonymous {
+            // Either way it ends now.
+            drop(tokio::time::timeout(UNAUTHENTICATED_LIFETIME, stop.cancelled()).await);
+        } else {
+            stop.cancelled().await;
+        }
+    }
+}

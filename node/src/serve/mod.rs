@@ -1,0 +1,35 @@
+//! Puts a node together and runs it: [`serve`], or [`Node`] where more than its end is of interest.
+
+mod error;
+mod gate;
+mod harden;
+mod health;
+mod listener;
+pub(crate) mod metric_definitions;
+mod node;
+mod planes;
+mod watch;
+
+use std::future::Future;
+
+pub use error::{EXIT_REFUSED, EXIT_STORAGE_FAILED, ServeError};
+pub use node::Node;
+
+use crate::config::Config;
+use crate::seams::Seams;
+
+/// Runs a node until `stop` is ready, then hands leadership over and ends in good order.
+///
+/// An error before the listeners answer: the node refused to start. After: it had to stop, and nothing was
+/// acknowledged since.
+pub async fn serve(config: Config, seams: Seams, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    harden::no_core_dumps()?;
+    let mut node = Node::start(config, seams).await?;
+    tokio::select! {
+        failed = node.failed() => Err(failed),
+        () = stop => {
+            node.stop().await;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! RocksDB: the only module that names it.
+
+mod engine;
+mod options;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::RocksStorage;
+pub use options::{Compression, Tuning};

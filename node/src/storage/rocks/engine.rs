@@ -1,0 +1,251 @@
+//! A RocksDB database behind [`KvEngine`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, ErrorKind, FlushOptions, IngestExternalFileOptions,
+    ReadOptions, SingleThreaded, WriteBatch, WriteOptions,
+};
+
+use super::options::{self, Shared, Tuning, Usage};
+use super::snapshot::RocksSnapshot;
+use crate::storage::{
+    Batch, Direction, Durability, KeyRange, KvEngine, KvError, KvErrorKind, KvRead, Op, Profile, Rows, Storage,
+};
+
+pub(super) type Db = DBWithThreadMode<SingleThreaded>;
+
+/// RocksDB's own table; unused.
+const DEFAULT_TABLE: &str = "default";
+/// Tables whose keys only ascend.
+const APPEND_TABLES: [&str; 4] = ["log", "bodies", "leaves", "sizes"];
+/// Tables that are read by random keys.
+const POINT_TABLES: [&str; 1] = ["records"];
+
+/// Opens RocksDB databases that share one block cache and one write-buffer manager.
+#[derive(Clone)]
+pub struct RocksStorage {
+    shared: Shared,
+}
+
+impl RocksStorage {
+    /// Takes the memory that `tuning` allows; once per process.
+    pub fn new(tuning: Tuning) -> Self {
+        Self { shared: Shared::new(tuning) }
+    }
+}
+
+impl Storage for RocksStorage {
+    fn open(&self, path: &Path, profile: Profile, tables: &[&'static str]) -> Result<Arc<dyn KvEngine>, KvError> {
+        Ok(Arc::new(RocksEngine::open(path, profile, tables, &self.shared)?))
+    }
+
+    fn open_read_only(
+        &self,
+        path: &Path,
+        profile: Profile,
+        tables: &[&'static str],
+    ) -> Result<Arc<dyn KvRead>, KvError> {
+        Ok(Arc::new(RocksEngine::open_read_only(path, profile, tables, &self.shared)?))
+    }
+}
+
+/// An open database.
+struct RocksEngine {
+    db: Arc<Db>,
+    profile: Profile,
+    tables: Arc<[&'static str]>,
+}
+
+impl RocksEngine {
+    fn open(path: &Path, profile: Profile, tables: &[&'static str], shared: &Shared) -> Result<Self, KvError> {
+        let (database, descriptors) = Self::describe(path, profile, tables, shared);
+        let db = Db::open_cf_descriptors(&database, path, descriptors).map_err(|error| failed("open", &error))?;
+        Ok(Self { db: Arc::new(db), profile, tables: tables.into() })
+    }
+
+    fn open_read_only(
+        path: &Path,
+        profile: Profile,
+        tables: &[&'static str],
+        shared: &Shared,
+    ) -> Result<Self, KvError> {
+        let (mut database, descriptors) = Self::describe(path, profile, tables, shared);
+        database.create_if_missing(false);
+        let db = Db::open_cf_descriptors_read_only(&database, path, descriptors, false)
+            .map_err(|error| failed("open read-only", &error))?;
+        Ok(Self { db: Arc::new(db), profile, tables: tables.into() })
+    }
+
+    fn describe(
+        path: &Path,
+        profile: Profile,
+        tables: &[&'static str],
+        shared: &Shared,
+    ) -> (rocksdb::Options, Vec<ColumnFamilyDescriptor>) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let database = options::database(profile, shared, &name);
+        let tables = tables
+            .iter()
+            .chain(std::iter::once(&DEFAULT_TABLE))
+            .map(|table| ColumnFamilyDescriptor::new(*table, options::table(profile, usage(table), shared)))
+            .collect();
+        (database, tables)
+    }
+
+    fn table(&self, table: &'static str) -> Result<&ColumnFamily, KvError> {
+        handle(&self.db, table)
+    }
+}
+
+fn usage(table: &str) -> Usage {
+    if APPEND_TABLES.contains(&table) {
+        Usage::Append
+    } else if POINT_TABLES.contains(&table) {
+        Usage::Point
+    } else {
+        Usage::Plain
+    }
+}
+
+pub(super) fn handle<'a>(db: &'a Db, table: &'static str) -> Result<&'a ColumnFamily, KvError> {
+    db.cf_handle(table).ok_or_else(|| KvError {
+        operation: "find table",
+        kind: KvErrorKind::Misuse,
+        detail: format!("expected a table of this database, found {table:?}"),
+    })
+}
+
+pub(super) fn failed(operation: &'static str, error: &rocksdb::Error) -> KvError {
+    let detail = error.to_string();
+    let kind = match error.kind() {
+        ErrorKind::Corruption => KvErrorKind::Corruption,
+        ErrorKind::InvalidArgument | ErrorKind::NotSupported => KvErrorKind::Misuse,
+        _ if detail.contains("lock") => KvErrorKind::Locked,
+        _ => KvErrorKind::Io,
+    };
+    KvError { operation, kind, detail }
+}
+
+pub(super) fn get(
+    db: &Db,
+    table: &'static str,
+    key: &[u8],
+    options: &ReadOptions,
+) -> Result<Option<Bytes>, KvError> {
+    let row = db.get_pinned_cf_opt(handle(db, table)?, key, options).map_err(|error| failed("get", &error))?;
+    Ok(row.map(|value| Bytes::copy_from_slice(&value)))
+}
+
+pub(super) fn iter<'a>(
+    db: &'a Db,
+    table: &'static str,
+    range: KeyRange,
+    direction: Direction,
+    mut options: ReadOptions,
+) -> Result<Rows<'a>, KvError> {
+    options.set_iterate_lower_bound(range.from);
+    if let Some(to) = range.to {
+        options.set_iterate_upper_bound(to);
+    }
+    let mut rows = db.raw_iterator_cf_opt(handle(db, table)?, options);
+    match direction {
+        Direction::Forward => rows.seek_to_first(),
+        Direction::Backward => rows.seek_to_last(),
+    }
+    let mut fresh = true;
+    let mut done = false;
+    Ok(Box::new(std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        if !fresh {
+            match direction {
+                Direction::Forward => rows.next(),
+                Direction::Backward => rows.prev(),
+            }
+        }
+        fresh = false;
+        if let Some((key, value)) = rows.item() {
+            return Some(Ok((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))));
+        }
+        done = true;
+        rows.status().err().map(|error| Err(failed("iterate", &error)))
+    })))
+}
+
+impl KvRead for RocksEngine {
+    fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        get(&self.db, table, key, &ReadOptions::default())
+    }
+
+    fn iter(&self, table: &'static str, range: KeyRange, direction: Direction) -> Result<Rows<'_>, KvError> {
+        iter(&self.db, table, range, direction, ReadOptions::default())
+    }
+}
+
+impl KvEngine for RocksEngine {
+    fn write(&self, batch: &Batch, durability: Durability) -> Result<(), KvError> {
+        let mut rows = WriteBatch::default();
+        for op in &batch.0 {
+            match op {
+                Op::Put { table, key, value } => rows.put_cf(self.table(table)?, key, value),
+                Op::Delete { table, key } => rows.delete_cf(self.table(table)?, key),
+                Op::DeleteRange { table, from, to } => rows.delete_range_cf(self.table(table)?, from, to),
+            }
+        }
+        let mut options = WriteOptions::default();
+        match (self.profile, durability) {
+            (Profile::Log, durability) => options.set_sync(durability == Durability::Sync),
+            (Profile::State, _) => options.disable_wal(true),
+        }
+        self.db.write_opt(rows, &options).map_err(|error| failed("write", &error))?;
+        if self.profile == Profile::State && durability == Durability::Sync {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn KvRead>, KvError> {
+        Ok(Arc::new(RocksSnapshot::new(Arc::clone(&self.db))))
+    }
+
+    fn flush(&self) -> Result<(), KvError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        // With atomic flush, flushing any set of tables at once makes one consistent point of all of them.
+        let tables = self.tables.iter().map(|table| self.table(table)).collect::<Result<Vec<_>, _>>()?;
+        self.db.flush_cfs_opt(&tables, &options).map_err(|error| failed("flush", &error))
+    }
+
+    fn checkpoint(&self, directory: &Path) -> Result<(), KvError> {
+        let checkpoint = Checkpoint::new(&*self.db).map_err(|error| failed("begin checkpoint", &error))?;
+        checkpoint.create_checkpoint(directory).map_err(|error| failed("checkpoint", &error))
+    }
+
+    fn ingest(&self, table: &'static str, files: &[PathBuf]) -> Result<(), KvError> {
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        self.db
+            .ingest_external_file_cf_opts(self.table(table)?, &options, files.to_vec())
+            .map_err(|error| failed("ingest", &error))
+    }
+
+    fn reclaim(&self, table: &'static str, from: &[u8], to: &[u8]) -> Result<(), KvError> {
+        // Drops whole files inside the range; what is left at its ends goes with compaction.
+        self.db.delete_file_in_range_cf(self.table(table)?, from, to).map_err(|error| failed("reclaim", &error))
+    }
+
+    fn approximate_bytes(&self, table: &'static str) -> Result<u64, KvError> {
+        let table = self.table(table)?;
+        let mut total = 0;
+        for property in ["rocksdb.total-sst-files-size", "rocksdb.size-all-mem-tables"] {
+            let value = self.db.property_int_value_cf(table, property).map_err(|error| failed("measure", &error))?;
+            total += value.unwrap_or(0);
+        }
+        Ok(total)
+    }
+}

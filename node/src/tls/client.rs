@@ -1,0 +1,101 @@
+//! The dialling side of the peer plane.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use kho_proto::id::{ClusterId, NodeId};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls_pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+
+use super::files::Loaded;
+use super::{Error, Plane, provider};
+use crate::config::TlsFiles;
+use crate::consensus::PeerIdentity;
+use crate::identity::Identity;
+use crate::seams::{BoxIo, Dial, Net};
+
+/// Connecting and the handshake together: a peer that takes longer counts as gone.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The dialling side of the peer plane: files, and what was last made of them.
+pub struct ClientTls {
+    files: TlsFiles,
+    current: ArcSwap<ClientConfig>,
+}
+
+impl ClientTls {
+    /// Reads the files.
+    pub fn load(files: &TlsFiles) -> Result<ClientTls, Error> {
+        Ok(ClientTls { files: files.clone(), current: ArcSwap::from_pointee(build(files)?) })
+    }
+
+    /// Reads the files again; new connections use what they hold now. On an error the old stays.
+    pub fn reload(&self) -> Result<(), Error> {
+        self.current.store(Arc::new(build(&self.files)?));
+        Ok(())
+    }
+}
+
+fn build(files: &TlsFiles) -> Result<ClientConfig, Error> {
+    let Loaded { chain, key, roots } = Loaded::read(files)?;
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .and_then(|config| config.with_root_certificates(roots).with_client_auth_cert(chain, key))
+        .map_err(|source| Error::Refused { path: files.certificate.clone(), source })?;
+    config.alpn_protocols = Plane::Peer.protocols();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// Dials the other nodes: TLS, and the certificate must be that member's of this cluster.
+pub struct PeerDial {
+    tls: Arc<ClientTls>,
+    net: Arc<dyn Net>,
+    cluster: ClusterId,
+    members: BTreeMap<String, NodeId>,
+}
+
+impl PeerDial {
+    /// `members`: peer address of each node.
+    pub fn new(
+        tls: Arc<ClientTls>,
+        net: Arc<dyn Net>,
+        cluster: ClusterId,
+        members: impl IntoIterator<Item = (String, NodeId)>,
+    ) -> Self {
+        Self { tls, net, cluster, members: members.into_iter().collect() }
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<BoxIo> {
+        let Some(&node_id) = self.members.get(address) else {
+            return Err(io::Error::other(format!("expected the peer address of a member, found {address}")));
+        };
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let stream = self.net.dial(address).await?;
+        let tls = TlsConnector::from(self.tls.current.load_full()).connect(name, stream).await?;
+        let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let found = Identity::of_certificate(certificate.map(AsRef::as_ref)).map_err(io::Error::other)?;
+        let expected = PeerIdentity { cluster_id: self.cluster, node_id };
+        match found.node() {
+            Ok(found) if found == expected => Ok(Box::new(tls)),
+            found => Err(io::Error::other(format!("{address}: expected {expected:?}, found {found:?}"))),
+        }
+    }
+}
+
+#[async_trait]
+impl Dial for PeerDial {
+    async fn dial(&self, address: &str) -> io::Result<BoxIo> {
+        match tokio::time::timeout(DIAL_TIMEOUT, self.connect(address)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address}: no handshake in {DIAL_TIMEOUT:?}"))),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Why the files of a plane are refused.
+
+use std::path::PathBuf;
+
+use kho_proto::error::Code;
+
+/// Why the files of a plane are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file can't be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file holds no PEM object of the kind.
+    #[error("{}: expected {expected} in PEM form, found none", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A PEM object does not parse.
+    #[error("{}: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// Certificate, key or roots don't fit each other or the protocol.
+    #[error("{}: {source}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// No verifier can be made of the roots.
+    #[error("{}: {source}", path.display())]
+    Verifier {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::server::VerifierBuilderError,
+    },
+}
+
+impl Error {
+    /// Stable code.
+    pub fn code(&self) -> Code {
+        Code::TlsFileInvalid
+    }
+}

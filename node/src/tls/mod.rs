@@ -1,0 +1,55 @@
+//! TLS 1.3 on every plane, each with trust roots of its own; files are read again on [`ServerTls::reload`] and
+//! [`ClientTls::reload`] while connections stay.
+//!
+//! Clients and operators without a certificate complete the handshake and then get `client-certificate-missing` for
+//! whatever they ask ([`crate::serve`]); a bad certificate fails the handshake. Peers must present one.
+
+mod client;
+mod error;
+mod files;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+pub use client::{ClientTls, PeerDial};
+pub use error::Error;
+pub use files::own_certificate;
+pub use server::ServerTls;
+
+/// A kind of listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plane {
+    /// Clients: submit and read.
+    Client,
+    /// The other nodes.
+    Peer,
+    /// Operators, and metrics.
+    Admin,
+}
+
+impl Plane {
+    /// As it stands in the configuration, in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Plane::Client => "client",
+            Plane::Peer => "peer",
+            Plane::Admin => "admin",
+        }
+    }
+
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Plane::Client | Plane::Peer => vec![b"h2".to_vec()],
+            // Metrics are scraped over HTTP/1.1.
+            Plane::Admin => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

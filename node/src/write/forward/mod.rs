@@ -1,0 +1,113 @@
+//! To the leader, over the peer plane. A request that may have been delivered is never sent again.
+
+mod connection;
+mod outcome;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kho_proto::error::{Code, Refusal};
+use kho_proto::id::{LogIndex, NodeId};
+use kho_proto::pb::ledger::v1::Command;
+use kho_proto::pb::peer::v1::forward_client::ForwardClient;
+use kho_proto::pb::peer::v1::{ProposeRequest, ReadIndexRequest};
+use tonic::{Request, Status};
+
+use super::propose::{Answer, Error};
+use crate::consensus::PeerGate;
+use crate::seams::Dial;
+use connection::{Http2, Link};
+
+pub(crate) use outcome::to_wire;
+use outcome::from_wire;
+
+/// Bytes of a message between nodes, at most: an entry of the largest size with room.
+pub const MESSAGE_LENGTH_MAX: usize = 16 << 20;
+/// A leader that has not answered by then is not waited for: longer than any client's default deadline.
+const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A round of heartbeats takes milliseconds.
+const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Connections to the other nodes for what is forwarded.
+pub struct Peers {
+    gate: PeerGate,
+    links: BTreeMap<NodeId, Link>,
+}
+
+impl Peers {
+    /// `addresses`: peer address of every node, this one too.
+    pub fn new(gate: PeerGate, dial: Arc<dyn Dial>, addresses: impl IntoIterator<Item = (NodeId, String)>) -> Self {
+        let links = addresses.into_iter().map(|(node, address)| (node, Link::new(dial.clone(), address))).collect();
+        Self { gate, links }
+    }
+
+    /// Proposes at `leader`. `gone` ends when the leader is known to be another: what is on its way is then unknown.
+    pub(super) async fn propose(
+        &self,
+        leader: NodeId,
+        commands: &[Command],
+        gone: impl Future<Output = ()>,
+    ) -> Result<Vec<Answer>, Error> {
+        tokio::pin!(gone);
+        let mut client = tokio::select! {
+            client = self.client(leader) => client.map_err(|()| Error::NotLeader)?,
+            () = &mut gone => return Err(Error::NotLeader),
+        };
+        let message = ProposeRequest { origin: Some(self.gate.origin(leader)), commands: commands.to_vec() };
+        let mut request = Request::new(message);
+        request.set_timeout(PROPOSE_TIMEOUT);
+        // From here on the leader may have it.
+        let response = tokio::select! {
+            response = tokio::time::timeout(PROPOSE_TIMEOUT, client.propose(request)) => response,
+            () = gone => return Err(Error::Unknown),
+        };
+        match response {
+            Ok(Ok(response)) => {
+                let outcomes = response.into_inner().outcomes;
+                if outcomes.len() != commands.len() {
+                    tracing::error!(expected = commands.len(), found = outcomes.len(), %leader, "outcomes are missing");
+                    return Err(Error::Unknown);
+                }
+                outcomes.into_iter().map(from_wire).collect()
+            }
+            Ok(Err(status)) => Err(refused(&status)),
+            Err(_elapsed) => Err(Error::Unknown),
+        }
+    }
+
+    /// Log index that a linearizable read must have applied.
+    pub(crate) async fn read_index(&self, leader: NodeId) -> Result<LogIndex, Error> {
+        let mut client = self.client(leader).await.map_err(|()| Error::NotLeader)?;
+        let mut request = Request::new(ReadIndexRequest { origin: Some(self.gate.origin(leader)) });
+        request.set_timeout(READ_INDEX_TIMEOUT);
+        match tokio::time::timeout(READ_INDEX_TIMEOUT, client.read_index(request)).await {
+            Ok(Ok(response)) => Ok(LogIndex(response.into_inner().index)),
+            // Reading leaves nothing behind: asking again is always safe.
+            Ok(Err(_)) | Err(_) => Err(Error::NotLeader),
+        }
+    }
+
+    async fn client(&self, node: NodeId) -> Result<ForwardClient<Http2>, ()> {
+        let Some(link) = self.links.get(&node) else {
+            tracing::warn!(%node, "the leader is not among the configured members");
+            return Err(());
+        };
+        let http2 = link.connect().await.map_err(|error| {
+            tracing::debug!(%node, %error, "the leader can't be reached");
+        })?;
+        let client = ForwardClient::with_origin(http2, link.origin());
+        Ok(client.max_decoding_message_size(MESSAGE_LENGTH_MAX).max_encoding_message_size(MESSAGE_LENGTH_MAX))
+    }
+}
+
+/// The leader's refusals say whether anything was proposed; a broken connection does not.
+fn refused(status: &Status) -> Error {
+    match kho_proto::status::from_status(status) {
+        None => Error::Unknown,
+        Some(refusal) if refusal.code == Code::OutcomeUnknown => Error::Unknown,
+        Some(Refusal { code: Code::NotLeader, .. }) => Error::NotLeader,
+        Some(refusal) => Error::NotProposed(refusal),
+    }
+}

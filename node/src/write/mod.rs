@@ -1,0 +1,102 @@
+//! The path of a write, one straight line: [`Writer::submit`].
+//!
+//! Types carry what was proven: [`Authenticated`] (the connection may submit for the unit that the header names),
+//! [`Verified`] (the sender signed these bytes), [`Sealed`] (only ciphertext, digests and tokens are left). Each has one
+//! constructor, in the module of its step.
+
+mod authenticate;
+pub mod batch;
+pub mod deadline;
+mod entry;
+mod forward;
+mod lookup;
+pub(crate) mod metric_definitions;
+mod propose;
+mod receipt;
+mod route;
+mod seal;
+mod verify;
+
+use std::sync::Arc;
+
+use kho_proto::error::{Code, Refusal};
+use kho_proto::pb::v1::{Receipt, SignedRecord};
+use tracing::Instrument;
+
+pub use authenticate::Authenticated;
+pub use batch::Queue;
+pub use deadline::Deadline;
+pub use forward::{MESSAGE_LENGTH_MAX, Peers};
+pub(crate) use forward::to_wire;
+pub use propose::{Answer, Error as ProposeError};
+pub use receipt::Receipts;
+pub use route::Route;
+pub use seal::{Sealed, Sealer};
+pub use verify::{Verified, Verifier};
+
+use crate::consensus::StateStore;
+use crate::identity::Identity;
+use metric_definitions::Hop;
+
+/// What a sender gets for a record that stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acknowledged {
+    /// The first receipt.
+    pub receipt: Receipt,
+    /// The record stood there before this request.
+    pub duplicate: bool,
+}
+
+/// Takes records in on this node, whichever leads.
+pub struct Writer {
+    /// Committed state.
+    pub(crate) state: StateStore,
+    /// What needs keys; none on a node without a keyring.
+    pub(crate) keyed: Option<Keyed>,
+    /// Rules for senders' signatures.
+    pub(crate) verifier: Verifier,
+    /// The way to the log.
+    pub(crate) queue: Queue,
+}
+
+/// What a node with a keyring can do.
+pub(crate) struct Keyed {
+    pub sealer: Sealer,
+    pub receipts: Arc<Receipts>,
+}
+
+impl Writer {
+    /// The whole way of a record.
+    pub async fn submit(
+        &self,
+        identity: &Identity,
+        record: SignedRecord,
+        deadline: Deadline,
+    ) -> Result<Acknowledged, Refusal> {
+        let Some(Keyed { sealer, receipts }) = &self.keyed else { return Err(keys_missing()) };
+        receipts.ready()?;
+        let authenticated = Hop::Authenticate.time(|| authenticate::authenticate(identity, record))?;
+        let span = tracing::debug_span!("submit", record = %authenticated.header().record_id);
+        async {
+            let first = Hop::Lookup.time(|| lookup::lookup(&self.state, sealer, receipts, &authenticated))?;
+            if let Some(receipt) = first {
+                return Ok(Acknowledged { receipt, duplicate: true });
+            }
+            let verified = Hop::Verify.time(|| self.verifier.verify(authenticated))?;
+            let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
+            match Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await? {
+                Answer::Accepted { receipt, duplicate } => Ok(Acknowledged { receipt, duplicate }),
+                Answer::Refused(refusal) => Err(refusal),
+                Answer::Done => Err(ProposeError::Unknown.into()),
+            }
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// What a node without a keyring answers.
+pub(crate) fn keys_missing() -> Refusal {
+    Refusal::new(Code::KeysMissing, "this node has no keyring and takes no records; ask another")
+        .expected_found("a keyring", "none")
+}
