@@ -177,7 +177,7 @@ impl Consensus {
         }
     }
 
-    /// Makes a snapshot now, and purges the log that it covers.
+    /// Makes a snapshot now, and purges the log that it covers as soon as no replication is using it.
     pub async fn snapshot_now(&self) {
         self.snapshot_and_purge(super::background::Purge::All).await;
     }
