@@ -72,7 +72,11 @@ impl Admin {
         &self.address
     }
 
-    async fn within<T>(&self, limit: Duration, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Error> {
         let unreachable = |why| Error::Unreachable { address: self.address.clone(), why };
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
