@@ -108,7 +108,10 @@ mod tests {
         let member = MemberAddress { peer: "a:1".into(), client: "a:2".into(), admin: "a:3".into() };
         let members = BTreeMap::from([(1, member)]);
         let membership = Membership::new(vec![BTreeSet::from([1])], members).expect("a voter with an address");
-        check(StoredMembership::new(Some(log_id(1, 1)), membership), "013e664cda010101010101010103613a3103613a3203613a33");
+        check(
+            StoredMembership::new(Some(log_id(1, 1)), membership),
+            "013e664cda010101010101010103613a3103613a3203613a33",
+        );
     }
 
     #[test]

@@ -160,8 +160,7 @@ async fn synced_entries_vote_and_purge_survive_reopening() {
 async fn entries_are_readable_before_they_are_flushed_and_one_sync_serves_many() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Wrapped::new(engine(dir.path()));
-    let mut log =
-        LogStore::open(Arc::clone(&engine) as _, IDENTITY, Arc::new(StateOnDisk), no_fatal()).expect("a log");
+    let mut log = LogStore::open(Arc::clone(&engine) as _, IDENTITY, Arc::new(StateOnDisk), no_fatal()).expect("a log");
     let before = engine.batches.load(Ordering::SeqCst);
     engine.hold(true);
     let mut flushed = Vec::new();
