@@ -111,9 +111,20 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => f.write_str(why),
-            Failed::Refused(refusal) => refusal.fmt(f),
+            Failed::Refused(refusal) => f.write_str(&sentence(refusal)),
         }
     }
+}
+
+/// A refusal for people: the sentence, then what was expected and found where the sentence does not say it.
+pub fn sentence(refusal: &Refusal) -> String {
+    let mut text = format!("{}: {}", refusal.code.as_str(), refusal.message);
+    for (what, value) in [("expected", &refusal.expected), ("found", &refusal.found)] {
+        if !value.is_empty() && !refusal.message.contains(value.as_str()) {
+            text.push_str(&format!("; {what} {value}"));
+        }
+    }
+    text
 }
 
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

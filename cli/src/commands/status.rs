@@ -85,7 +85,7 @@ fn mib(bytes: u64) -> String {
 
 fn table(answers: &[Answer], committed: u64) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
         "node",
         "admin address",
