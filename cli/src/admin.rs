@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kho_client::attempt::Failed;
+use kho_client::attempt::{Failed, sentence};
 use kho_client::channel::{self, Tls};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::NodeId;
@@ -30,7 +30,7 @@ pub enum Error {
         why: String,
     },
     /// It refused.
-    #[error("node at {address}: {refusal}")]
+    #[error("node at {address}: {}", sentence(.refusal))]
     Refused {
         /// Its admin address.
         address: String,
@@ -72,7 +72,11 @@ impl Admin {
         &self.address
     }
 
-    async fn within<T>(&self, limit: Duration, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Error> {
         let unreachable = |why| Error::Unreachable { address: self.address.clone(), why };
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),

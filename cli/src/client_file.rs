@@ -185,10 +185,10 @@ impl ClientFile {
 
     /// The admin listeners.
     pub fn admins(&self) -> Result<Vec<Admin>, Error> {
-        let files = self
-            .admin_tls
-            .as_ref()
-            .ok_or(Error::Missing { field: "admin_tls", needed_for: "an operator's certificate opens the admin listeners" })?;
+        let files = self.admin_tls.as_ref().ok_or(Error::Missing {
+            field: "admin_tls",
+            needed_for: "an operator's certificate opens the admin listeners",
+        })?;
         if self.admin_nodes.is_empty() {
             return Err(Error::Missing { field: "admin_nodes", needed_for: "addresses of the admin listeners" });
         }
@@ -198,7 +198,8 @@ impl ClientFile {
 
     /// The configured signer.
     pub fn signer(&self) -> Result<PemSigner, Error> {
-        let files = self.signer.as_ref().ok_or(Error::Missing { field: "signer", needed_for: "reports are signed with it" })?;
+        let files =
+            self.signer.as_ref().ok_or(Error::Missing { field: "signer", needed_for: "reports are signed with it" })?;
         let algorithm = files.algorithm.as_deref().map(str::parse).transpose()?;
         Ok(PemSigner::from_files(&files.certificate, &files.key, algorithm)?)
     }

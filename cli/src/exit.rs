@@ -97,7 +97,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
 /// Prints what went wrong and turns it into an exit code.
 pub fn report(result: Result) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
-    let code = failure.code().map(|code| format!(" [{}]", code.as_str())).unwrap_or_default();
+    let code = failure.code().map(Code::as_str);
     // the messages of most errors hold their cause already: say nothing twice
     let mut text = String::new();
     for cause in failure.error.chain().map(ToString::to_string) {
@@ -106,6 +106,9 @@ pub fn report(result: Result) -> ExitCode {
             text.push_str(&cause);
         }
     }
-    eprintln!("error{code}: {text}");
+    match code {
+        Some(code) => eprintln!("error [{code}]: {}", text.replacen(&format!("{code}: "), "", 1)),
+        None => eprintln!("error: {text}"),
+    }
     ExitCode::from(failure.exit())
 }

@@ -68,14 +68,19 @@ fn a_wrong_configuration_is_named() {
     assert!(err(&checked).contains("[config-invalid]") && err(&checked).contains("colour"), "{}", err(&checked));
     std::fs::write(&file, format!("{config}\n[raft]\nheartbeat_ms = 1\n")).unwrap();
     let checked = kho(&["config", "check", text(&file)]);
-    assert!(err(&checked).contains("[config-out-of-range]") && err(&checked).contains("10 to 5000"), "{}", err(&checked));
+    assert!(
+        err(&checked).contains("[config-out-of-range]") && err(&checked).contains("10 to 5000"),
+        "{}",
+        err(&checked)
+    );
 }
 
 #[test]
 fn a_keyring_is_never_overwritten_and_has_one_fingerprint() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("keyring");
-    let make = || kho(&["keys", "init", "--keyring", text(&file), "--cluster-id", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e"]);
+    let make =
+        || kho(&["keys", "init", "--keyring", text(&file), "--cluster-id", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e"]);
     let made = make();
     assert_eq!(code(&made), 0, "{}", err(&made));
     let shown = kho(&["keys", "fingerprint", "--keyring", text(&file)]);
@@ -98,8 +103,33 @@ fn certificates_come_from_their_authorities() {
     let cluster = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e";
     for arguments in [
         &["certs", "ca", "--dir", pki][..],
-        &["certs", "node", "--dir", pki, "--cluster-id", cluster, "--node", "1", "--host", "kho1.example", "--host", "10.0.0.1"],
-        &["certs", "client", "--dir", pki, "--name", "platform", "--role", "submitter", "--role", "reader", "--all-units"],
+        &[
+            "certs",
+            "node",
+            "--dir",
+            pki,
+            "--cluster-id",
+            cluster,
+            "--node",
+            "1",
+            "--host",
+            "kho1.example",
+            "--host",
+            "10.0.0.1",
+        ],
+        &[
+            "certs",
+            "client",
+            "--dir",
+            pki,
+            "--name",
+            "platform",
+            "--role",
+            "submitter",
+            "--role",
+            "reader",
+            "--all-units",
+        ],
         &["certs", "client", "--dir", pki, "--name", "operator", "--plane", "admin", "--role", "operator"],
         &["certs", "signer", "--dir", pki, "--unit", "BYT", "--algorithm", "ed25519"],
     ] {
@@ -130,7 +160,8 @@ fn nobody_there_ends_with_4() {
     let pinned = format!("verifier_key = {:?}\n{}", out(&public).trim(), std::fs::read_to_string(&config).unwrap());
     std::fs::write(&config, pinned).unwrap();
     let report = dir.path().join("report.json");
-    std::fs::write(&report, r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"Không có ca mới"}"#).unwrap();
+    std::fs::write(&report, r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"Không có ca mới"}"#)
+        .unwrap();
     let submitted = kho(&["submit", "--config", text(&config), text(&report), "--out", text(dir.path())]);
     assert_eq!(code(&submitted), 4, "{}", err(&submitted));
     assert!(out(&submitted).contains(".record"), "the signed record is kept: {}", out(&submitted));

@@ -33,7 +33,9 @@ impl Failed {
         let unknown = kho_proto::status::detail(status).is_some_and(|detail| detail.unknown);
         match kho_proto::status::from_status(status) {
             _ if unknown => Failed::Unknown(chain(status)),
-            Some(refusal) if matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => Failed::Unknown(refusal.to_string()),
+            Some(refusal) if matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => {
+                Failed::Unknown(refusal.to_string())
+            }
             Some(refusal) => Failed::Refused(refusal),
             None => match status.code() {
                 tonic::Code::Unimplemented
@@ -41,7 +43,9 @@ impl Failed {
                 | tonic::Code::OutOfRange
                 | tonic::Code::Unauthenticated
                 | tonic::Code::PermissionDenied
-                | tonic::Code::FailedPrecondition => Failed::Foreign(format!("{:?}: {}", status.code(), status.message())),
+                | tonic::Code::FailedPrecondition => {
+                    Failed::Foreign(format!("{:?}: {}", status.code(), status.message()))
+                }
                 _ => Failed::Unknown(chain(status)),
             },
         }
@@ -73,7 +77,9 @@ impl Failed {
     pub fn rests_node(&self) -> bool {
         match self {
             Failed::Unreached(_) | Failed::Unknown(_) => true,
-            Failed::Refused(refusal) => matches!(refusal.code, Code::NodeStopping | Code::KeysMissing | Code::StorageFailed),
+            Failed::Refused(refusal) => {
+                matches!(refusal.code, Code::NodeStopping | Code::KeysMissing | Code::StorageFailed)
+            }
             Failed::Foreign(_) => true,
         }
     }
@@ -105,9 +111,20 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => f.write_str(why),
-            Failed::Refused(refusal) => refusal.fmt(f),
+            Failed::Refused(refusal) => f.write_str(&sentence(refusal)),
         }
     }
+}
+
+/// A refusal for people: the sentence, then what was expected and found where the sentence does not say it.
+pub fn sentence(refusal: &Refusal) -> String {
+    let mut text = format!("{}: {}", refusal.code.as_str(), refusal.message);
+    for (what, value) in [("expected", &refusal.expected), ("found", &refusal.found)] {
+        if !value.is_empty() && !refusal.message.contains(value.as_str()) {
+            text.push_str(&format!("; {what} {value}"));
+        }
+    }
+    text
 }
 
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

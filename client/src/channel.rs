@@ -86,7 +86,9 @@ impl Tls {
 
     /// The same from files.
     pub fn from_files(certificate: &Path, key: &Path, trust: &Path) -> Result<Self, Error> {
-        let read = |what, path: &Path| std::fs::read(path).map_err(|source| Error::File { what, path: path.to_owned(), source });
+        let read = |what, path: &Path| {
+            std::fs::read(path).map_err(|source| Error::File { what, path: path.to_owned(), source })
+        };
         let key = Zeroizing::new(read("key", key)?);
         Self::from_pem(&read("certificate", certificate)?, &key, &read("trust", trust)?)
     }
@@ -110,7 +112,10 @@ pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Resu
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES);
     if let Some(tls) = tls {
-        let config = ClientTlsConfig::new().ca_certificate(tls.trust.clone()).identity(tls.identity.clone()).timeout(connect_timeout);
+        let config = ClientTlsConfig::new()
+            .ca_certificate(tls.trust.clone())
+            .identity(tls.identity.clone())
+            .timeout(connect_timeout);
         endpoint = endpoint.tls_config(config).map_err(|source| Error::Tls { address: address.to_owned(), source })?;
     }
     Ok(endpoint.connect_lazy())

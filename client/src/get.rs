@@ -8,7 +8,7 @@ use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::{GetRequest, GetResponse, SignedRecord};
 use kho_proto::receipt::Receipt;
 
-use crate::attempt::Failed;
+use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::nodes::Node;
 use crate::receipts::ReceiptError;
@@ -35,7 +35,7 @@ pub struct Fetched {
 #[derive(Debug, thiserror::Error)]
 pub enum GetError {
     /// A node refused.
-    #[error("record {record_id}: {refusal}")]
+    #[error("record {record_id}: {}", sentence(.refusal))]
     Refused {
         /// Which record.
         record_id: RecordId,

@@ -70,7 +70,9 @@ impl Nodes {
             .into_iter()
             .map(|(address, channel)| Node {
                 address,
-                store: StoreClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX),
+                store: StoreClient::new(channel)
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(MESSAGE_BYTES_MAX),
                 id: AtomicU64::new(0),
                 rest: Mutex::default(),
             })
@@ -94,7 +96,9 @@ impl Nodes {
             Preference::Leader => self.turn.load(Ordering::Relaxed),
         };
         let leader = self.leader.load(Ordering::Relaxed);
-        let leads = |node: &Node| self.preference == Preference::Leader && leader != 0 && node.id.load(Ordering::Relaxed) == leader;
+        let leads = |node: &Node| {
+            self.preference == Preference::Leader && leader != 0 && node.id.load(Ordering::Relaxed) == leader
+        };
         let mut round: Vec<&Node> = (0..self.nodes.len()).map(|i| &self.nodes[(turn + i) % self.nodes.len()]).collect();
         round.sort_by_key(|node| (node.rests(now), !leads(node)));
         round
@@ -115,7 +119,8 @@ mod tests {
     use super::*;
 
     fn nodes(preference: Preference) -> Nodes {
-        let channel = |address: &str| (address.to_owned(), crate::channel::open(address, None, REST_MIN).expect("address"));
+        let channel =
+            |address: &str| (address.to_owned(), crate::channel::open(address, None, REST_MIN).expect("address"));
         Nodes::new(["a:1", "b:1", "c:1"].map(channel).to_vec(), preference)
     }
 

@@ -53,7 +53,9 @@ impl<'a> Rounds<'a> {
             self.left.reverse();
         }
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let Some(budget) = left.checked_sub(self.pause).filter(|budget| *budget >= ATTEMPT_MIN) else { return Next::Over };
+        let Some(budget) = left.checked_sub(self.pause).filter(|budget| *budget >= ATTEMPT_MIN) else {
+            return Next::Over;
+        };
         if !self.pause.is_zero() {
             tokio::time::sleep(self.pause).await;
             self.pause = Duration::ZERO;

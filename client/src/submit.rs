@@ -8,7 +8,7 @@ use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::{SubmitRequest, SubmitResponse};
 use kho_proto::receipt::Receipt;
 
-use crate::attempt::Failed;
+use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::draft::Signed;
 use crate::receipts::ReceiptError;
@@ -47,7 +47,7 @@ pub enum SubmitError {
         last: String,
     },
     /// A node refused it, and no earlier attempt can have been taken.
-    #[error("record {record_id} refused: {refusal}")]
+    #[error("record {record_id} refused: {}", sentence(.refusal))]
     Refused {
         /// Which record.
         record_id: RecordId,

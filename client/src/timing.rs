@@ -40,7 +40,13 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { deadline: DEADLINE, attempt: ATTEMPT, connect: CONNECT, backoff_min: BACKOFF_MIN, backoff_max: BACKOFF_MAX }
+        Self {
+            deadline: DEADLINE,
+            attempt: ATTEMPT,
+            connect: CONNECT,
+            backoff_min: BACKOFF_MIN,
+            backoff_max: BACKOFF_MAX,
+        }
     }
 }
 

@@ -18,7 +18,9 @@ async fn a_record_comes_back_with_its_receipt() {
 
 #[tokio::test]
 async fn another_node_is_asked_when_one_is_gone_hangs_or_has_no_leader() {
-    for bad in [Fake::absent().await, Fake::node(1, 0, &[Act::Hang]).await, Fake::node(1, 0, &[refuse(Code::NoLeader)]).await] {
+    for bad in
+        [Fake::absent().await, Fake::node(1, 0, &[Act::Hang]).await, Fake::node(1, 0, &[refuse(Code::NoLeader)]).await]
+    {
         let well = Fake::node(2, 2, &[Act::Accept]).await;
         assert_eq!(client(&[&bad, &well]).get(signed().await.record_id()).await.unwrap().node, NodeId(2));
     }

@@ -145,7 +145,8 @@ async fn the_leader_is_preferred_once_it_is_known() {
     let two = Fake::node(2, 2, &[Act::Accept]).await;
     let client = client(&[&one, &two]);
     // the first answer says who leads, the second who that is; until then node 1 is as good as any
-    let hangs = [client.submit(&signed().await).await.unwrap().node, client.submit(&signed().await).await.unwrap().node];
+    let hangs =
+        [client.submit(&signed().await).await.unwrap().node, client.submit(&signed().await).await.unwrap().node];
     assert_eq!(hangs[0], NodeId(1));
     assert_eq!(one.requests() + two.requests(), 2);
 }

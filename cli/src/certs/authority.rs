@@ -4,8 +4,8 @@ use std::path::Path;
 
 use kho_proto::id::UnixMs;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-    PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -83,11 +83,15 @@ impl Authority {
     pub fn load(dir: &Path, name: &str) -> Result<Self, Error> {
         let certificate_path = dir.join(format!("{name}.pem"));
         let key_path = dir.join(format!("{name}.key.pem"));
-        let read = |path: &Path| std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source });
+        let read =
+            |path: &Path| std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source });
         let (certificate, key) = (read(&certificate_path)?, read(&key_path)?);
         let pair = KeyPair::from_pem(&key).map_err(|source| Error::Parse { path: key_path, what: "key", source })?;
-        let issuer = Issuer::from_ca_cert_pem(&certificate, pair)
-            .map_err(|source| Error::Parse { path: certificate_path, what: "certificate", source })?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate, pair).map_err(|source| Error::Parse {
+            path: certificate_path,
+            what: "certificate",
+            source,
+        })?;
         Ok(Self { certificate, key, issuer })
     }
 

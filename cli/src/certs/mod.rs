@@ -105,8 +105,10 @@ impl Issued {
     pub fn write(&self, dir: &Path, name: &str) -> Result<(PathBuf, PathBuf), Error> {
         let certificate = dir.join(format!("{name}.pem"));
         let key = dir.join(format!("{name}.key.pem"));
-        crate::files::write(&certificate, self.certificate.as_bytes()).map_err(|source| Error::File { path: certificate.clone(), source })?;
-        crate::files::write_private(&key, self.key.as_bytes()).map_err(|source| Error::File { path: key.clone(), source })?;
+        crate::files::write(&certificate, self.certificate.as_bytes())
+            .map_err(|source| Error::File { path: certificate.clone(), source })?;
+        crate::files::write_private(&key, self.key.as_bytes())
+            .map_err(|source| Error::File { path: key.clone(), source })?;
         Ok((certificate, key))
     }
 }

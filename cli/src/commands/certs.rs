@@ -18,7 +18,9 @@ Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. In producti
 authority, with the same SAN URIs: urn:kho:node:CLUSTER:ID, urn:kho:role:ROLE, urn:kho:unit:CODE, urn:kho:units:all.")]
 pub enum Command {
     /// Makes certificate authorities.
-    #[command(after_help = "Examples:\n  kho certs ca --dir pki\n  kho certs ca --dir pki --plane signers --algorithm rsa2048")]
+    #[command(
+        after_help = "Examples:\n  kho certs ca --dir pki\n  kho certs ca --dir pki --plane signers --algorithm rsa2048"
+    )]
     Ca {
         #[command(flatten)]
         common: Common,
@@ -27,7 +29,9 @@ pub enum Command {
         plane: Vec<Plane>,
     },
     /// Issues a node's three certificates: client, peer and admin listener.
-    #[command(after_help = "Example:\n  kho certs node --dir pki --cluster-id 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e --node 1 --host kho1.example --host 10.0.0.1")]
+    #[command(
+        after_help = "Example:\n  kho certs node --dir pki --cluster-id 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e --node 1 --host kho1.example --host 10.0.0.1"
+    )]
     Node {
         #[command(flatten)]
         common: Common,
@@ -67,7 +71,9 @@ Examples:
         all_units: bool,
     },
     /// Issues a unit's certificate for signing records.
-    #[command(after_help = "Examples:\n  kho certs signer --dir pki --unit BYT\n  kho certs signer --dir pki --unit T01 --algorithm rsa2048")]
+    #[command(
+        after_help = "Examples:\n  kho certs signer --dir pki --unit BYT\n  kho certs signer --dir pki --unit T01 --algorithm rsa2048"
+    )]
     Signer {
         #[command(flatten)]
         common: Common,

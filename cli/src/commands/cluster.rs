@@ -1,10 +1,12 @@
 //! `kho cluster`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use kho::admin::Admin;
 use kho::client_file::{ClientFile, TlsFiles};
 use kho::dev::{DevCluster, Options};
+use kho_node::Config;
 
 use crate::exit::Result;
 
@@ -34,10 +36,12 @@ Example:
     #[command(after_help = "\
 Prints the log's verifier key: pin it in every client file (verifier_key = \"...\"), and publish it where auditors
 look. With --config client.toml the operator's identity and the first admin address are taken from there, and --pin
-writes the key into the file. With --config node1.toml give the operator's certificate and key.
+writes the key into the file. With a node's configuration the operator's identity comes from --certificate, --key
+and --trust, or from a client.toml beside it.
 
 Examples:
   kho cluster init --config client.toml --pin
+  kho cluster init --config node1.toml
   kho cluster init --config node1.toml --certificate operator.pem --key operator.key.pem --trust admin-ca.pem")]
     Init {
         /// A client file, or a node's configuration.
@@ -71,14 +75,15 @@ pub async fn run(command: Command) -> Result {
         Command::Init { config, certificate, key, trust, pin } => {
             let admin = match (certificate, key, trust) {
                 (Some(certificate), Some(key), Some(trust)) => {
-                    let node = kho_node::Config::load(&config)?;
+                    let node = Config::load(&config)?;
                     Admin::new(&node.listen.admin, &TlsFiles { certificate, key, trust }.load()?)?
                 }
-                _ => first(ClientFile::load(&config)?.admins()?),
+                _ => operator(&config)?,
             };
             let formed = admin.init_cluster().await?;
             println!("{}", formed.verifier_key);
             if pin {
+                // with a node's configuration --pin is refused here: it is no client file
                 ClientFile::pin(&config, &formed.verifier_key)?;
             }
             Ok(())
@@ -86,6 +91,17 @@ pub async fn run(command: Command) -> Result {
     }
 }
 
-fn first(admins: Vec<Admin>) -> Admin {
-    admins.into_iter().next().expect("a client file with admin_tls has at least one admin address")
+/// The first admin listener of a client file, or that of a node whose configuration has a client.toml beside it.
+fn operator(config: &Path) -> Result<Admin> {
+    if let Ok(node) = Config::load(config) {
+        let client = config.with_file_name("client.toml");
+        let file = ClientFile::load(&client)
+            .context("an operator's certificate is needed: --certificate, --key, --trust, or a client.toml")?;
+        let admins = file.admins()?;
+        return Ok(admins.into_iter().find(|admin| admin.address() == node.listen.admin).ok_or_else(|| {
+            anyhow::anyhow!("{}: admin_nodes: expected {} among them", client.display(), node.listen.admin)
+        })?);
+    }
+    let admins = ClientFile::load(config)?.admins()?;
+    Ok(admins.into_iter().next().ok_or_else(|| anyhow::anyhow!("{}: admin_nodes is empty", config.display()))?)
 }

@@ -10,8 +10,10 @@ use crate::exit::Result;
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Reads a node's configuration as `kho serve` would, and says what is wrong with it.
-    #[command(after_help = "Unknown fields and values out of range are named with the allowed range; relative paths are\n\
-        relative to the file. Nothing is started and no file is changed.\n\nExample:\n  kho config check node1.toml")]
+    #[command(
+        after_help = "Unknown fields and values out of range are named with the allowed range; relative paths are\n\
+        relative to the file. Nothing is started and no file is changed.\n\nExample:\n  kho config check node1.toml"
+    )]
     Check {
         /// The node's configuration.
         file: PathBuf,
@@ -21,6 +23,12 @@ pub enum Command {
 pub fn run(command: Command) -> Result {
     let Command::Check { file } = command;
     let config = Config::load(&file)?;
-    println!("{}: ok: node {} of cluster {}, {} members", file.display(), config.node_id, config.cluster_id, config.members.len());
+    println!(
+        "{}: ok: node {} of cluster {}, {} members",
+        file.display(),
+        config.node_id,
+        config.cluster_id,
+        config.members.len()
+    );
     Ok(())
 }

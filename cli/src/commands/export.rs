@@ -115,7 +115,8 @@ mod tests {
     async fn record(authority: &Authority, kind: KeyKind, algorithm: Algorithm) -> SignedRecord {
         let profile = Profile::Signer { unit: "BYT".parse().unwrap() };
         let issued = authority.issue(&profile, kind, Validity::days(NOW, 30)).unwrap();
-        let signer = PemSigner::from_pem(issued.certificate.as_bytes(), issued.key.as_bytes(), Some(algorithm)).unwrap();
+        let signer =
+            PemSigner::from_pem(issued.certificate.as_bytes(), issued.key.as_bytes(), Some(algorithm)).unwrap();
         let draft = Draft {
             record_id: None,
             unit: "BYT".parse().unwrap(),

@@ -49,7 +49,10 @@ pub async fn run(args: Args) -> Result {
         return Err(Failure::new(Exit::Unreachable, "no node answered"));
     };
     if args.json {
-        println!("{:#}", json!({ "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>() }));
+        println!(
+            "{:#}",
+            json!({ "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>() })
+        );
     } else {
         println!("{}", table(&answers, committed));
     }
@@ -82,9 +85,21 @@ fn mib(bytes: u64) -> String {
 
 fn table(answers: &[Answer], committed: u64) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
-        "node", "admin address", "role", "term", "epoch", "applied", "lag", "records", "version", "disk", "disk free", "memory", "up",
+        "node",
+        "admin address",
+        "role",
+        "term",
+        "epoch",
+        "applied",
+        "lag",
+        "records",
+        "version",
+        "disk",
+        "disk free",
+        "memory",
+        "up",
     ]);
     for (address, answer) in answers {
         match answer {
@@ -120,7 +135,14 @@ mod tests {
     use super::*;
 
     fn answers() -> Vec<Answer> {
-        let status = NodeStatusResponse { node_id: 1, role: "leader".to_owned(), committed: 9, applied: 7, keyed: true, ..Default::default() };
+        let status = NodeStatusResponse {
+            node_id: 1,
+            role: "leader".to_owned(),
+            committed: 9,
+            applied: 7,
+            keyed: true,
+            ..Default::default()
+        };
         let why = "connection refused".to_owned();
         let error = admin::Error::Unreachable { address: "127.0.0.1:2".to_owned(), why };
         vec![("127.0.0.1:1".to_owned(), Ok(status)), ("127.0.0.1:2".to_owned(), Err(error))]

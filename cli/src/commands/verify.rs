@@ -51,7 +51,12 @@ enum Verdict {
 pub struct Checks(Vec<(&'static str, Verdict)>);
 
 impl Checks {
-    fn add<T, E: std::fmt::Display>(&mut self, name: &'static str, result: std::result::Result<T, E>, say: impl FnOnce(&T) -> String) -> Option<T> {
+    fn add<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        result: std::result::Result<T, E>,
+        say: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
         match result {
             Ok(value) => {
                 self.0.push((name, Verdict::Ok(say(&value))));
@@ -109,12 +114,16 @@ fn check_sender(checks: &mut Checks, record: &SignedRecord, receipt: &Receipt, t
             format!("{} bytes, SHA-256 with salt {}", header.payload_length, header.payload_digest)
         });
     }
-    let block = checks.add("signature block", SignatureBlock::decode(&record.signature_block), |block| block.algorithm.to_string());
+    let block = checks
+        .add("signature block", SignatureBlock::decode(&record.signature_block), |block| block.algorithm.to_string());
     let Some(block) = block else { return };
     let digests: Vec<Digest> = record.certificates.iter().map(|der| Digest::of(der)).collect();
-    let named = if digests == block.certificate_digests { Ok(()) } else { Err("not those that the signature block names") };
+    let named =
+        if digests == block.certificate_digests { Ok(()) } else { Err("not those that the signature block names") };
     checks.add("certificates", named, |()| format!("{} as the signature block names them", digests.len()));
-    checks.add("signature", sender_signature(record, &block), |()| "by the certificate's key, over the exact header bytes".to_owned());
+    checks.add("signature", sender_signature(record, &block), |()| {
+        "by the certificate's key, over the exact header bytes".to_owned()
+    });
     let Some(trust) = trust else {
         checks.skip("signer", "give --trust to check the certificate and its unit");
         return;
@@ -122,15 +131,22 @@ fn check_sender(checks: &mut Checks, record: &SignedRecord, receipt: &Receipt, t
     let at = receipt.leaf.accepted_at;
     let signer = record::verify_record(record, trust, at);
     checks.add("signer", signer, |verified| {
-        format!("{} ({}), trusted at {}", verified.signer().unit, verified.signer().subject, SubmittedAt::from_unix_ms(at))
+        format!(
+            "{} ({}), trusted at {}",
+            verified.signer().unit,
+            verified.signer().subject,
+            SubmittedAt::from_unix_ms(at)
+        )
     });
 }
 
 fn sender_signature(record: &SignedRecord, block: &SignatureBlock) -> std::result::Result<(), String> {
     let first = record.certificates.first().ok_or("no certificate")?;
-    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(first).map_err(|error| error.to_string())?;
+    let (_, certificate) =
+        x509_parser::certificate::X509Certificate::from_der(first).map_err(|error| error.to_string())?;
     let message = dsse::signed_bytes(&record.header);
-    signature::verify(block.algorithm, certificate.public_key().raw, &message, &block.signature).map_err(|error| error.to_string())
+    signature::verify(block.algorithm, certificate.public_key().raw, &message, &block.signature)
+        .map_err(|error| error.to_string())
 }
 
 fn check_log(checks: &mut Checks, record: &SignedRecord, receipt: &Receipt, key: &VerifierKey) {
@@ -140,7 +156,9 @@ fn check_log(checks: &mut Checks, record: &SignedRecord, receipt: &Receipt, key:
     checks.add("inclusion", receipt.verify(key), |_| {
         format!("sequence {}, accepted {}", receipt.sequence, SubmittedAt::from_unix_ms(receipt.leaf.accepted_at))
     });
-    checks.add("receipt of the record", receipt.verify_record(key, record), |_| "record id, header and signature block are the leaf's".to_owned());
+    checks.add("receipt of the record", receipt.verify_record(key, record), |_| {
+        "record id, header and signature block are the leaf's".to_owned()
+    });
 }
 
 pub fn run(args: &Args) -> Result {

@@ -72,7 +72,15 @@ pub async fn all(cluster: &mut DevCluster, records: &[Arc<Signed>], drive: &Driv
     let sequences: BTreeSet<u64> = acknowledged.iter().map(|(_, answer)| answer.receipt.sequence.0).collect();
     let twice = acknowledged.len() as u64 - sequences.len() as u64;
     let unexplained = size.abs_diff(LEAVES_BEFORE + sequences.len() as u64);
-    Ok(Verdict { read_back: read, lost, verified, unverified, duplicates: twice + unexplained, size, root: hex::encode(root) })
+    Ok(Verdict {
+        read_back: read,
+        lost,
+        verified,
+        unverified,
+        duplicates: twice + unexplained,
+        size,
+        root: hex::encode(root),
+    })
 }
 
 /// Reads a record from a node that did not acknowledge it; header, signature, payload and leaf must be the same.

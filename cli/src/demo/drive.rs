@@ -96,7 +96,13 @@ pub async fn submit_all(cluster: &mut DevCluster, records: &[Arc<Signed>], concu
 }
 
 /// One of the connections' work: the next report, until there is none.
-async fn work(client: Client, records: Arc<[Arc<Signed>]>, next: Arc<AtomicUsize>, answers: mpsc::Sender<Sent>, start: Instant) {
+async fn work(
+    client: Client,
+    records: Arc<[Arc<Signed>]>,
+    next: Arc<AtomicUsize>,
+    answers: mpsc::Sender<Sent>,
+    start: Instant,
+) {
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(record) = records.get(index) else { return };
@@ -104,7 +110,9 @@ async fn work(client: Client, records: Arc<[Arc<Signed>]>, next: Arc<AtomicUsize
         let mut unknown = 0;
         let answer = loop {
             match client.submit(record).await {
-                Err(SubmitError::Unknown { .. } | SubmitError::Unreachable { .. }) if unknown < RESUBMITS_MAX => unknown += 1,
+                Err(SubmitError::Unknown { .. } | SubmitError::Unreachable { .. }) if unknown < RESUBMITS_MAX => {
+                    unknown += 1
+                }
                 answer => break answer,
             }
         };
@@ -116,7 +124,11 @@ async fn work(client: Client, records: Arc<[Arc<Signed>]>, next: Arc<AtomicUsize
 }
 
 fn others(cluster: &DevCluster, killed: NodeId) -> Result<Vec<kho::admin::Admin>> {
-    Ok(cluster.nodes().filter(|node| *node != killed).map(|node| cluster.admin(node)).collect::<std::result::Result<_, _>>()?)
+    Ok(cluster
+        .nodes()
+        .filter(|node| *node != killed)
+        .map(|node| cluster.admin(node))
+        .collect::<std::result::Result<_, _>>()?)
 }
 
 async fn new_leader(nodes: Vec<kho::admin::Admin>, killed: Instant) -> (NodeId, Duration) {

@@ -84,7 +84,11 @@ pub fn print_commands(cluster: &DevCluster) -> Result {
     println!("  kho status --config {client}");
     println!("  kho submit --config {client} report.json --out .");
     println!("  kho get    --config {client} ID --export check");
-    println!("  kho verify --key '{}' --trust {} ID.tlog-proof ID.record", cluster.verifier_key()?, cluster.layout().trust(kho::dev::Plane::Signers).display());
+    println!(
+        "  kho verify --key '{}' --trust {} ID.tlog-proof ID.record",
+        cluster.verifier_key()?,
+        cluster.layout().trust(kho::dev::Plane::Signers).display()
+    );
     let pids: Vec<String> = cluster.nodes().filter_map(|node| cluster.pid(node)).map(|pid| pid.to_string()).collect();
     println!("\nEnd it:\n\n  kill {}", pids.join(" "));
     Ok(())

@@ -75,7 +75,15 @@ impl DevCluster {
 
     fn of(layout: Layout, cluster: ClusterFile) -> Result<Self, Error> {
         let executable = executable()?;
-        Ok(Self { layout, cluster, executable, environment: Vec::new(), detached: false, running: BTreeMap::new(), admins: Mutex::default() })
+        Ok(Self {
+            layout,
+            cluster,
+            executable,
+            environment: Vec::new(),
+            detached: false,
+            running: BTreeMap::new(),
+            admins: Mutex::default(),
+        })
     }
 
     /// Runs another executable than the one found: another build, another version.
@@ -263,8 +271,9 @@ impl DevCluster {
 
     /// Waits until all running nodes answer and agree on a leader among them; returns it.
     pub async fn wait_ready(&mut self) -> Result<NodeId, Error> {
-        let statuses =
-            self.wait_until("a leader", READY_TIMEOUT, |statuses, expected| agreed(statuses, expected).is_some()).await?;
+        let statuses = self
+            .wait_until("a leader", READY_TIMEOUT, |statuses, expected| agreed(statuses, expected).is_some())
+            .await?;
         agreed(&statuses, statuses.len()).ok_or(Error::Nodes { found: 0 })
     }
 

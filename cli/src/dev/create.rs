@@ -108,7 +108,8 @@ fn addresses(options: &Options) -> Result<Vec<Member>, Error> {
     let ports: Vec<u16> = match options.base_port {
         Some(base) => {
             let last = u64::from(base) + count - 1;
-            let last = u16::try_from(last).map_err(|_| Error::Ports { wanted: count as usize, from: base, to: u16::MAX })?;
+            let last =
+                u16::try_from(last).map_err(|_| Error::Ports { wanted: count as usize, from: base, to: u16::MAX })?;
             (base..=last).collect()
         }
         None => ports::free_ports(count as usize)?,
@@ -167,7 +168,12 @@ pub(super) fn create(layout: &Layout, options: &Options) -> Result<ClusterFile, 
     Ok(cluster)
 }
 
-fn write_node_file(layout: &Layout, cluster: &ClusterFile, member: &Member, settings: &toml::Table) -> Result<(), Error> {
+fn write_node_file(
+    layout: &Layout,
+    cluster: &ClusterFile,
+    member: &Member,
+    settings: &toml::Table,
+) -> Result<(), Error> {
     let node = NodeId(member.id);
     let tls = |plane| relative(layout, &layout.node_tls(node, plane));
     let file = NodeFile {

@@ -39,7 +39,9 @@ pub fn write_certificates(layout: &Layout, cluster: ClusterId, nodes: u64, now: 
 /// Makes a connection's certificate.
 pub(super) fn write_identity(layout: &Layout, identity: &Identity, validity: Validity) -> Result<(), Error> {
     let (name, roles, units, all_units) = match identity {
-        Identity::Platform => ("Kho development platform".to_owned(), vec![Role::Submitter, Role::Reader], vec![], true),
+        Identity::Platform => {
+            ("Kho development platform".to_owned(), vec![Role::Submitter, Role::Reader], vec![], true)
+        }
         Identity::Operator => ("Kho development operator".to_owned(), vec![Role::Operator], vec![], false),
         Identity::Unit(unit) => {
             (format!("Kho development system {unit}"), vec![Role::Submitter, Role::Reader], vec![unit.clone()], false)

@@ -17,7 +17,8 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>, Error> {
     for place in 0..places {
         let base = RANGE.0 + (start + place) % places * width;
         let ports: Vec<u16> = (base..base + width).collect();
-        let held: Result<Vec<_>, _> = ports.iter().map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port))).collect();
+        let held: Result<Vec<_>, _> =
+            ports.iter().map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port))).collect();
         if held.is_ok() {
             return Ok(ports);
         }

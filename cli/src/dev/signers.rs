@@ -33,8 +33,11 @@ pub(super) fn load_or_issue(layout: &Layout, unit: &UnitCode, now: UnixMs) -> Re
     let (certificate, key) = layout.signer(unit);
     if !certificate.exists() {
         let authority = Authority::load(&layout.authorities(), &Plane::Signers.authority())?;
-        let issued =
-            authority.issue(&Profile::Signer { unit: unit.clone() }, key_kind_of(unit), Validity::days(now, DEV_VALIDITY_DAYS))?;
+        let issued = authority.issue(
+            &Profile::Signer { unit: unit.clone() },
+            key_kind_of(unit),
+            Validity::days(now, DEV_VALIDITY_DAYS),
+        )?;
         issued.write(&layout.signers(), unit.as_str())?;
     }
     Ok(PemSigner::from_files(&certificate, &key, Some(algorithm_of(unit)))?)

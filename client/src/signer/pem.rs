@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+};
 use bytes::Bytes;
 use kho_proto::error::Code;
 use kho_proto::signature::Algorithm;
@@ -59,7 +61,9 @@ impl PemError {
     /// Stable code.
     pub fn code(&self) -> Code {
         match self {
-            PemError::File { .. } | PemError::Certificate { .. } | PemError::Key { .. } | PemError::OtherKey => Code::TlsFileInvalid,
+            PemError::File { .. } | PemError::Certificate { .. } | PemError::Key { .. } | PemError::OtherKey => {
+                Code::TlsFileInvalid
+            }
             PemError::KeyKind => Code::CertificateKeyWeak,
             PemError::Algorithm { .. } => Code::AlgorithmUnsupported,
         }
@@ -124,7 +128,9 @@ impl Key {
             Key::Rsa(parse(bytes).map_err(|_| PemError::KeyKind)?, scheme)
         };
         match algorithm {
-            Some(expected) if expected != key.algorithm() => Err(PemError::Algorithm { expected, found: key.algorithm() }),
+            Some(expected) if expected != key.algorithm() => {
+                Err(PemError::Algorithm { expected, found: key.algorithm() })
+            }
             _ => Ok(key),
         }
     }
@@ -155,7 +161,9 @@ impl Key {
             Key::Rsa(pair, scheme) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 match scheme {
-                    Algorithm::RsaPssSha256 => pair.sign(&RSA_PSS_SHA256, &SystemRandom::new(), message, &mut signature),
+                    Algorithm::RsaPssSha256 => {
+                        pair.sign(&RSA_PSS_SHA256, &SystemRandom::new(), message, &mut signature)
+                    }
                     _ => pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature),
                 }
                 .map_err(refused)?;

@@ -1,5 +1,8 @@
 use kho_proto::signature::{self, Algorithm};
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256,
+    PublicKeyData, RsaKeySize,
+};
 
 use super::{PemError, PemSigner, Signer};
 
@@ -43,7 +46,9 @@ fn what_does_not_fit_is_refused() {
     let one = certified(&KeyPair::generate_for(&PKCS_ED25519).unwrap());
     let other = certified(&KeyPair::generate_for(&PKCS_ED25519).unwrap());
     let p384 = certified(&KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap());
-    let make = |certificate: &str, key: &str, algorithm| PemSigner::from_pem(certificate.as_bytes(), key.as_bytes(), algorithm).err();
+    let make = |certificate: &str, key: &str, algorithm| {
+        PemSigner::from_pem(certificate.as_bytes(), key.as_bytes(), algorithm).err()
+    };
     assert!(matches!(make(&one.0, &other.1, None), Some(PemError::OtherKey)));
     assert!(matches!(make(&p384.0, &p384.1, None), Some(PemError::KeyKind)));
     assert!(matches!(make(&one.0, &one.1, Some(Algorithm::RsaPssSha256)), Some(PemError::Algorithm { .. })));

@@ -159,7 +159,13 @@ pub fn receipt_of(record: &SignedRecord) -> Receipt {
     };
     let log = log();
     let checkpoint = Checkpoint { origin: log.origin().clone(), size: 1, root: leaf.hash() };
-    Receipt { leaf, sequence: Seq(0), inclusion: Vec::new(), checkpoint: log.sign(&checkpoint), state: ReceiptState::Accepted }
+    Receipt {
+        leaf,
+        sequence: Seq(0),
+        inclusion: Vec::new(),
+        checkpoint: log.sign(&checkpoint),
+        state: ReceiptState::Accepted,
+    }
 }
 
 /// Always the same: two calls sign the same header.

@@ -53,7 +53,8 @@ async fn case() -> Case {
         attachments_digest: Digest::ZERO,
     };
     let first = Digest::of(b"the leaf before");
-    let checkpoint = Checkpoint { origin: log.origin().clone(), size: 2, root: merkle::node_hash(&first, &leaf.hash()) };
+    let checkpoint =
+        Checkpoint { origin: log.origin().clone(), size: 2, root: merkle::node_hash(&first, &leaf.hash()) };
     let state = ReceiptState::Accepted;
     let receipt = Receipt { leaf, sequence: Seq(1), inclusion: vec![first], checkpoint: log.sign(&checkpoint), state };
     Case {
@@ -111,7 +112,10 @@ async fn every_flipped_byte_of_the_receipt_is_found() {
 async fn another_log_another_authority_and_another_record_are_refused() {
     let (case, other) = (case().await, self::case().await);
     assert!(!case.good(&other.record, case.proof.as_bytes()), "another record");
-    assert!(!Case { trust: other.trust.clone(), ..self::case().await }.good(&case.record, case.proof.as_bytes()), "another authority");
+    assert!(
+        !Case { trust: other.trust.clone(), ..self::case().await }.good(&case.record, case.proof.as_bytes()),
+        "another authority"
+    );
     let log = LogSigner::new(&LogKey::new([8; 32]), case.key.origin().clone());
     let strange = Case { key: log.verifier_key().clone(), ..case };
     assert!(!strange.good(&strange.record, strange.proof.as_bytes()), "another log key");

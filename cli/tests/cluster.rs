@@ -1,0 +1,176 @@
+//! Real processes on loopback, driven as operators and tests drive them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use kho::dev::{DevCluster, Identity, NodeId};
+use kho_client::{Client, Draft, Signed, System};
+use kho_proto::error::Code;
+use kho_proto::id::UnitCode;
+
+fn kho(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
+}
+
+#[track_caller]
+fn ends(arguments: &[&str], code: i32) -> (String, String) {
+    let output = kho(arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
+    (out, err)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Three nodes; the directory goes away after them.
+async fn cluster(dir: &tempfile::TempDir) -> DevCluster {
+    let mut cluster = DevCluster::create(&dir.path().join("c"), 3).unwrap();
+    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+    cluster.launch().await.unwrap();
+    cluster
+}
+
+async fn signed(cluster: &DevCluster, unit: &str, series: &str) -> Signed {
+    let unit: UnitCode = unit.parse().unwrap();
+    let draft = Draft {
+        record_id: None,
+        unit: unit.clone(),
+        regime: "YT-01".parse().unwrap(),
+        period: "2020-06-12".parse().unwrap(),
+        series: series.to_owned(),
+        supersedes: None,
+        receivers: vec!["VPCP".parse().unwrap()],
+        media_type: "text/plain; charset=utf-8".to_owned(),
+        payload: "Không có ca mắc mới".into(),
+    };
+    draft.sign(&cluster.signer(&unit).unwrap(), &System).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_submits_reads_exports_and_verifies() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let config = cluster.layout().client_file();
+    let (config, files) = (text(&config), dir.path().join("files"));
+    let report = dir.path().join("report.json");
+    let document =
+        r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","receivers":["VPCP"],"figures":{"new_cases":2}}"#;
+    std::fs::write(&report, document).unwrap();
+
+    let (out, _) = ends(&["submit", "--config", config, text(&report), "--out", text(&files)], 0);
+    let record = out.lines().find(|line| line.ends_with(".record")).unwrap().to_owned();
+    let proof = record.replace(".record", ".tlog-proof");
+    let id = Path::new(&record).file_stem().unwrap().to_str().unwrap().to_owned();
+    let first = std::fs::read(&proof).unwrap();
+    let (_, err) = ends(&["submit", "--config", config, &record, "--out", text(&files)], 0);
+    assert!(err.contains("it was there already"), "{err}");
+    assert_eq!(std::fs::read(&proof).unwrap(), first, "the first receipt again");
+    // another report of the same series without `supersedes`
+    let (_, err) = ends(&["submit", "--config", config, text(&report), "--out", text(&files)], 1);
+    assert!(err.contains("[series-has-head]"), "{err}");
+
+    let (out, _) = ends(&["get", &id, "--config", config], 0);
+    assert_eq!(out.trim(), r#"{"new_cases":2}"#);
+    let (again, exported) = (dir.path().join("again"), dir.path().join("exported"));
+    ends(&["get", &id, "--config", config, "--out", text(&again), "--export", text(&exported)], 0);
+    assert_eq!(std::fs::read(again.join(format!("{id}.record"))).unwrap(), std::fs::read(&record).unwrap());
+    assert!(exported.join("README").is_file());
+
+    let key = cluster.verifier_key().unwrap().to_string();
+    let trust = cluster.layout().trust(kho::dev::Plane::Signers);
+    let (out, _) = ends(&["verify", "--key", &key, "--trust", text(&trust), &proof, &record], 0);
+    assert!(!out.contains("FAILED") && out.lines().count() == 9, "{out}");
+    let (out, _) = ends(&["keys", "public", "--keyring", text(&cluster.layout().keyring()), "--receipt", &proof], 0);
+    assert_eq!(out.trim(), key);
+    let mut bytes = std::fs::read(&record).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&record, bytes).unwrap();
+    let (out, _) = ends(&["verify", "--key", &key, "--trust", text(&trust), &proof, &record], 1);
+    assert!(out.contains("FAILED"), "{out}");
+
+    let (_, err) = ends(&["get", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e", "--config", config], 1);
+    assert!(err.contains("[record-unknown]"), "{err}");
+    let (_, err) = ends(&["cluster", "init", "--config", config], 1);
+    assert!(err.contains("[already-initialized]"), "{err}");
+
+    cluster.kill(NodeId(2)).unwrap();
+    let (out, _) = ends(&["status", "--config", config, "--json"], 0);
+    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let reachable: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| node["reachable"] == true).collect();
+    assert_eq!(reachable, [true, false, true]);
+    let (out, _) = ends(&["status", "--config", config], 0);
+    assert!(out.contains("unreachable"), "{out}");
+}
+
+// R-A2
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_leader_is_bridged_by_the_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let client = cluster.client().unwrap();
+    let before = client.submit(&signed(&cluster, "BYT", "1").await).await.unwrap();
+    let after = signed(&cluster, "BYT", "2").await;
+    let leader = cluster.leader().await.unwrap().unwrap();
+    cluster.kill(leader).unwrap();
+    let after = client.submit(&after).await.unwrap();
+    assert_eq!(after.receipt.sequence.0, before.receipt.sequence.0 + 1);
+    assert_ne!(cluster.wait_ready().await.unwrap(), leader);
+    cluster.start(leader).unwrap();
+    cluster.wait_ready().await.unwrap();
+    let (size, _) = cluster.wait_equal().await.unwrap();
+    assert_eq!(size, after.receipt.sequence.0 + 1);
+    let fetched = cluster.client_of(leader).unwrap().get(before.record_id).await.unwrap();
+    assert_eq!((fetched.node, fetched.receipt.leaf), (leader, before.receipt.leaf));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_leader_hands_over_and_ends_with_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let leader = cluster.leader().await.unwrap().unwrap();
+    let status = cluster.terminate(leader).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    let start = Instant::now();
+    assert_ne!(cluster.wait_ready().await.unwrap(), leader);
+    assert!(start.elapsed() < Duration::from_secs(1), "it handed over before it ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_units_own_system_submits_for_itself_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = cluster(&dir).await;
+    let config = cluster.client_config(&Identity::Unit("BTC".parse().unwrap())).unwrap();
+    let client = Client::new(config).unwrap();
+    client.submit(&signed(&cluster, "BTC", "").await).await.unwrap();
+    let refused = client.submit(&signed(&cluster, "BYT", "").await).await.unwrap_err();
+    assert_eq!(refused.code(), Code::UnitNotPermitted, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_is_no_client_and_a_client_no_operator() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = cluster(&dir).await;
+    // each plane has an authority of its own: the handshake ends it
+    let client = Client::new(cluster.client_config(&Identity::Operator).unwrap()).unwrap();
+    client.submit(&signed(&cluster, "BYT", "").await).await.unwrap_err();
+    let mut files = cluster.layout().identity(&Identity::Platform);
+    files.trust = cluster.layout().trust(kho::dev::Plane::Admin);
+    let address = &cluster.member(NodeId(1)).unwrap().admin;
+    kho::admin::Admin::new(address, &files.load().unwrap()).unwrap().status().await.unwrap_err();
+}
+
+#[test]
+fn the_demo_loses_nothing() {
+    let (out, err) = ends(&["demo", "--reports", "120"], 0);
+    let row = |name: &str| {
+        let line = out.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}\n{out}\n{err}"));
+        line.split_whitespace().find_map(|word| word.parse::<u64>().ok()).unwrap()
+    };
+    assert_eq!((row("sent"), row("acknowledged"), row("lost"), row("duplicates")), (120, 120, 0, 0));
+    assert_eq!((row("read back elsewhere"), row("receipts verified")), (120, 120));
+}
