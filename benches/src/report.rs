@@ -114,7 +114,8 @@ impl Report {
         let medians: BTreeMap<_, _> = systems.iter().map(|(name, results)| (*name, medians(results))).collect();
         let ratio = |value: fn(&Median) -> f64| match (medians.get("kho"), medians.get("etcd")) {
             (Some(kho), Some(etcd)) => {
-                let both = kho.iter().filter_map(|(connections, kho)| Some((*connections, kho, etcd.get(connections)?)));
+                let both =
+                    kho.iter().filter_map(|(connections, kho)| Some((*connections, kho, etcd.get(connections)?)));
                 both.map(|(connections, kho, etcd)| (connections, value(kho) / value(etcd))).collect()
             }
             _ => BTreeMap::new(),
@@ -163,14 +164,25 @@ impl Report {
             let gaps = |noticed: &[Noticed]| noticed.iter().map(|one| one.longest_gap_ms).collect::<Vec<_>>();
             if !results.kills.is_empty() {
                 let gaps = gaps(&results.kills);
-                lines.push(format!("{name}: SIGKILL of the leader, longest gap in ms: {} (median {:.0})", list(&gaps), median(gaps.clone())));
+                lines.push(format!(
+                    "{name}: SIGKILL of the leader, longest gap in ms: {} (median {:.0})",
+                    list(&gaps),
+                    median(gaps.clone())
+                ));
             }
             if !results.terminations.is_empty() {
-                lines.push(format!("{name}: SIGTERM of the leader, longest gap in ms: {}", list(&gaps(&results.terminations))));
+                lines.push(format!(
+                    "{name}: SIGTERM of the leader, longest gap in ms: {}",
+                    list(&gaps(&results.terminations))
+                ));
             }
             if let Some(idle) = &results.idle {
                 let cpu = idle.cpu_percent.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(", ");
-                lines.push(format!("{name}: idle for {} s: {} MiB resident, {cpu} % of a core", idle.seconds, list(&idle.rss_mib)));
+                lines.push(format!(
+                    "{name}: idle for {} s: {} MiB resident, {cpu} % of a core",
+                    idle.seconds,
+                    list(&idle.rss_mib)
+                ));
             }
             if results.rss_peak_mib > 0.0 {
                 lines.push(format!("{name}: under load at most {:.0} MiB resident", results.rss_peak_mib));

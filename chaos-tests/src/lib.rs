@@ -5,5 +5,7 @@ pub mod auditor;
 pub mod disks;
 pub mod history;
 pub mod invariants;
+pub mod load;
 pub mod needles;
+pub mod rig;
 pub mod skip;

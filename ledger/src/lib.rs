@@ -1,17 +1,18 @@
 //! The replicated state machine, pure: (state, entry) -> (changes, effects).
 //!
-//! [`apply`] reads rows through a [`View`], decides idempotency, sequence and supersession, and answers with
+//! [`apply()`] reads rows through a [`View`], decides idempotency, sequence and supersession, and answers with
 //! the rows to write, what to tell each proposer, and the next [`Tip`]. It has no clock, no randomness, no
 //! I/O of its own; it sees ciphertext, digests and tokens only. Whoever holds the store writes all changes
 //! of an entry in one atomic batch.
 //!
 //! Nothing here counts or merges: every row can be recomputed from the commands below a sequence number,
-//! so that [`rewind`] can take the state back to any size.
+//! so that [`rewind()`] can take the state back to any size.
 
 pub mod apply;
 pub mod bounds;
 pub mod change;
 mod command;
+pub mod conformance;
 mod draft;
 mod edge;
 pub mod effects;

@@ -33,7 +33,8 @@ pub enum ReadError {
 /// A row: key and value.
 pub type Row = (Bytes, Bytes);
 
-/// A consistent view of all tables. Keys are ordered as bytes.
+/// A consistent view of all tables. Keys are ordered as bytes; a `key` asked for may lie outside of the `prefix`.
+/// [`crate::conformance`] holds every view to this.
 pub trait View {
     /// Value of the row with exactly this key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, ViewError>;

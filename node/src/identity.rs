@@ -100,7 +100,10 @@ impl Identity {
             )
             .expected_found("a client certificate", "none")),
             Identity::Nobody => Err(Refusal::new(Code::IdentityMissing, "the client certificate names no role")
-                .expected_found("a subject alternative name urn:kho:role:submitter, reader, operator or auditor", "none")),
+                .expected_found(
+                    "a subject alternative name urn:kho:role:submitter, reader, operator or auditor",
+                    "none",
+                )),
             Identity::Node(_) => Err(Refusal::new(Code::IdentityMissing, "the client certificate is a node's")
                 .expected_found("a party's certificate", "a node's")),
         }
@@ -127,9 +130,8 @@ impl Party {
         if self.has_role(roles) {
             return Ok(());
         }
-        let names = |roles: &mut dyn Iterator<Item = &Role>| {
-            roles.map(|role| role.as_str()).collect::<Vec<_>>().join(" or ")
-        };
+        let names =
+            |roles: &mut dyn Iterator<Item = &Role>| roles.map(|role| role.as_str()).collect::<Vec<_>>().join(" or ");
         Err(Refusal::new(Code::RoleNotPermitted, "the connection's role does not include this call")
             .expected_found(names(&mut roles.iter()), names(&mut self.roles.iter())))
     }

@@ -73,7 +73,10 @@ async fn faults<S: System>(args: &Args, dir: &Path, results: &mut Results) -> Re
         for _ in 0..times {
             let noticed = leader_goes(&mut system, fault).await?;
             let (gap, slowest) = (noticed.longest_gap_ms, noticed.slowest_ms);
-            eprintln!("{:<5} {fault:?} of the leader: longest gap {gap:.0} ms, slowest record {slowest:.0} ms", S::NAME);
+            eprintln!(
+                "{:<5} {fault:?} of the leader: longest gap {gap:.0} ms, slowest record {slowest:.0} ms",
+                S::NAME
+            );
             match fault {
                 Fault::Kill => results.kills.push(noticed),
                 Fault::Terminate => results.terminations.push(noticed),
@@ -91,7 +94,8 @@ async fn idle<S: System>(args: &Args, dir: &Path, results: &mut Results) -> Resu
     let cpu = || pids.iter().map(|pid| process::cpu(*pid)).collect::<Result<Vec<_>>>();
     let before = cpu()?;
     tokio::time::sleep(Duration::from_secs(args.idle_seconds)).await;
-    let percent = |(after, before): (Duration, Duration)| (after - before).as_secs_f64() / args.idle_seconds as f64 * 100.0;
+    let percent =
+        |(after, before): (Duration, Duration)| (after - before).as_secs_f64() / args.idle_seconds as f64 * 100.0;
     results.idle = Some(Idle {
         rss_mib: pids.iter().map(|pid| process::rss_mib(*pid)).collect::<Result<_>>()?,
         cpu_percent: cpu()?.into_iter().zip(before).map(percent).collect(),

@@ -42,7 +42,8 @@ impl Connection for KhoConnection {
     async fn send(&mut self) -> Result<(), String> {
         let record = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let record = record.ok_or("more records were sent than prepared")?;
-        let answer = self.client.submit(SubmitRequest { record: Some(record) }).await.map_err(|status| status.to_string())?;
+        let answer =
+            self.client.submit(SubmitRequest { record: Some(record) }).await.map_err(|status| status.to_string())?;
         answer.into_inner().receipt.map(drop).ok_or_else(|| "an acknowledgement without a receipt".to_owned())
     }
 }
@@ -54,6 +55,7 @@ async fn sign(signers: &[(String, PemSigner)], series: std::ops::Range<usize>) -
         let (unit, signer) = &signers[n % signers.len()];
         RealWorld.fill(&mut payload);
         let draft = Draft {
+            record_id: None,
             unit: unit.parse()?,
             regime: "KTXH-01".parse()?,
             period: "2020-06".parse()?,

@@ -481,6 +481,8 @@ def report_vectors():
          '{"a":{"đ":"Đã đã"},"b":[1,-2,true,null]}', "application/json")
     good("numbers", base % '"figures":[18446744073709551615, -9223372036854775808, 0.10, 1e-7, 1.5e3, -0.0, 2.0]',
          "[18446744073709551615,-9223372036854775808,0.1,1e-7,1500.0,0,2.0]", "application/json")
+    good("small and large fractions", base % '"figures":[0.00001, 0.000001, 1.25e-7, 9007199254740991.0, 123456789012345.6, -0.1]',
+         "[0.00001,1e-6,1.25e-7,9007199254740991.0,123456789012345.6,-0.1]", "application/json")
     good("escapes", base % '"figures":"\\u0041\\/\\u001f\\"\\\\\\t\\n\\b\\f\\r\\u007f"',
          '"A/\\u001f\\"\\\\\\t\\n\\b\\f\\r\u007f"', "application/json")
     good("names in order of their bytes", base % '"figures":{"\\uff5e":1,"\\ud83d\\ude00":2,"Z":3,"a":4,"":5}',

@@ -56,7 +56,10 @@ impl Formation {
         };
         tokio::time::timeout(FORM_TIMEOUT, formed).await.map_err(|_| {
             let members = self.members.len();
-            Refusal::new(Code::NoLeader, format!("no genesis record after {FORM_TIMEOUT:?}; are most of the {members} members up?"))
+            Refusal::new(
+                Code::NoLeader,
+                format!("no genesis record after {FORM_TIMEOUT:?}; are most of the {members} members up?"),
+            )
         })?;
         let (view, tip) = self.state.read();
         Ok(InitClusterResponse {

@@ -48,7 +48,8 @@ impl Forward for ForwardService {
                 .expected_found(format!("1 to {ENTRY_COMMANDS_MAX} commands"), commands.len().to_string());
             return Err(refuse(refusal));
         }
-        let answers = self.queue.propose_all(commands, Hop::Peer, deadline).await.map_err(|error| refuse(error.into()))?;
+        let answers =
+            self.queue.propose_all(commands, Hop::Peer, deadline).await.map_err(|error| refuse(error.into()))?;
         let outcomes = answers.into_iter().map(to_wire).collect();
         Ok(Response::new(ProposeResponse { epoch: self.gate.epoch(), outcomes }))
     }

@@ -180,9 +180,11 @@ impl Config {
     /// Checks every value against its range and the values against each other.
     pub fn validate(&self) -> Result<(), Error> {
         error::within("node_id", self.node_id, 1, u64::from(u32::MAX))?;
-        for (field, address) in
-            [("listen.client", &self.listen.client), ("listen.peer", &self.listen.peer), ("listen.admin", &self.listen.admin)]
-        {
+        for (field, address) in [
+            ("listen.client", &self.listen.client),
+            ("listen.peer", &self.listen.peer),
+            ("listen.admin", &self.listen.admin),
+        ] {
             error::address(field, address)?;
         }
         error::within("members (their number)", self.members.len() as u64, 1, MEMBERS_MAX as u64)?;
@@ -195,12 +197,20 @@ impl Config {
                 return Err(Error::range(&format!("members[{n}].id"), member.id, "an id that no other member has"));
             }
             if self.members[..n].iter().any(|other| other.peer == member.peer) {
-                return Err(Error::range(&format!("members[{n}].peer"), &member.peer, "an address that no other member has"));
+                return Err(Error::range(
+                    &format!("members[{n}].peer"),
+                    &member.peer,
+                    "an address that no other member has",
+                ));
             }
         }
         if !self.members.iter().any(|member| member.id == self.node_id) {
             let ids: Vec<String> = self.members.iter().map(|member| member.id.to_string()).collect();
-            return Err(Error::range("node_id", self.node_id, &format!("one of the members' ids ({})", ids.join(", "))));
+            return Err(Error::range(
+                "node_id",
+                self.node_id,
+                &format!("one of the members' ids ({})", ids.join(", ")),
+            ));
         }
         if self.telemetry.log.is_empty() {
             return Err(Error::range("telemetry.log", "", "a log filter such as \"info\""));

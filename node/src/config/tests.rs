@@ -51,7 +51,9 @@ fn relative_paths_are_relative_to_the_file_and_defaults_apply() {
 
 #[test]
 fn an_unknown_field_is_named_wherever_it_stands() {
-    for (place, field) in [("node_id = 1", "nodeid"), ("[listen]", "clients"), ("[signers]", "roots"), ("id = 1\n", "zone")] {
+    for (place, field) in
+        [("node_id = 1", "nodeid"), ("[listen]", "clients"), ("[signers]", "roots"), ("id = 1\n", "zone")]
+    {
         let at = GOOD.find(place).unwrap() + place.len();
         let text = format!("{}\n{field} = \"x\"\n{}", &GOOD[..at], &GOOD[at..]);
         let error = check(&text).unwrap_err();
@@ -87,7 +89,11 @@ fn a_value_out_of_its_range_is_named_with_the_range() {
             "[storage]\nblock_cache_mib = 1\n[signers]",
             "storage.block_cache_mib: expected 4 to 1048576, found 1",
         ),
-        ("[signers]", "[limits]\nqueue_records = 0\n[signers]", "limits.queue_records: expected 16 to 1048576, found 0"),
+        (
+            "[signers]",
+            "[limits]\nqueue_records = 0\n[signers]",
+            "limits.queue_records: expected 16 to 1048576, found 0",
+        ),
     ];
     for (from, to, message) in cases {
         let error = check(&GOOD.replacen(from, to, 1)).unwrap_err();

@@ -94,13 +94,13 @@ mod tests {
 
     #[test]
     fn vote_is_frozen() {
-        check(Vote::new_committed(7, 3), "GOLDEN_VOTE");
+        check(Vote::new_committed(7, 3), "01e17beec707010301");
     }
 
     #[test]
     fn log_id_is_frozen() {
-        check(Some(log_id(2, 300)), "GOLDEN_LOG_ID");
-        check(None::<LogId>, "GOLDEN_LOG_ID_NONE");
+        check(Some(log_id(2, 300)), "01a6ecd12f0102fb2c01");
+        check(None::<LogId>, "01d202ef8d00");
     }
 
     #[test]
@@ -108,7 +108,10 @@ mod tests {
         let member = MemberAddress { peer: "a:1".into(), client: "a:2".into(), admin: "a:3".into() };
         let members = BTreeMap::from([(1, member)]);
         let membership = Membership::new(vec![BTreeSet::from([1])], members).expect("a voter with an address");
-        check(StoredMembership::new(Some(log_id(1, 1)), membership), "GOLDEN_MEMBERSHIP");
+        check(
+            StoredMembership::new(Some(log_id(1, 1)), membership),
+            "013e664cda010101010101010103613a3103613a3203613a33",
+        );
     }
 
     #[test]

@@ -40,13 +40,17 @@ pub enum OpenError {
     #[error("another process holds the data directory: {0}")]
     Locked(String),
     /// The log or the vote is gone: this node could vote twice, so it must come back under a new id.
-    #[error("expected a raft log that belongs to the state at index {applied}, found an empty one: log or vote were lost, the node must come back under a new id")]
+    #[error(
+        "expected a raft log that belongs to the state at index {applied}, found an empty one: log or vote were lost, the node must come back under a new id"
+    )]
     LogLost {
         /// Index up to which the state is applied.
         applied: u64,
     },
     /// The log ends before the state although it was never so short.
-    #[error("expected a raft log up to index {applied} at least, found one up to {last}: its end was lost, the node must come back under a new id")]
+    #[error(
+        "expected a raft log up to index {applied} at least, found one up to {last}: its end was lost, the node must come back under a new id"
+    )]
     LogBehindState {
         /// Index up to which the state is applied.
         applied: u64,
@@ -54,7 +58,9 @@ pub enum OpenError {
         last: u64,
     },
     /// The state is gone and the log no longer reaches back far enough to rebuild it.
-    #[error("expected a state applied up to index {purged} at least, found {applied}: the state was lost; restore it from a snapshot of another node")]
+    #[error(
+        "expected a state applied up to index {purged} at least, found {applied}: the state was lost; restore it from a snapshot of another node"
+    )]
     StateLost {
         /// Index up to which the log is purged.
         purged: u64,

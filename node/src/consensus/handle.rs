@@ -79,11 +79,8 @@ impl Consensus {
         }
         let leader = raft.as_leader().map_err(|forward| ProposeError::NotLeader { leader: leader_of(&forward) })?;
         let (responder, answer) = ProgressResponder::complete_only();
-        let sent = raft
-            .write(EntryBytes(entry))
-            .with_leader(leader.to_committed_leader_id())
-            .responder(responder)
-            .await;
+        let sent =
+            raft.write(EntryBytes(entry)).with_leader(leader.to_committed_leader_id()).responder(responder).await;
         // The core was gone before it took the message.
         sent.map_err(|fatal| match fatal {
             Fatal::StorageError(_) => ProposeError::Storage,
@@ -177,7 +174,7 @@ impl Consensus {
         }
     }
 
-    /// Makes a snapshot now, and purges the log that it covers.
+    /// Makes a snapshot now, and purges the log that it covers as soon as no replication is using it.
     pub async fn snapshot_now(&self) {
         self.snapshot_and_purge(super::background::Purge::All).await;
     }

@@ -58,8 +58,7 @@ impl Consensus {
         agree(&log, &state.position())?;
 
         let gate = PeerGate::new(config.cluster_id, config.node_id, config.epoch);
-        let addresses: HashMap<_, _> =
-            config.members.iter().map(|(id, address)| (*id, address.peer.clone())).collect();
+        let addresses: HashMap<_, _> = config.members.iter().map(|(id, address)| (*id, address.peer.clone())).collect();
         let network = Network { gate, channels: Arc::new(Channels::new(dial, addresses)) };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
         let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await?;

@@ -42,9 +42,7 @@ impl RaftService {
     }
 
     pub(super) fn server(self) -> RaftServer<Self> {
-        RaftServer::new(self)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        RaftServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The message of a request whose origin is acceptable.
@@ -56,8 +54,10 @@ impl RaftService {
     }
 
     fn vote_request(request: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
-        let mut vote =
-            VoteRequest::new(wire::vote_from_pb(request.vote).map_err(malformed)?, wire::maybe_log_id(request.last_log_id));
+        let mut vote = VoteRequest::new(
+            wire::vote_from_pb(request.vote).map_err(malformed)?,
+            wire::maybe_log_id(request.last_log_id),
+        );
         vote.leadership_transfer = request.leadership_transfer;
         Ok(vote)
     }
@@ -227,12 +227,10 @@ impl RaftRpc for RaftService {
         let ((files, manifest), slot) = blocking(move || Ok((incoming.finish()?, slot))).await?;
         let meta = wire::meta_from_pb(&manifest.meta.unwrap_or_default()).map_err(malformed)?;
         tracing::info!(%meta, "snapshot received");
-        let response = self.raft.install_full_snapshot(vote, Snapshot { meta, snapshot: files }).await.map_err(stopped)?;
+        let response =
+            self.raft.install_full_snapshot(vote, Snapshot { meta, snapshot: files }).await.map_err(stopped)?;
         drop(slot);
-        Ok(Response::new(pb::SnapshotDone {
-            epoch: self.gate.epoch(),
-            vote: Some(wire::vote_to_pb(&response.vote)),
-        }))
+        Ok(Response::new(pb::SnapshotDone { epoch: self.gate.epoch(), vote: Some(wire::vote_to_pb(&response.vote)) }))
     }
 }
 

@@ -24,12 +24,20 @@ pub(crate) struct StateMachine {
     core: Arc<StateCore>,
     flushed: watch::Receiver<Option<u64>>,
     fatal: FatalSwitch,
+    gaps_allowed: bool,
 }
 
 impl StateMachine {
     /// `flushed` says how far the local log is on disk.
     pub(crate) fn new(core: Arc<StateCore>, flushed: watch::Receiver<Option<u64>>, fatal: FatalSwitch) -> Self {
-        Self { core, flushed, fatal }
+        Self { core, flushed, fatal, gaps_allowed: false }
+    }
+
+    /// openraft's storage suite leaves out entries; raft never does.
+    #[cfg(test)]
+    pub(super) fn allowing_gaps(mut self) -> Self {
+        self.gaps_allowed = true;
+        self
     }
 
     /// A state above the log on disk could never start again after a power cut.
@@ -43,6 +51,11 @@ impl StateMachine {
             return Ok(());
         };
         self.wait_flushed(last).await?;
+        if let Some((first, _)) = entries.first()
+            && !self.gaps_allowed
+        {
+            self.core.check_next(first).map_err(|error| self.failed(error))?;
+        }
         let core = Arc::clone(&self.core);
         let applied = if bytes <= INLINE_BYTES_MAX {
             apply_in_order(&core, entries)

@@ -91,12 +91,7 @@ impl Consensus {
             snapshot: index(metrics.snapshot),
             initialized: membership.voter_ids().next().is_some(),
             members: membership.nodes().map(|(id, address)| (NodeId(*id), address.clone())).collect(),
-            matched: metrics
-                .replication
-                .iter()
-                .flatten()
-                .map(|(id, matched)| (NodeId(*id), index(*matched)))
-                .collect(),
+            matched: metrics.replication.iter().flatten().map(|(id, matched)| (NodeId(*id), index(*matched))).collect(),
         }
     }
 }

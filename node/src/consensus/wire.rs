@@ -84,11 +84,8 @@ pub(crate) fn membership_from_pb(membership: pb::Membership) -> Result<Membershi
         .members
         .into_iter()
         .map(|member| {
-            let address = MemberAddress {
-                peer: member.peer_address,
-                client: member.client_address,
-                admin: member.admin_address,
-            };
+            let address =
+                MemberAddress { peer: member.peer_address, client: member.client_address, admin: member.admin_address };
             (member.node_id, address)
         })
         .collect();

@@ -33,12 +33,8 @@ impl DataKeys {
     /// The data key of a row.
     pub fn open(&self, unit_token: Token, row: &DataKeyRow) -> Result<Arc<DataKey>, Error> {
         self.unwrapped.get_or_insert_with(&row.key_id, || {
-            let context = WrapContext {
-                cluster_id: self.cluster,
-                key_id: row.key_id,
-                unit_token,
-                generation: row.generation,
-            };
+            let context =
+                WrapContext { cluster_id: self.cluster, key_id: row.key_id, unit_token, generation: row.generation };
             self.provider.unwrap(&context, row.wrapped_by, &row.wrapped_key).map(Arc::new)
         })
     }

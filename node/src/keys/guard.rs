@@ -53,11 +53,8 @@ pub fn check_state(notary: &Notary, view: &dyn View) -> Result<Verdict, GuardErr
     let Some(genesis) = kho_ledger::genesis(view)? else { return Ok(Verdict::NotFormed) };
     let found = notary.public_key(genesis.epoch)?;
     if found != genesis.log_public_key {
-        let mismatch = Error::Mismatch {
-            what: "log public key",
-            expected: Digest(genesis.log_public_key),
-            found: Digest(found),
-        };
+        let mismatch =
+            Error::Mismatch { what: "log public key", expected: Digest(genesis.log_public_key), found: Digest(found) };
         return Err(mismatch.into());
     }
     Ok(Verdict::Same)

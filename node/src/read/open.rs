@@ -61,7 +61,11 @@ impl From<Error> for Refusal {
         let code = match &error {
             Error::State(_) => Code::StorageFailed,
             Error::Keys(error) => error.code(),
-            Error::Missing { .. } | Error::Differs { .. } | Error::Sealed(_) | Error::Header(_) | Error::Signature(_) => {
+            Error::Missing { .. }
+            | Error::Differs { .. }
+            | Error::Sealed(_)
+            | Error::Header(_)
+            | Error::Signature(_) => {
                 metrics::counter!(DAMAGED).increment(1);
                 Code::RecordDamaged
             }

@@ -75,7 +75,8 @@ impl Listener {
                 rejected(plane, "full");
                 continue;
             };
-            let connection = Connection { plane, tls: self.tls.clone(), http: http.clone(), routes: self.routes.clone() };
+            let connection =
+                Connection { plane, tls: self.tls.clone(), http: http.clone(), routes: self.routes.clone() };
             let stop = stop.clone();
             connections.spawn(async move {
                 let _measured = measured::Connection::open(plane);

@@ -16,9 +16,9 @@ use super::{ServeError, health, planes, watch};
 use crate::admin::{AdminService, Formation};
 use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
+use crate::consensus::PeerIdentity;
 use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
-use crate::consensus::PeerIdentity;
 use crate::identity::Identity;
 use crate::keys::{DataKeys, KeyProvider, Notary, keyring};
 use crate::read::{self, Barrier, Opener, Reader};
@@ -66,7 +66,8 @@ impl Node {
         config.validate()?;
         let (node, cluster) = (config.node(), config.cluster_id);
         let keys = load_keys(&config)?;
-        let data_dir = DataDir::open(&config.data_dir, cluster, node, keys.as_ref().map(|keys| keys.provider.fingerprint()))?;
+        let data_dir =
+            DataDir::open(&config.data_dir, cluster, node, keys.as_ref().map(|keys| keys.provider.fingerprint()))?;
         let roots = signers(&config.signers.trust)?;
         let tls = |plane, files| ServerTls::load(plane, files).map(Arc::new);
         let client_tls = tls(Plane::Client, &config.tls.client)?;
@@ -145,7 +146,13 @@ impl Node {
             writer: Arc::new(writer),
             reader: Arc::new(reader),
         };
-        let forward = ForwardService { node, gate: consensus.peer_gate(), consensus: consensus.clone(), leader: leader.clone(), queue };
+        let forward = ForwardService {
+            node,
+            gate: consensus.peer_gate(),
+            consensus: consensus.clone(),
+            leader: leader.clone(),
+            queue,
+        };
         let recorder = telemetry::recorder();
         let (reporter, health_service) = tonic_health::server::health_reporter();
 
@@ -156,14 +163,27 @@ impl Node {
             seams.tasks.spawn(name, Box::pin(listener.run(stop.clone(), connections.clone())));
         };
         let routes = planes::peer(forward, &consensus);
-        let peer = Listener { accept: peer_accept, tls: peer_server_tls.clone(), routes, connections_max: PEER_CONNECTIONS_MAX };
+        let peer = Listener {
+            accept: peer_accept,
+            tls: peer_server_tls.clone(),
+            routes,
+            connections_max: PEER_CONNECTIONS_MAX,
+        };
         spawn("peer-listener", peer, &inner);
         let routes = planes::client(store, health_service.clone());
         let connections_max = config.limits.client_connections;
-        spawn("client-listener", Listener { accept: client_accept, tls: client_tls.clone(), routes, connections_max }, &outer);
+        spawn(
+            "client-listener",
+            Listener { accept: client_accept, tls: client_tls.clone(), routes, connections_max },
+            &outer,
+        );
         let routes = planes::admin(admin, health_service, recorder.clone());
         let connections_max = config.limits.admin_connections;
-        spawn("admin-listener", Listener { accept: admin_accept, tls: admin_tls.clone(), routes, connections_max }, &outer);
+        spawn(
+            "admin-listener",
+            Listener { accept: admin_accept, tls: admin_tls.clone(), routes, connections_max },
+            &outer,
+        );
 
         let beside = |name, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             let end = outer.0.clone();
@@ -175,12 +195,15 @@ impl Node {
             Some(keys) => {
                 beside("formation", Box::pin(formation.keep()));
                 let guarded = watch::guard(keys.notary, state.clone());
-                beside("keys-guard", Box::pin(async move {
-                    if let Err(error) = guarded.await {
-                        // No receiver: the node ends already.
-                        drop(failed.send(error.into()));
-                    }
-                }));
+                beside(
+                    "keys-guard",
+                    Box::pin(async move {
+                        if let Err(error) = guarded.await {
+                            // No receiver: the node ends already.
+                            drop(failed.send(error.into()));
+                        }
+                    }),
+                );
             }
             None => beside("hand-over", Box::pin(watch::hand_over(node, consensus.clone(), leader))),
         }

@@ -105,8 +105,7 @@ impl Incoming {
         let length = *self.lengths.get(name).ok_or_else(|| misplaced(0))?;
         if self.open.as_ref().is_none_or(|(open, _, _)| open != name) {
             let path = self.home.join(name);
-            let mut file =
-                OpenOptions::new().create(true).append(true).open(&path).context("open", &path)?;
+            let mut file = OpenOptions::new().create(true).append(true).open(&path).context("open", &path)?;
             let end = file.seek(SeekFrom::End(0)).context("seek", &path)?;
             self.open = Some((name.to_owned(), file, end));
         }

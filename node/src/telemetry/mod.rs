@@ -30,8 +30,8 @@ pub enum Error {
 /// Sets up logging to standard error for this process; once.
 pub fn init(config: &TelemetryConfig) -> Result<(), Error> {
     use tracing_subscriber::util::SubscriberInitExt;
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|source| Error::Filter { found: config.log.clone(), source })?;
+    let filter =
+        EnvFilter::try_new(&config.log).map_err(|source| Error::Filter { found: config.log.clone(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => builder.finish().try_init()?,

@@ -95,7 +95,9 @@ impl Dial for PeerDial {
     async fn dial(&self, address: &str) -> io::Result<BoxIo> {
         match tokio::time::timeout(DIAL_TIMEOUT, self.connect(address)).await {
             Ok(connected) => connected,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address}: no handshake in {DIAL_TIMEOUT:?}"))),
+            Err(_) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address}: no handshake in {DIAL_TIMEOUT:?}")))
+            }
         }
     }
 }

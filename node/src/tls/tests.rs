@@ -68,7 +68,10 @@ fn a_bad_file_is_named() {
     assert!(refused(&no_key).contains("expected a private key"));
     let empty = authority.dir.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
-    assert!(refused(&TlsFiles { trust: empty.clone(), ..good.clone() }).contains("empty.pem: expected at least one certificate"));
+    assert!(
+        refused(&TlsFiles { trust: empty.clone(), ..good.clone() })
+            .contains("empty.pem: expected at least one certificate")
+    );
     let other_key = TlsFiles { key: authority.node(2).key, ..good };
     assert!(refused(&other_key).contains("node1.pem"));
 }
@@ -84,7 +87,8 @@ async fn listen(tls: Arc<ServerTls>) -> String {
             tokio::spawn(async move {
                 let Ok(mut io) = TlsAcceptor::from(config).accept(io).await else { return };
                 let chain = io.get_ref().1.peer_certificates();
-                let identity = Identity::of_certificate(chain.and_then(|chain| chain.first()).map(AsRef::as_ref)).unwrap();
+                let identity =
+                    Identity::of_certificate(chain.and_then(|chain| chain.first()).map(AsRef::as_ref)).unwrap();
                 let node = identity.node().map_or(0, |node| node.node_id.0);
                 io.write_u8(u8::try_from(node).unwrap()).await.unwrap();
                 io.shutdown().await.unwrap();

@@ -10,7 +10,7 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::header::Header;
 use kho_proto::id::{ClusterId, KeyId, Token};
 use kho_proto::pb::ledger::v1::{Command, CreateDataKey, SealedCertificate, Submit, command::Kind};
-use kho_proto::sealed::{DataKey, Head, Part, SealContext, WrapContext, NONCE_LENGTH};
+use kho_proto::sealed::{DataKey, Head, NONCE_LENGTH, Part, SealContext, WrapContext};
 use kho_proto::tokens::TokenKey;
 use zeroize::Zeroizing;
 
@@ -61,9 +61,10 @@ impl From<Error> for Refusal {
             Error::Keys(ref keys) => Refusal::new(keys.code(), error.to_string()),
             Error::State(_) => Refusal::new(Code::StorageFailed, error.to_string()),
             // Of the data key only: the record itself was surely not proposed.
-            Error::Propose(propose::Error::Unknown) => {
-                Refusal::new(Code::KeyNotApplied, "the unit's data key was not created in time; the record was not proposed")
-            }
+            Error::Propose(propose::Error::Unknown) => Refusal::new(
+                Code::KeyNotApplied,
+                "the unit's data key was not created in time; the record was not proposed",
+            ),
             Error::Propose(error) => error.into(),
             Error::Refused(refusal) => refusal,
         }

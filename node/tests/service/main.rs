@@ -3,6 +3,6 @@
 mod bad_input;
 mod sender;
 mod startup;
-mod three_nodes;
 mod thin_line;
+mod three_nodes;
 mod world;

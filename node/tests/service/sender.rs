@@ -84,7 +84,13 @@ impl Sender {
     /// Signs whatever bytes stand for a header.
     pub fn sign_raw(&self, header: Vec<u8>, payload: &[u8]) -> SignedRecord {
         let signature = self.signature(&kho_proto::dsse::signed_bytes(&header));
-        record::assemble(header.into(), Bytes::copy_from_slice(payload), Algorithm::Ed25519, signature.into(), &self.chain)
+        record::assemble(
+            header.into(),
+            Bytes::copy_from_slice(payload),
+            Algorithm::Ed25519,
+            signature.into(),
+            &self.chain,
+        )
     }
 }
 

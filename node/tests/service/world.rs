@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kho_node::serve::Node;
 use kho_node::seams::Seams;
+use kho_node::serve::Node;
 use kho_node::{Config, ServeError, keys};
 use kho_proto::checkpoint::VerifierKey;
 use kho_proto::digest::Digest;
@@ -40,7 +40,8 @@ impl Authority {
     }
 
     pub fn card(&self, hosts: &[&str], uris: &[&str]) -> Card {
-        let mut params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
+        let mut params =
+            CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
         params.subject_alt_names.extend(uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -71,9 +72,12 @@ impl World {
             ports: ports.as_chunks::<3>().0.to_vec(),
             dir,
         };
-        for (name, authority) in
-            [("client", &world.clients), ("peer", &world.peers), ("admin", &world.operators), ("signers", &world.signers)]
-        {
+        for (name, authority) in [
+            ("client", &world.clients),
+            ("peer", &world.peers),
+            ("admin", &world.operators),
+            ("signers", &world.signers),
+        ] {
             world.write(&format!("{name}-ca.pem"), &authority.issuer.pem());
         }
         for node in 1..=nodes {

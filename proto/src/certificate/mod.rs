@@ -43,7 +43,7 @@ pub struct Signer {
 /// `position`: 0 for the signer's certificate, then towards the root.
 fn parse(position: usize, der: &[u8]) -> Result<X509Certificate<'_>, Error> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         Ok((rest, _)) => Err(Error::malformed(position, format_args!("{} bytes after its end", rest.len()))),
         Err(error) => Err(Error::malformed(position, error)),
     }

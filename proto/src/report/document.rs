@@ -18,7 +18,7 @@ const PERIOD: &str =
     extend("oneOf" = [{ "required": ["figures"] }, { "required": ["text"] }])
 )]
 pub(super) struct Document {
-    /// Record id, a UUIDv7. Give it to make a repeated submission the same record; else one is made.
+    /// Record id, a UUIDv7; without it one is made. Another submission under the same id is refused as another record.
     #[serde(default)]
     #[schemars(regex(pattern = RECORD_ID))]
     pub id: Option<String>,

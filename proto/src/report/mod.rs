@@ -27,7 +27,7 @@ pub const TEXT_MEDIA_TYPE: &str = "text/plain; charset=utf-8";
 /// A report, read from its document.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Given by the document, so that it can be submitted again under the same id.
+    /// Given by the document, so that another can name it; else the sender makes one.
     pub id: Option<RecordId>,
     /// Reporting unit.
     pub unit: UnitCode,

@@ -48,7 +48,7 @@ impl<'a> PublicKey<'a> {
     /// Parses DER SubjectPublicKeyInfo and checks kind and size.
     pub fn from_der(der: &'a [u8]) -> Result<Self, Error> {
         match SubjectPublicKeyInfo::from_der(der) {
-            Ok((rest, info)) if rest.is_empty() => Self::from_info(info),
+            Ok(([], info)) => Self::from_info(info),
             Ok(_) | Err(_) => Err(Error::KeyMalformed),
         }
     }

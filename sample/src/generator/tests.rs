@@ -40,6 +40,15 @@ fn no_series_comes_twice() {
 }
 
 #[test]
+fn periods_and_series_are_of_the_headers_grammar() {
+    for report in drawn(3, 3_000) {
+        let period = report.period.parse::<kho_proto::period::Period>().unwrap_or_else(|error| panic!("{report:?}: {error}"));
+        assert_eq!(period.to_string(), report.period);
+        assert!(report.series.len() <= kho_proto::header::SERIES_LENGTH_MAX, "{}", report.series);
+    }
+}
+
+#[test]
 fn a_vote_is_a_series_of_its_question_and_member() {
     let reports = drawn(5, 500);
     let vote = reports.iter().find(|r| r.regime == "HOP-BQ" && r.unit == "BYT").expect("BYT votes");

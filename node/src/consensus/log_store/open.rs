@@ -94,6 +94,7 @@ impl LogStore {
         tail.committed = metadata::<Option<LogId>>(&*engine, "committed", COMMITTED)?.flatten();
         tail.purged = purged;
         tail.last = last;
+        tail.first = first.map_or_else(|| tail::next(last), |first| first.index());
         tail.set_flushed(flushed);
         let shared = Arc::new(Shared {
             appended_bytes: AtomicU64::new(engine.approximate_bytes(LOG)?),

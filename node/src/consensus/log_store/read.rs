@@ -33,7 +33,7 @@ impl LogStore {
     pub(super) async fn read(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
         let (start, end, on_disk, cached) = {
             let tail = self.shared.tail.read();
-            let start = start.max(tail::next(tail.purged));
+            let start = start.max(tail.first);
             let end = end.min(tail.next_index());
             if start >= end {
                 return Ok(Vec::new());
@@ -60,8 +60,12 @@ impl LogStore {
         Ok(entries)
     }
 
-    /// Entries of `start..end`, read piece by piece; a missing one is an error.
+    /// Entries of `start..end` that the log has, read piece by piece; one that is missing between is an error.
     pub(super) fn stream(self, start: u64, end: u64) -> impl Stream<Item = io::Result<Entry>> + Send + 'static {
+        let (start, end) = {
+            let tail = self.shared.tail.read();
+            (start.max(tail.first), end.min(tail.next_index()))
+        };
         let pieces = stream::try_unfold((self, start), move |(store, at)| async move {
             if at >= end {
                 return Ok(None);

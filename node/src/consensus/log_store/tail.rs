@@ -17,6 +17,8 @@ pub(super) struct Tail {
     pub(super) committed: Option<LogId>,
     pub(super) purged: Option<LogId>,
     pub(super) last: Option<LogId>,
+    /// Index of the first entry, in memory or not.
+    pub(super) first: u64,
     pub(super) flushed: Option<u64>,
     entries: VecDeque<Entry>,
     bytes: usize,
@@ -30,6 +32,9 @@ impl Tail {
             if self.last.is_some() && entry.log_id.index() != expected {
                 let found = entry.log_id.index();
                 return Err(hole(expected, found));
+            }
+            if self.last.is_none() {
+                self.first = entry.log_id.index();
             }
             self.last = Some(entry.log_id);
             self.bytes += wire::entry_bytes(entry);
@@ -61,6 +66,7 @@ impl Tail {
             self.drop_front();
         }
         self.purged = Some(upto);
+        self.first = upto.index() + 1;
         self.last = self.last.max(Some(upto));
         true
     }

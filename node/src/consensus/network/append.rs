@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::stream::{self, Stream, StreamExt};
 use kho_proto::pb::peer::v1 as pb;
 use openraft::base::BoxStream;
-use openraft::errors::NetworkError;
+use openraft::errors::{NetworkError, Unreachable};
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use tonic::Streaming;
 
@@ -65,6 +65,10 @@ where
 }
 
 impl Responses {
+    fn waiting(&self) -> bool {
+        self.received < self.sent.load(Ordering::Relaxed)
+    }
+
     async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, RpcError>> {
         loop {
             match tokio::time::timeout(RESPONSE_TIMEOUT, self.inbound.message()).await {
@@ -72,10 +76,14 @@ impl Responses {
                     self.received += 1;
                     return Some(wire::appended_from_pb(response).map_err(malformed));
                 }
+                // openraft takes a silent end for a finished stream and never frees the log that it was sending.
+                Ok(Ok(None)) if self.waiting() => {
+                    return Some(Err(Unreachable::from_string("the peer closed the stream before its answer").into()));
+                }
                 Ok(Ok(None)) => return None,
                 Ok(Err(status)) => return Some(Err(failed(&status))),
                 // Nothing asked, nothing to answer.
-                Err(_) if self.received >= self.sent.load(Ordering::Relaxed) => {}
+                Err(_) if !self.waiting() => {}
                 Err(_) => {
                     let text = format!("no answer to an append within {RESPONSE_TIMEOUT:?}");
                     return Some(Err(NetworkError::from_string(text).into()));

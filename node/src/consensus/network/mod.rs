@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::Stream;
 use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1 as pb;
+use openraft::OptionalSend;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{
@@ -20,7 +21,6 @@ use openraft::raft::{
     AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderError, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::OptionalSend;
 use tonic::{Code, Status};
 
 pub(crate) use self::channel::{Channels, MESSAGE_BYTES_MAX, Plane};

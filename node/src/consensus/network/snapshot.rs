@@ -36,8 +36,11 @@ pub(super) async fn send(peer: &Peer, vote: Vote, snapshot: Snapshot) -> Sent {
         .map_err(|error| unreadable(&io::Error::other(error)))?
         .map_err(|error| unreadable(&error.into()))?;
 
-    let offer =
-        pb::SnapshotOffer { origin: Some(peer.origin()), vote: Some(wire::vote_to_pb(&vote)), manifest: Some(manifest) };
+    let offer = pb::SnapshotOffer {
+        origin: Some(peer.origin()),
+        vote: Some(wire::vote_to_pb(&vote)),
+        manifest: Some(manifest),
+    };
     let mut client = peer.client(Plane::Snapshot);
     let wanted = within(OFFER_TIMEOUT, client.offer_snapshot(offer)).await?;
     if wanted.higher_vote.is_some() {
@@ -65,7 +68,10 @@ pub(super) async fn send(peer: &Peer, vote: Vote, snapshot: Snapshot) -> Sent {
 }
 
 fn unreadable(error: &io::Error) -> StreamingError<TypeConfig> {
-    StreamingError::StorageError(StorageError::read_snapshot(None, <TypeConfig as RaftTypeConfig>::ErrorSource::from_error(error)))
+    StreamingError::StorageError(StorageError::read_snapshot(
+        None,
+        <TypeConfig as RaftTypeConfig>::ErrorSource::from_error(error),
+    ))
 }
 
 /// Reads wanted files into chunks, until all are read or the call has ended.
@@ -114,4 +120,3 @@ fn feed_file(
         offset += read as u64;
     }
 }
-

@@ -36,6 +36,8 @@ pub(crate) enum StateError {
     Position { name: &'static str, source: CodecError },
     #[error(transparent)]
     Read(#[from] kho_ledger::view::ReadError),
+    #[error("expected log entry {expected} to apply, found {found}")]
+    Gap { expected: u64, found: u64 },
     #[error("log entry {index} does not apply: {source}")]
     Apply { index: u64, source: kho_ledger::apply::Error },
     #[error("expected a snapshot at {expected:?}, found one at {found:?}")]
@@ -115,6 +117,16 @@ impl StateCore {
     /// Snapshots made here.
     pub(crate) fn snapshots(&self) -> &SnapshotStore {
         &self.snapshots
+    }
+
+    /// Refuses an entry that is not the next one: a hole here would be a hole for ever.
+    pub(crate) fn check_next(&self, entry: &Entry) -> Result<(), StateError> {
+        match self.published.load().position.last {
+            Some(last) if entry.log_id.index() != last.index() + 1 => {
+                Err(StateError::Gap { expected: last.index() + 1, found: entry.log_id.index() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Applies one entry: one write batch, then published. Called by one thread at a time, in log order.

@@ -76,7 +76,8 @@ impl Content {
             return Err("the checksum does not match".to_owned());
         }
         let mut lines = body.lines().skip(1).peekable();
-        let cluster = lines.next().and_then(|line| line.strip_prefix("cluster ")).ok_or("expected a line \"cluster\"")?;
+        let cluster =
+            lines.next().and_then(|line| line.strip_prefix("cluster ")).ok_or("expected a line \"cluster\"")?;
         let cluster_id = cluster.parse().map_err(|_| "line \"cluster\": expected a UUID")?;
         let (_, wrapping) = key(&mut lines, "wrap", Some(1))?;
         let (_, token) = key(&mut lines, "token", Some(1))?;

@@ -112,7 +112,8 @@ fn an_error_never_shows_a_key() {
 #[test]
 fn wraps_and_unwraps_and_notices_another_wrapping_key() {
     let (_dir, _, keyring) = fresh();
-    let context = WrapContext { cluster_id: CLUSTER, key_id: KeyId([5; 16]), unit_token: Token([6; 16]), generation: 1 };
+    let context =
+        WrapContext { cluster_id: CLUSTER, key_id: KeyId([5; 16]), unit_token: Token([6; 16]), generation: 1 };
     let key = DataKey::new([7; 32]);
     let wrapped = keyring.wrap(&context, [8; 12], &key).unwrap();
     let opened = keyring.unwrap(&context, keyring.wrapped_by(), &wrapped).unwrap();

@@ -130,12 +130,7 @@ pub(super) fn failed(operation: &'static str, error: &rocksdb::Error) -> KvError
     KvError { operation, kind, detail }
 }
 
-pub(super) fn get(
-    db: &Db,
-    table: &'static str,
-    key: &[u8],
-    options: &ReadOptions,
-) -> Result<Option<Bytes>, KvError> {
+pub(super) fn get(db: &Db, table: &'static str, key: &[u8], options: &ReadOptions) -> Result<Option<Bytes>, KvError> {
     let row = db.get_pinned_cf_opt(handle(db, table)?, key, options).map_err(|error| failed("get", &error))?;
     Ok(row.map(|value| Bytes::copy_from_slice(&value)))
 }

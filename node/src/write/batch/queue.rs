@@ -45,7 +45,12 @@ impl Queue {
     }
 
     /// Commands that stay together, and one answer for each.
-    pub async fn propose_all(&self, commands: Vec<Command>, hop: Hop, deadline: Deadline) -> Result<Vec<Answer>, Error> {
+    pub async fn propose_all(
+        &self,
+        commands: Vec<Command>,
+        hop: Hop,
+        deadline: Deadline,
+    ) -> Result<Vec<Answer>, Error> {
         let bytes: usize = commands.iter().map(entry::length).sum();
         let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
         let Ok(room) = self.room.clone().try_acquire_many_owned(units) else { return Err(overloaded("bytes")) };
@@ -76,7 +81,8 @@ fn stopping() -> Error {
 }
 
 fn no_leader() -> Error {
-    let mut refusal = Refusal::new(Code::NoLeader, "no leader took the record before the deadline; it was not proposed");
+    let mut refusal =
+        Refusal::new(Code::NoLeader, "no leader took the record before the deadline; it was not proposed");
     refusal.retry_after = Some(RETRY_AFTER_NO_LEADER);
     Error::NotProposed(refusal)
 }

@@ -20,8 +20,8 @@ use crate::consensus::PeerGate;
 use crate::seams::Dial;
 use connection::{Http2, Link};
 
-pub(crate) use outcome::to_wire;
 use outcome::from_wire;
+pub(crate) use outcome::to_wire;
 
 /// Bytes of a message between nodes, at most: an entry of the largest size with room.
 pub const MESSAGE_LENGTH_MAX: usize = 16 << 20;

@@ -28,7 +28,8 @@ pub(crate) fn from_wire(outcome: Outcome) -> Result<Answer, Error> {
         }
         Some(Wire::Refused(refused)) => {
             let code = Code::parse(&refused.code).ok_or(Error::Unknown)?;
-            let mut refusal = Refusal::new(code, "refused by the state").expected_found(refused.expected, refused.found);
+            let mut refusal =
+                Refusal::new(code, "refused by the state").expected_found(refused.expected, refused.found);
             refusal.evidence_leaf = Some(refused.evidence_leaf).filter(|leaf| !leaf.is_empty());
             Ok(Answer::Refused(refusal))
         }

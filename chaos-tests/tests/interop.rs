@@ -1,0 +1,143 @@
+//! Others' tools judge what the store hands out: Go's checksum-database packages verify checkpoint and inclusion,
+//! `openssl` verifies each algorithm's sender signature. All through the binary that users run. R-C1, I4.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use kho::dev::Plane;
+use kho_chaos_tests::rig::Rig;
+use kho_chaos_tests::skip;
+use kho_sample::{Generator, Report};
+
+/// A bit is flipped in every such byte of a receipt: a prime, so that all kinds of lines are met.
+const FLIP_STEP: usize = 13;
+
+fn interop() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop")
+}
+
+/// Runs to the end; its output, whatever its verdict.
+fn run(command: &mut Command) -> Result<(bool, String)> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn must(command: &mut Command) -> Result<String> {
+    let (success, text) = run(command)?;
+    ensure!(success, "{command:?}: {text}");
+    Ok(text)
+}
+
+/// Debian's packages lie below /usr/share/gocode; nothing is fetched.
+fn go() -> Command {
+    let mut go = Command::new("go");
+    go.envs([("GO111MODULE", "off"), ("GOPATH", "/usr/share/gocode"), ("GOFLAGS", "")]);
+    go.current_dir(interop().join("verify"));
+    go
+}
+
+/// A report of a unit of each signing algorithm.
+fn reports(rig: &Rig) -> Result<BTreeMap<String, Report>> {
+    use kho_client::Signer;
+    let mut generator = Generator::new(11);
+    let mut by_algorithm = BTreeMap::new();
+    for _ in 0..1_000 {
+        let report = generator.next();
+        let algorithm = rig.cluster.signer(&report.unit.parse()?)?.algorithm().to_string();
+        by_algorithm.entry(algorithm).or_insert(report);
+    }
+    ensure!(by_algorithm.len() == 4, "expected units with four algorithms, found {:?}", by_algorithm.keys());
+    Ok(by_algorithm)
+}
+
+/// Flips one bit of `from` at `place` into `to`.
+fn flip(from: &Path, to: &Path, place: usize) -> Result<()> {
+    let mut bytes = fs::read(from)?;
+    bytes[place] ^= 1;
+    Ok(fs::write(to, bytes)?)
+}
+
+#[test]
+fn go_and_openssl_verify_what_the_store_hands_out() -> Result<()> {
+    if !skip::can_run("interop", false, &["go", "openssl"]) {
+        return Ok(());
+    }
+    if !Path::new("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog").is_dir() {
+        skip::skip("interop", "needs golang-golang-x-mod-dev");
+        return Ok(());
+    }
+    let mut rig = Rig::create("interop", 11, toml::Table::new())?;
+    let verify = rig.path().join("verify");
+    must(go().env("GOCACHE", rig.path().join("gocache")).arg("test"))?;
+    must(go().env("GOCACHE", rig.path().join("gocache")).arg("build").arg("-o").arg(&verify))?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(rig.launch())?;
+    let key = rig.cluster.verifier_key()?.to_string();
+    for (algorithm, report) in reports(&rig)? {
+        let id = runtime.block_on(submit(&rig, report))?;
+        let out = rig.path().join(&algorithm);
+        fs::create_dir_all(&out)?;
+        let config = rig.cluster.layout().client_file();
+        must(kho()?.arg("get").arg(&id).arg("--config").arg(config).arg("--out").arg(&out).arg("--export").arg(&out))?;
+        receipt(&verify, &key, &out.join(format!("{id}.tlog-proof")))?;
+        sender(&rig, &algorithm, &out)?;
+        println!("{algorithm}: verified by go and openssl, changes rejected");
+    }
+    runtime.block_on(rig.cluster.terminate_all())?;
+    Ok(())
+}
+
+/// The binary that the cluster runs.
+fn kho() -> Result<Command> {
+    let executable = match std::env::var_os("KHO_BIN") {
+        Some(path) => path.into(),
+        None => std::env::current_exe()?.ancestors().nth(2).context("tests lie below the binary")?.join("kho"),
+    };
+    Ok(Command::new(executable))
+}
+
+async fn submit(rig: &Rig, report: Report) -> Result<String> {
+    let client = rig.cluster.client()?;
+    let signer = rig.cluster.signer(&report.unit.parse()?)?;
+    let record = kho_chaos_tests::rig::draft(report)?.sign(&signer, client.surroundings()).await?;
+    Ok(client.submit(&record).await?.record_id.to_string())
+}
+
+/// Go takes the receipt, and no receipt with a bit flipped anywhere.
+fn receipt(verify: &Path, key: &str, proof: &Path) -> Result<()> {
+    must(Command::new(verify).arg(key).arg(proof))?;
+    let changed = proof.with_extension("changed");
+    for place in (0..fs::read(proof)?.len()).step_by(FLIP_STEP) {
+        flip(proof, &changed, place)?;
+        let (accepted, text) = run(Command::new(verify).arg(key).arg(&changed))?;
+        ensure!(!accepted && text.contains("REJECTED"), "go accepts a receipt with byte {place} changed: {text}");
+    }
+    Ok(())
+}
+
+/// openssl takes the signature, and neither another text nor another signature.
+fn sender(rig: &Rig, algorithm: &str, out: &Path) -> Result<()> {
+    let trust = rig.cluster.layout().trust(Plane::Signers);
+    let check =
+        |directory: &Path| run(Command::new(interop().join("check-sender")).arg(algorithm).arg(directory).arg(&trust));
+    let (accepted, text) = check(out)?;
+    ensure!(accepted, "openssl: {text}");
+    for file in ["signed.bin", "signature.bin", "payload"] {
+        let copy = out.join("changed");
+        must(
+            Command::new("sh")
+                .arg("-c")
+                .arg("rm -rf changed && mkdir changed && cp *.bin *.pem payload changed")
+                .current_dir(out),
+        )?;
+        let place = fs::read(out.join(file))?.len() - 1;
+        flip(&out.join(file), &copy.join(file), place)?;
+        ensure!(!check(&copy)?.0, "openssl accepts the sender with {file} changed");
+    }
+    Ok(())
+}
