@@ -73,12 +73,17 @@ impl Drop for Disk {
     }
 }
 
-/// Cuts the power of all `disks` at once. Whoever uses them gets EIO; kill them, then [`Disk::remount`].
-pub fn lose_power(disks: &[&Disk]) -> Result<()> {
-    for disk in disks {
-        fs::write(disk.mount.join(UNSYNCED.0), UNSYNCED.1)?;
-    }
-    let mut arguments = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("disks/lose_power.py")];
-    arguments.extend(disks.iter().map(|disk| disk.mount.clone()));
-    run("python3", &arguments.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+/// Cuts the power of all `disks` at once, while everything else goes on. Whoever uses them gets EIO; kill them, then
+/// [`Disk::remount`].
+pub async fn lose_power(disks: &[&Disk]) -> Result<()> {
+    let mounts: Vec<PathBuf> = disks.iter().map(|disk| disk.mount.clone()).collect();
+    let cut = move || {
+        for mount in &mounts {
+            fs::write(mount.join(UNSYNCED.0), UNSYNCED.1)?;
+        }
+        let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("disks/lose_power.py");
+        let arguments: Vec<&Path> = std::iter::once(&helper).chain(&mounts).map(PathBuf::as_path).collect();
+        run("python3", &arguments)
+    };
+    tokio::task::spawn_blocking(cut).await?
 }

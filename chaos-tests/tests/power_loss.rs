@@ -42,8 +42,8 @@ async fn load_and_cut(rig: &mut Rig, disks: &[Disk], victims: &[NodeId], enough:
             tokio::time::sleep(POLL).await;
         }
         let dark: Vec<&Disk> = victims.iter().map(|node| &disks[node.0 as usize - 1]).collect();
-        // in place: no acknowledgement is taken between the cut and its proof
-        disks::lose_power(&dark)?;
+        // the load goes on meanwhile: whoever acknowledges from now on without a disk is found out
+        disks::lose_power(&dark).await?;
         tokio::time::sleep(DARK).await;
         for node in victims {
             cluster.kill(*node)?;
