@@ -14,12 +14,17 @@ import sys
 SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = struct.pack("I", 2)
 
-disks = [os.open(mount, os.O_RDONLY | os.O_DIRECTORY) for mount in sys.argv[1:]]
+# what is written without a sync now must not be there afterwards; the caller looks
+mounts = sys.argv[1:]
+disks = [os.open(mount, os.O_RDONLY | os.O_DIRECTORY) for mount in mounts]
+for mount in mounts:
+    with open(os.path.join(mount, f"unsynced-{os.getpid()}"), "xb") as file:
+        file.write(b"unsynced" * 8192)
 for disk in disks:
     fcntl.ioctl(disk, SHUTDOWN, NO_LOG_FLUSH)
 
 # no proof of effect: the test has failed
-for mount in sys.argv[1:]:
+for mount in mounts:
     try:
         with open(os.path.join(mount, "written-without-power"), "wb") as file:
             file.write(b"x" * 4096)

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 
 /// Size of a disk; the image is sparse.
 const DISK_BYTES: u64 = 2 << 30;
-/// Written without a sync just before the power goes: must not be there afterwards.
-const UNSYNCED: (&str, &[u8]) = ("unsynced", &[0x55; 64 << 10]);
+/// `lose_power.py` writes files of this name without a sync just before the power goes: their content must be gone afterwards.
+const UNSYNCED: &str = "unsynced-";
 
 /// What [`Disk`] and [`lose_power`] run.
 pub const TOOLS: &[&str] = &["mkfs.ext4", "mount", "umount", "python3"];
@@ -54,11 +54,14 @@ impl Disk {
     pub fn remount(&self) -> Result<()> {
         run("umount", &[&self.mount])?;
         self.mount()?;
-        let marker = self.mount.join(UNSYNCED.0);
-        let survived = fs::read(&marker).is_ok_and(|content| content == UNSYNCED.1);
-        ensure!(!survived, "{}: unsynced data survived, the power was not cut", self.mount.display());
-        if marker.exists() {
-            fs::remove_file(&marker)?;
+        for entry in fs::read_dir(&self.mount)? {
+            let path = entry?.path();
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(UNSYNCED)) {
+                // the name alone may have gone to the disk with somebody else's sync
+                let survived = fs::metadata(&path)?.len();
+                ensure!(survived == 0, "{}: {survived} unsynced bytes survived: the power was not cut", path.display());
+                fs::remove_file(&path)?;
+            }
         }
         Ok(())
     }
@@ -73,12 +76,14 @@ impl Drop for Disk {
     }
 }
 
-/// Cuts the power of all `disks` at once. Whoever uses them gets EIO; kill them, then [`Disk::remount`].
-pub fn lose_power(disks: &[&Disk]) -> Result<()> {
-    for disk in disks {
-        fs::write(disk.mount.join(UNSYNCED.0), UNSYNCED.1)?;
-    }
-    let mut arguments = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("disks/lose_power.py")];
-    arguments.extend(disks.iter().map(|disk| disk.mount.clone()));
-    run("python3", &arguments.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+/// Cuts the power of all `disks` at once, while everything else goes on. Whoever uses them gets EIO; kill them, then
+/// [`Disk::remount`].
+pub async fn lose_power(disks: &[&Disk]) -> Result<()> {
+    let mounts: Vec<PathBuf> = disks.iter().map(|disk| disk.mount.clone()).collect();
+    let cut = move || {
+        let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("disks/lose_power.py");
+        let arguments: Vec<&Path> = std::iter::once(&helper).chain(&mounts).map(PathBuf::as_path).collect();
+        run("python3", &arguments)
+    };
+    tokio::task::spawn_blocking(cut).await?
 }

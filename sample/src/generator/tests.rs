@@ -42,7 +42,8 @@ fn no_series_comes_twice() {
 #[test]
 fn periods_and_series_are_of_the_headers_grammar() {
     for report in drawn(3, 3_000) {
-        let period = report.period.parse::<kho_proto::period::Period>().unwrap_or_else(|error| panic!("{report:?}: {error}"));
+        let period =
+            report.period.parse::<kho_proto::period::Period>().unwrap_or_else(|error| panic!("{report:?}: {error}"));
         assert_eq!(period.to_string(), report.period);
         assert!(report.series.len() <= kho_proto::header::SERIES_LENGTH_MAX, "{}", report.series);
     }
