@@ -81,7 +81,9 @@ impl Admin {
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(match Failed::of(&status) {
-                Failed::Refused(refusal) => Error::Refused { address: self.address.clone(), refusal: Box::new(refusal) },
+                Failed::Refused(refusal) => {
+                    Error::Refused { address: self.address.clone(), refusal: Box::new(refusal) }
+                }
                 Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => unreachable(why),
             }),
             Err(_) => Err(unreachable(format!("no answer within {} ms", limit.as_millis()))),
