@@ -35,7 +35,7 @@ pub enum Error {
         /// Its admin address.
         address: String,
         /// The refusal.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// Certificate files or address.
     #[error(transparent)]
@@ -81,7 +81,7 @@ impl Admin {
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(match Failed::of(&status) {
-                Failed::Refused(refusal) => Error::Refused { address: self.address.clone(), refusal },
+                Failed::Refused(refusal) => Error::Refused { address: self.address.clone(), refusal: Box::new(refusal) },
                 Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => unreachable(why),
             }),
             Err(_) => Err(unreachable(format!("no answer within {} ms", limit.as_millis()))),

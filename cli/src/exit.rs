@@ -97,7 +97,8 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
 /// Prints what went wrong and turns it into an exit code.
 pub fn report(result: Result) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
-    let code = failure.code().map(Code::as_str);
+    // nobody answered: a node's code would say what no node said
+    let code = failure.code().filter(|_| failure.exit() != Exit::Unreachable as u8).map(Code::as_str);
     // the messages of most errors hold their cause already: say nothing twice
     let mut text = String::new();
     for cause in failure.error.chain().map(ToString::to_string) {

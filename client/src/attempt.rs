@@ -139,7 +139,7 @@ fn next_source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdEr
     }
 }
 
-fn find<'a, T: StdError + 'static>(status: &'a Status) -> Option<&'a T> {
+fn find<T: StdError + 'static>(status: &Status) -> Option<&T> {
     sources(status.source()?).find_map(|error| error.downcast_ref())
 }
 

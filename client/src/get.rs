@@ -40,7 +40,7 @@ pub enum GetError {
         /// Which record.
         record_id: RecordId,
         /// The refusal.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// No node answered in time.
     #[error("record {record_id}: no answer from {tried}: {last}")]
@@ -100,7 +100,7 @@ impl Client {
             self.nodes().move_on();
         }
         Err(match last {
-            Failed::Refused(refusal) => GetError::Refused { record_id, refusal },
+            Failed::Refused(refusal) => GetError::Refused { record_id, refusal: Box::new(refusal) },
             Failed::Unreached(last) | Failed::Foreign(last) | Failed::Unknown(last) => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
                 GetError::Unreachable { record_id, tried, last }

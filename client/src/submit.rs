@@ -52,7 +52,7 @@ pub enum SubmitError {
         /// Which record.
         record_id: RecordId,
         /// The refusal.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// No node was reached: the record is certainly not in.
     #[error("no node reached for record {record_id} (tried {tried}): {last}")]
@@ -176,7 +176,7 @@ impl Client {
 
 fn definite(record_id: RecordId, address: &str, failed: Failed) -> SubmitError {
     match failed {
-        Failed::Refused(refusal) => SubmitError::Refused { record_id, refusal },
+        Failed::Refused(refusal) => SubmitError::Refused { record_id, refusal: Box::new(refusal) },
         Failed::Foreign(status) => SubmitError::Foreign { record_id, address: address.to_owned(), status },
         Failed::Unreached(last) => SubmitError::Unreachable { record_id, tried: address.to_owned(), last },
         Failed::Unknown(last) => SubmitError::Unknown { record_id, attempts: 1, last },

@@ -35,9 +35,11 @@ Example:
     /// Forms the cluster out of the members in the nodes' configurations: once, when all nodes run.
     #[command(after_help = "\
 Prints the log's verifier key: pin it in every client file (verifier_key = \"...\"), and publish it where auditors
-look. With --config client.toml the operator's identity and the first admin address are taken from there, and --pin
-writes the key into the file. With a node's configuration the operator's identity comes from --certificate, --key
-and --trust, or from a client.toml beside it.
+look. Asking a formed cluster again changes nothing and prints the same key.
+
+With --config client.toml the operator's identity and the first admin address are taken from there, and --pin writes
+the key into the file. With a node's configuration the operator's identity comes from --certificate, --key and
+--trust, or from a client.toml beside it.
 
 Examples:
   kho cluster init --config client.toml --pin
@@ -83,7 +85,6 @@ pub async fn run(command: Command) -> Result {
             let formed = admin.init_cluster().await?;
             println!("{}", formed.verifier_key);
             if pin {
-                // with a node's configuration --pin is refused here: it is no client file
                 ClientFile::pin(&config, &formed.verifier_key)?;
             }
             Ok(())

@@ -31,7 +31,7 @@ Example:
     /// Prints the log's verifier key (C2SP), which receipts are checked with.
     #[command(after_help = "\
 The key's name is the log's origin, which is known once the cluster is formed: take it from any receipt, or from what
-`kho cluster init` printed.
+`kho cluster init` printed. (Where there is no keyring, `kho cluster init` on a running cluster prints the key again.)
 
 Examples:
   kho keys public --keyring keyring --receipt 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e.tlog-proof

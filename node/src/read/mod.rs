@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use kho_ledger::row::RecordRow;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::id::RecordId;
+use kho_proto::id::{NodeId, RecordId};
 use kho_proto::pb::v1::{Receipt, SignedRecord};
+
+use tracing::Instrument;
 
 pub use barrier::Barrier;
 pub use open::{Error as OpenError, Opener};
@@ -31,6 +33,7 @@ pub struct Found {
 
 /// Reads records on this node.
 pub struct Reader {
+    pub(crate) node: NodeId,
     pub(crate) state: StateStore,
     pub(crate) barrier: Arc<Barrier>,
     pub(crate) keyed: Option<Keyed>,
@@ -48,8 +51,9 @@ impl Reader {
         let party = identity.party()?;
         party.require(&[Role::Reader])?;
         let Some(keyed) = &self.keyed else { return Err(keys_missing()) };
-        self.barrier.pass(deadline).await?;
-        self.find(keyed, party, id)
+        let span = tracing::debug_span!("get", node = self.node.0, record = %id);
+        self.barrier.pass(deadline).instrument(span.clone()).await?;
+        span.in_scope(|| self.find(keyed, party, id))
     }
 
     fn find(&self, keyed: &Keyed, party: &Party, id: RecordId) -> Result<Found, Refusal> {

@@ -72,6 +72,9 @@ pub enum ServeError {
     /// The operating system did not switch core dumps off.
     #[error("core dumps can't be switched off: {0}")]
     CoreDumps(io::Error),
+    /// The operating system does not deliver signals.
+    #[error("signals can't be received: {0}")]
+    Signal(io::Error),
     /// The disk failed while running.
     #[error("storage failed, the node stopped: {reason}")]
     StorageFailed {
@@ -95,7 +98,7 @@ impl ServeError {
             ServeError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Code::PortInUse,
             ServeError::Bind { .. } => Code::ConfigInvalid,
             ServeError::Open(error) => error.code(),
-            ServeError::CoreDumps(_) => Code::ConfigInvalid,
+            ServeError::CoreDumps(_) | ServeError::Signal(_) => Code::ConfigInvalid,
             ServeError::StorageFailed { .. } => Code::StorageFailed,
         }
     }

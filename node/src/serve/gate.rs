@@ -15,6 +15,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
+use super::metered::{Budget, Metered};
 use crate::api::refuse;
 use crate::identity::Identity;
 use crate::tls::Plane;
@@ -23,12 +24,12 @@ const GRPC_STATUS: &str = "grpc-status";
 const GRPC_DETAILS: &str = "grpc-status-details-bin";
 
 /// The service of one connection.
-pub(super) fn service(plane: Plane, identity: Identity, routes: Routes) -> Gate {
+pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, budget: Budget) -> Gate {
     let refusal = match plane {
         Plane::Client | Plane::Admin => identity.party().err(),
         Plane::Peer => identity.node().err(),
     };
-    Gate { identity, refusal, routes }
+    Gate { identity, refusal, routes, budget }
 }
 
 /// The service of one connection.
@@ -36,6 +37,7 @@ pub(super) struct Gate {
     identity: Identity,
     refusal: Option<Refusal>,
     routes: Routes,
+    budget: Budget,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -55,6 +57,7 @@ impl HyperService<Request<Incoming>> for Gate {
         }
         request.extensions_mut().insert(self.identity.clone());
         let mut routes = self.routes.clone();
+        let request = request.map(|body| Metered::new(body, self.budget.clone()));
         Box::pin(async move { routes.call(request).await.map(with_code) })
     }
 }

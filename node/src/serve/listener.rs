@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use super::gate;
+use super::metered::Budget;
 use super::metric_definitions::{self as measured, rejected};
 use crate::identity::Identity;
 use crate::seams::{Accept, BoxIo};
@@ -25,6 +26,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const PEER_CONNECTIONS_MAX: usize = 256;
 /// A connection without a certificate may ask once and learn why it gets nothing.
 const UNAUTHENTICATED_LIFETIME: Duration = Duration::from_secs(5);
+/// Bytes of requests that are being received on a plane, at most: two dozen of the largest, or many small ones.
+const REQUESTS_BYTES_MAX: usize = 96 << 20;
 /// Requests of one connection at once, at most.
 const STREAMS_MAX: u32 = 1024;
 /// Bytes of a request's headers, at most.
@@ -57,6 +60,7 @@ impl Listener {
         let plane = self.tls.plane();
         let places = Arc::new(Semaphore::new(self.connections_max));
         let http = Arc::new(http(plane));
+        let budget = Budget::new(REQUESTS_BYTES_MAX);
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept.accept() => accepted,
@@ -75,8 +79,13 @@ impl Listener {
                 rejected(plane, "full");
                 continue;
             };
-            let connection =
-                Connection { plane, tls: self.tls.clone(), http: http.clone(), routes: self.routes.clone() };
+            let connection = Connection {
+                plane,
+                tls: self.tls.clone(),
+                http: http.clone(),
+                routes: self.routes.clone(),
+                budget: budget.clone(),
+            };
             let stop = stop.clone();
             connections.spawn(async move {
                 let _measured = measured::Connection::open(plane);
@@ -128,6 +137,7 @@ struct Connection {
     tls: Arc<ServerTls>,
     http: Arc<Builder<TokioExecutor>>,
     routes: Routes,
+    budget: Budget,
 }
 
 impl Connection {
@@ -149,7 +159,7 @@ impl Connection {
             rejected(self.plane, "certificate");
         })?;
         let anonymous = matches!(identity, Identity::Anonymous);
-        let service = gate::service(self.plane, identity, self.routes);
+        let service = gate::service(self.plane, identity, self.routes, self.budget);
         let connection = self.http.serve_connection(TokioIo::new(tls), service);
         tokio::pin!(connection);
         let end = end(anonymous, stop);

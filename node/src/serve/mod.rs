@@ -5,6 +5,7 @@ mod gate;
 mod harden;
 mod health;
 mod listener;
+mod metered;
 pub(crate) mod metric_definitions;
 mod node;
 mod planes;
@@ -12,24 +13,30 @@ mod watch;
 
 use std::future::Future;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 pub use error::{EXIT_REFUSED, EXIT_STORAGE_FAILED, ServeError};
 pub use node::Node;
 
 use crate::config::Config;
 use crate::seams::Seams;
 
-/// Runs a node until `stop` is ready, then hands leadership over and ends in good order.
+/// Runs a node until `stop` is ready, then hands leadership over and ends in good order. SIGHUP reads certificates again.
 ///
 /// An error before the listeners answer: the node refused to start. After: it had to stop, and nothing was
 /// acknowledged since.
 pub async fn serve(config: Config, seams: Seams, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     harden::no_core_dumps()?;
+    let mut reload = signal(SignalKind::hangup()).map_err(ServeError::Signal)?;
     let mut node = Node::start(config, seams).await?;
-    tokio::select! {
-        failed = node.failed() => Err(failed),
-        () = stop => {
-            node.stop().await;
-            Ok(())
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            failed = node.failed() => return Err(failed),
+            Some(()) = reload.recv() => node.reload_certificates(),
+            () = &mut stop => break,
         }
     }
+    node.stop().await;
+    Ok(())
 }

@@ -115,8 +115,8 @@ impl Node {
             read_keyed = Some(read::Keyed { opener, receipts: receipts.clone() });
         }
         let verifier = Verifier::new(roots, seams.clock.clone());
-        let writer = Writer { state: state.clone(), keyed: write_keyed, verifier, queue: queue.clone() };
-        let reader = Reader { state: state.clone(), barrier, keyed: read_keyed };
+        let writer = Writer { node, state: state.clone(), keyed: write_keyed, verifier, queue: queue.clone() };
+        let reader = Reader { node, state: state.clone(), barrier, keyed: read_keyed };
         let formation = Arc::new(Formation {
             cluster,
             node,

@@ -1,7 +1,8 @@
 //! The queue before the log: whatever waits becomes one entry.
 //!
-//! A batch goes out as soon as one of the places in flight is free, with all that waits by then; when idle, the first
-//! command goes alone and at once. A batch that surely was not proposed waits for a leader, as long as anyone waits
+//! When idle, the first command goes alone and at once. While entries are on their way, a small batch waits for one of
+//! them to come back, and grows meanwhile: an entry costs as much as some dozen records. A batch large enough to carry
+//! its own cost goes out as soon as one of the places in flight is free. A batch that surely was not proposed waits for a leader, as long as anyone waits
 //! for it; one that may have been is never sent again.
 
 mod queue;
@@ -11,7 +12,7 @@ mod waiting;
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::propose::{Error, Propose};
 use crate::seams::Tasks;
@@ -26,6 +27,10 @@ pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 pub const ENTRY_COMMANDS_MAX: usize = 1024;
 /// Entries that were sent and not answered, at most: one being synced here, one on its way, one being applied, one spare.
 pub const IN_FLIGHT_MAX: usize = 4;
+/// From so many commands or bytes on, a batch does not wait for those on their way.
+pub const WORTHWHILE_COMMANDS: usize = 32;
+/// See [`WORTHWHILE_COMMANDS`].
+pub const WORTHWHILE_BYTES: usize = 64 << 10;
 
 const _: () = assert!(ENTRY_COMMANDS_MAX <= kho_ledger::bounds::ENTRY_COMMANDS_MAX, "apply must take a full batch");
 const _: () = assert!(2 * ENTRY_BYTES_MAX <= kho_ledger::bounds::ENTRY_LENGTH_MAX, "apply must take a full batch");
@@ -36,6 +41,8 @@ struct Batcher {
     propose: Arc<dyn Propose>,
     tasks: Arc<dyn Tasks>,
     in_flight: Arc<Semaphore>,
+    /// A batch came back.
+    back: Arc<Notify>,
     /// Taken from the queue, but did not fit the last batch.
     left_over: Option<Waiting>,
 }
@@ -43,7 +50,7 @@ struct Batcher {
 impl Batcher {
     fn new(receiver: mpsc::Receiver<Waiting>, propose: Arc<dyn Propose>, tasks: Arc<dyn Tasks>) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        Self { receiver, propose, tasks, in_flight, left_over: None }
+        Self { receiver, propose, tasks, in_flight, back: Arc::new(Notify::new()), left_over: None }
     }
 
     /// Ends when all queue handles are gone.
@@ -56,42 +63,79 @@ impl Batcher {
                     None => return,
                 },
             };
-            let place = self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed");
-            let batch = self.fill(first);
-            metrics::histogram!(super::metric_definitions::BATCH_COMMANDS).record(batch.commands() as f64);
-            self.tasks.spawn("write-batch", Box::pin(send(self.propose.clone(), batch, place)));
+            let mut batch = Batch { bytes: first.bytes(), commands: first.commands().len(), waiting: vec![first] };
+            let place = self.grow(&mut batch).await;
+            metrics::histogram!(super::metric_definitions::BATCH_COMMANDS).record(batch.commands as f64);
+            self.tasks.spawn(
+                "write-batch",
+                Box::pin(send(self.propose.clone(), batch, Place { permit: Some(place), back: self.back.clone() })),
+            );
         }
     }
 
-    fn fill(&mut self, first: Waiting) -> Batch {
-        let mut batch = Batch { bytes: first.bytes(), waiting: vec![first] };
-        let mut commands = batch.commands();
-        while let Ok(next) = self.receiver.try_recv() {
-            commands += next.commands().len();
-            if batch.bytes + next.bytes() > ENTRY_BYTES_MAX || commands > ENTRY_COMMANDS_MAX {
-                self.left_over = Some(next);
-                break;
+    /// Adds what comes until the batch may go.
+    async fn grow(&mut self, batch: &mut Batch) -> OwnedSemaphorePermit {
+        let mut open = true;
+        loop {
+            while self.left_over.is_none()
+                && let Ok(next) = self.receiver.try_recv()
+            {
+                self.add(batch, next);
             }
-            batch.bytes += next.bytes();
-            batch.waiting.push(next);
+            metrics::gauge!(super::metric_definitions::QUEUE_COMMANDS).set(self.receiver.len() as f64);
+            let idle = self.in_flight.available_permits() == IN_FLIGHT_MAX;
+            if (idle || batch.worthwhile() || self.left_over.is_some())
+                && let Ok(place) = self.in_flight.clone().try_acquire_owned()
+            {
+                return place;
+            }
+            tokio::select! {
+                () = self.back.notified() => {}
+                next = self.receiver.recv(), if open && self.left_over.is_none() => match next {
+                    Some(next) => self.add(batch, next),
+                    None => open = false,
+                },
+            }
         }
-        metrics::gauge!(super::metric_definitions::QUEUE_COMMANDS).set(self.receiver.len() as f64);
-        batch
+    }
+
+    fn add(&mut self, batch: &mut Batch, next: Waiting) {
+        let (bytes, commands) = (batch.bytes + next.bytes(), batch.commands + next.commands().len());
+        if bytes > ENTRY_BYTES_MAX || commands > ENTRY_COMMANDS_MAX {
+            self.left_over = Some(next);
+            return;
+        }
+        (batch.bytes, batch.commands) = (bytes, commands);
+        batch.waiting.push(next);
     }
 }
 
 struct Batch {
     waiting: Vec<Waiting>,
     bytes: usize,
+    commands: usize,
 }
 
 impl Batch {
-    fn commands(&self) -> usize {
-        self.waiting.iter().map(|waiting| waiting.commands().len()).sum()
+    fn worthwhile(&self) -> bool {
+        self.commands >= WORTHWHILE_COMMANDS || self.bytes >= WORTHWHILE_BYTES
     }
 }
 
-async fn send(propose: Arc<dyn Propose>, mut batch: Batch, place: OwnedSemaphorePermit) {
+/// A place in flight; given back when dropped, and the batcher told.
+struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+    back: Arc<Notify>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        self.back.notify_one();
+    }
+}
+
+async fn send(propose: Arc<dyn Propose>, mut batch: Batch, place: Place) {
     loop {
         if !propose.leads() {
             // A chain of forwards could run in circles: what came from a peer goes back to it.
@@ -114,17 +158,17 @@ async fn send(propose: Arc<dyn Propose>, mut batch: Batch, place: OwnedSemaphore
                 propose.leader_may_have_changed().await;
             }
             Ok(answers) => {
+                drop(place);
                 let mut answers = answers.into_iter();
                 for waiting in batch.waiting {
                     let mine = answers.by_ref().take(waiting.sent()).collect();
                     waiting.answer(Ok(mine));
                 }
-                drop(place);
                 return;
             }
             Err(error) => {
-                batch.waiting.into_iter().for_each(|waiting| waiting.answer(Err(error.clone())));
                 drop(place);
+                batch.waiting.into_iter().for_each(|waiting| waiting.answer(Err(error.clone())));
                 return;
             }
         }

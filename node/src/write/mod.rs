@@ -20,6 +20,7 @@ mod verify;
 use std::sync::Arc;
 
 use kho_proto::error::{Code, Refusal};
+use kho_proto::id::NodeId;
 use kho_proto::pb::v1::{Receipt, SignedRecord};
 use tracing::Instrument;
 
@@ -49,6 +50,8 @@ pub struct Acknowledged {
 
 /// Takes records in on this node, whichever leads.
 pub struct Writer {
+    /// This node, for traces.
+    pub(crate) node: NodeId,
     /// Committed state.
     pub(crate) state: StateStore,
     /// What needs keys; none on a node without a keyring.
@@ -76,7 +79,7 @@ impl Writer {
         let Some(Keyed { sealer, receipts }) = &self.keyed else { return Err(keys_missing()) };
         receipts.ready()?;
         let authenticated = Hop::Authenticate.time(|| authenticate::authenticate(identity, record))?;
-        let span = tracing::debug_span!("submit", record = %authenticated.header().record_id);
+        let span = tracing::debug_span!("submit", node = self.node.0, record = %authenticated.header().record_id);
         async {
             let first = Hop::Lookup.time(|| lookup::lookup(&self.state, sealer, receipts, &authenticated))?;
             if let Some(receipt) = first {

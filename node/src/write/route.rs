@@ -21,7 +21,7 @@ use crate::storage::fatal::FatalSwitch;
 /// Between attempts while the leader that this node knows does not take it: it may not know the new one yet.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// What was sent to a leader that handed over in good order is still answered; so long after that it is unknown.
-const OLD_LEADER_GRACE: Duration = Duration::from_millis(500);
+const OLD_LEADER_GRACE: Duration = Duration::from_millis(200);
 
 /// Proposes where the leader is.
 pub struct Route {

@@ -1,5 +1,6 @@
 //! Whole nodes in this process, on loopback, through real TLS and real disks.
 
+mod admin_plane;
 mod bad_input;
 mod sender;
 mod startup;
