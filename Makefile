@@ -39,9 +39,9 @@ test-interop: build ## Go's sumdb and openssl check what the store hands out
 test-confidential: build ## No plaintext in any file; and the test fails on a build without sealing
 	CARGO="$(CARGO)" scripts/test-confidential
 
-test-power: build ## Power loss on loop-mounted disks, as root
+test-power: build ## Power loss on loop-mounted disks, as root; and the test catches a node that forgets its syncs
 	@scripts/setup power
-	KHO_REQUIRE_ALL=1 KHO_POWER_CYCLES=24 $(CARGO) test --workspace --test power_loss -- --nocapture
+	CARGO="$(CARGO)" scripts/test-power
 
 bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh

@@ -67,12 +67,12 @@ pub struct Rig {
     directory: Directory,
 }
 
-/// Stays when the test fails, so that logs and data can be looked at.
+/// Stays unless the test came to its end, so that logs and data can be looked at.
 struct Directory(Option<TempDir>);
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if let Some(directory) = self.0.take().filter(|_| std::thread::panicking()) {
+        if let Some(directory) = self.0.take() {
             eprintln!("the cluster's files stay in {}", directory.keep().display());
         }
     }
@@ -103,9 +103,16 @@ impl Rig {
         Ok(Self { cluster, senders, key: None, directory: Directory(Some(directory)) })
     }
 
+    /// The test passed: stops the nodes, removes everything.
+    pub async fn finish(mut self) -> Result<()> {
+        self.cluster.terminate_all().await?;
+        self.directory.0.take().context("taken once")?.close()?;
+        Ok(())
+    }
+
     /// Where all of it lies.
     pub fn path(&self) -> &Path {
-        self.directory.0.as_ref().expect("taken only when dropped").path()
+        self.directory.0.as_ref().expect("taken only at the end").path()
     }
 
     /// Starts all nodes, forms the cluster, waits for a leader.

@@ -107,5 +107,5 @@ fn nothing_in_clear_in_any_file() -> Result<()> {
     );
     assert!(clear.is_empty(), "FOUND IN CLEAR: {} finds", clear.len());
     assert!(unread.is_empty(), "records that can't be read: {unread:?}");
-    Ok(())
+    runtime.block_on(rig.finish())
 }

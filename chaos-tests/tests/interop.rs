@@ -88,8 +88,7 @@ fn go_and_openssl_verify_what_the_store_hands_out() -> Result<()> {
         sender(&rig, &algorithm, &out)?;
         println!("{algorithm}: verified by go and openssl, changes rejected");
     }
-    runtime.block_on(rig.cluster.terminate_all())?;
-    Ok(())
+    runtime.block_on(rig.finish())
 }
 
 /// The binary that the cluster runs.

@@ -75,7 +75,7 @@ fn power_loss_of_one_a_quorum_and_all() -> Result<()> {
             Ok(disks) => disks,
             Err(error) => {
                 skip::skip("power_loss", &format!("no loop-mounted ext4 here: {error:#}"));
-                return Ok(());
+                return rig.finish().await;
             }
         };
         rig.launch().await?;
@@ -97,6 +97,7 @@ fn power_loss_of_one_a_quorum_and_all() -> Result<()> {
         rig.check_all(&all).await?;
         println!("{} records on every node after {cycles} power losses", all.len());
         rig.cluster.terminate_all().await?;
-        Ok(())
+        drop(disks);
+        rig.finish().await
     })
 }

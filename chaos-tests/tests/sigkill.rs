@@ -70,7 +70,6 @@ fn all_nodes_killed_at_once_under_load_ten_times() -> Result<()> {
             "{} records on every node, {CYCLES} kills of all nodes, {unknown_total} unknown outcomes settled",
             all.len()
         );
-        rig.cluster.terminate_all().await?;
-        Ok(())
+        rig.finish().await
     })
 }
