@@ -1,4 +1,5 @@
 //! Real processes on loopback, driven as operators and tests drive them.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
 use std::path::Path;
 use std::process::{Command, Output};

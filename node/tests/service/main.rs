@@ -1,4 +1,5 @@
 //! Whole nodes in this process, on loopback, through real TLS and real disks.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
 mod admin_plane;
 mod bad_input;
