@@ -1,6 +1,5 @@
 //! A listener: accept, TLS, HTTP/2, with a bound on everything.
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,13 +170,12 @@ impl Connection {
     }
 }
 
-fn end(anonymous: bool, stop: CancellationToken) -> impl Future<Output = ()> {
-    async move {
-        if anonymous {
-            // Either way it ends now.
-            drop(tokio::time::timeout(UNAUTHENTICATED_LIFETIME, stop.cancelled()).await);
-        } else {
-            stop.cancelled().await;
-        }
+/// When a connection is told to end.
+async fn end(anonymous: bool, stop: CancellationToken) {
+    if anonymous {
+        // Either way it ends now.
+        drop(tokio::time::timeout(UNAUTHENTICATED_LIFETIME, stop.cancelled()).await);
+    } else {
+        stop.cancelled().await;
     }
 }
