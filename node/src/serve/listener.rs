@@ -170,10 +170,7 @@ impl Connection {
     }
 }
 
-<<<<<<< HEAD
-=======
 /// When a connection is told to end.
->>>>>>> n2
 async fn end(anonymous: bool, stop: CancellationToken) {
     if anonymous {
         // Either way it ends now.

@@ -42,29 +42,47 @@ struct Responses {
 }
 
 /// All requests on one stream; answers come in order.
-pub(super) async fn pipelined<'s, S>(peer: &'s Peer, input: S) -> Result<Results<'s>, RpcError>
+pub(super) fn pipelined<'s, S>(peer: &'s Peer, input: S) -> Results<'s>
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
+    Box::pin(stream::once(open(peer, input)).flat_map(|opened| match opened {
+        Some(Ok(responses)) => responses.into_stream().boxed(),
+        Some(Err(error)) => stream::iter([Err(error)]).boxed(),
+        None => stream::empty().boxed(),
+    }))
+}
+
+/// Opens the stream once there is something to send; none when there never will be.
+async fn open<S>(peer: &Peer, mut input: S) -> Option<Result<Responses, RpcError>>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+{
+    // openraft waits out its backoff inside of the input. Connecting before taking from it would try a dead peer
+    // again and again without a pause.
+    let first = input.next().await?;
     let sent = Arc::new(AtomicU64::new(0));
     let origin = peer.origin();
     let counter = Arc::clone(&sent);
-    let requests = input.map(move |request| {
+    let requests = stream::iter([first]).chain(input).map(move |request| {
         counter.fetch_add(1, Ordering::Relaxed);
         wire::append_to_pb(origin.clone(), request)
     });
     let mut client = peer.client(Plane::Append);
-    let inbound = within(SETUP_TIMEOUT, client.append(requests)).await?;
-    let responses = Responses { inbound, sent, received: 0 };
-    Ok(Box::pin(stream::unfold(Some(responses), |responses| async {
-        let mut responses = responses?;
-        let next = responses.next().await?;
-        let rest = next.is_ok().then_some(responses);
-        Some((next, rest))
-    })))
+    let opened = within(SETUP_TIMEOUT, client.append(requests)).await;
+    Some(opened.map(|inbound| Responses { inbound, sent, received: 0 }))
 }
 
 impl Responses {
+    fn into_stream(self) -> impl Stream<Item = Result<StreamAppendResult<TypeConfig>, RpcError>> + Send {
+        stream::unfold(Some(self), |responses| async {
+            let mut responses = responses?;
+            let next = responses.next().await?;
+            let rest = next.is_ok().then_some(responses);
+            Some((next, rest))
+        })
+    }
+
     fn waiting(&self) -> bool {
         self.received < self.sent.load(Ordering::Relaxed)
     }

@@ -11,6 +11,7 @@ pub(crate) fn to_wire(answer: Answer) -> Outcome {
         Answer::Accepted { receipt, duplicate } => Wire::Accepted(Accepted { receipt: Some(receipt), duplicate }),
         Answer::Refused(refusal) => Wire::Refused(Refused {
             code: refusal.code.as_str().to_owned(),
+            message: refusal.message,
             expected: refusal.expected,
             found: refusal.found,
             evidence_leaf: refusal.evidence_leaf.unwrap_or_default(),
@@ -28,8 +29,7 @@ pub(crate) fn from_wire(outcome: Outcome) -> Result<Answer, Error> {
         }
         Some(Wire::Refused(refused)) => {
             let code = Code::parse(&refused.code).ok_or(Error::Unknown)?;
-            let mut refusal =
-                Refusal::new(code, "refused by the state").expected_found(refused.expected, refused.found);
+            let mut refusal = Refusal::new(code, refused.message).expected_found(refused.expected, refused.found);
             refusal.evidence_leaf = Some(refused.evidence_leaf).filter(|leaf| !leaf.is_empty());
             Ok(Answer::Refused(refusal))
         }
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn answers_come_back_as_they_were() {
         let receipt = Receipt { sequence: 7, ..Receipt::default() };
-        let mut conflict = Refusal::new(Code::RecordIdConflict, "refused by the state").expected_found("a", "b");
+        let mut conflict = Refusal::new(Code::RecordIdConflict, "the id is held").expected_found("a", "b");
         conflict.evidence_leaf = Some(vec![1, 2, 3].into());
         for answer in [Answer::Accepted { receipt, duplicate: true }, Answer::Refused(conflict), Answer::Done] {
             assert_eq!(from_wire(to_wire(answer.clone())), Ok(answer));
