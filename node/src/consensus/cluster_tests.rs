@@ -94,9 +94,11 @@ impl Cluster {
         let router = tonic::transport::Server::builder().add_service(consensus.raft_service());
         let server = tokio::spawn(async move {
             let incoming = TcpListenerStream::new(listener);
+            let serve = router.serve_with_incoming_shutdown(incoming, stopped.clone().cancelled_owned());
             tokio::select! {
-                served = router.serve_with_incoming(incoming) => served.unwrap(),
-                () = stopped.cancelled() => {}
+                served = serve => served.unwrap(),
+                // Connections have been told to go (GOAWAY); a process that ended would not wait for their streams.
+                () = async { stopped.cancelled().await; tokio::time::sleep(Duration::from_millis(50)).await } => {}
             }
         });
         self.nodes.insert(id, Running { consensus, store, stop, server });

@@ -21,6 +21,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the peer to take the stream.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Between two attempts to open a stream; adds to the time that a peer takes to catch up after it is back.
+const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+
 type Results<'s> = BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>;
 
 /// One call per request.
@@ -42,47 +45,35 @@ struct Responses {
 }
 
 /// All requests on one stream; answers come in order.
-pub(super) fn pipelined<'s, S>(peer: &'s Peer, input: S) -> Results<'s>
+pub(super) async fn pipelined<'s, S>(peer: &'s Peer, input: S) -> Result<Results<'s>, RpcError>
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
-    Box::pin(stream::once(open(peer, input)).flat_map(|opened| match opened {
-        Some(Ok(responses)) => responses.into_stream().boxed(),
-        Some(Err(error)) => stream::iter([Err(error)]).boxed(),
-        None => stream::empty().boxed(),
-    }))
-}
-
-/// Opens the stream once there is something to send; none when there never will be.
-async fn open<S>(peer: &Peer, mut input: S) -> Option<Result<Responses, RpcError>>
-where
-    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
-{
-    // openraft waits out its backoff inside of the input. Connecting before taking from it would try a dead peer
-    // again and again without a pause.
-    let first = input.next().await?;
     let sent = Arc::new(AtomicU64::new(0));
     let origin = peer.origin();
     let counter = Arc::clone(&sent);
-    let requests = stream::iter([first]).chain(input).map(move |request| {
+    let requests = input.map(move |request| {
         counter.fetch_add(1, Ordering::Relaxed);
         wire::append_to_pb(origin.clone(), request)
     });
     let mut client = peer.client(Plane::Append);
     let opened = within(SETUP_TIMEOUT, client.append(requests)).await;
-    Some(opened.map(|inbound| Responses { inbound, sent, received: 0 }))
+    if opened.is_err() {
+        // openraft's backoff sits in the input, which a stream that never opened does not reach: without a pause a dead
+        // peer would be tried thousands of times a second.
+        tokio::time::sleep(REOPEN_PAUSE).await;
+    }
+    let inbound = opened?;
+    let responses = Responses { inbound, sent, received: 0 };
+    Ok(Box::pin(stream::unfold(Some(responses), |responses| async {
+        let mut responses = responses?;
+        let next = responses.next().await?;
+        let rest = next.is_ok().then_some(responses);
+        Some((next, rest))
+    })))
 }
 
 impl Responses {
-    fn into_stream(self) -> impl Stream<Item = Result<StreamAppendResult<TypeConfig>, RpcError>> + Send {
-        stream::unfold(Some(self), |responses| async {
-            let mut responses = responses?;
-            let next = responses.next().await?;
-            let rest = next.is_ok().then_some(responses);
-            Some((next, rest))
-        })
-    }
-
     fn waiting(&self) -> bool {
         self.received < self.sent.load(Ordering::Relaxed)
     }

@@ -128,7 +128,7 @@ impl NetStreamAppend<TypeConfig> for Peer {
         Box::pin(async move {
             match self.purpose {
                 Purpose::Heartbeat => Ok(append::unary(self, input, option.hard_ttl())),
-                Purpose::General => Ok(append::pipelined(self, input)),
+                Purpose::General => append::pipelined(self, input).await,
             }
         })
     }
