@@ -2,7 +2,7 @@
 //! [`ClientTls::reload`] while connections stay.
 //!
 //! Clients and operators without a certificate complete the handshake and then get `client-certificate-missing` for
-//! whatever they ask ([`crate::serve`]); a bad certificate fails the handshake. Peers must present one.
+//! whatever they ask ([`crate::serve()`]); a bad certificate fails the handshake. Peers must present one.
 
 mod client;
 mod error;
