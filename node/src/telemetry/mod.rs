@@ -3,6 +3,8 @@
 mod process;
 mod recorder;
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
 
@@ -32,7 +34,8 @@ pub fn init(config: &TelemetryConfig) -> Result<(), Error> {
     use tracing_subscriber::util::SubscriberInitExt;
     let filter =
         EnvFilter::try_new(&config.log).map_err(|source| Error::Filter { found: config.log.clone(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => builder.finish().try_init()?,
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
