@@ -5,15 +5,17 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use kho::dev::NodeId;
 use kho_chaos_tests::needles::{self, Needle};
 use kho_chaos_tests::rig::Rig;
-use kho_client::{Draft, Signer};
+use kho_client::{Client, Draft, Signed, Signer, SubmitError};
 use rand::Rng;
 
 /// Records, each with markers of its own.
 const RECORDS: usize = 20;
+/// A record is submitted so often at the most until its outcome is known.
+const SUBMITS_MAX: usize = 10;
 /// Enough to fill log files, and to have values large and small.
 const FILLER_BYTES: [usize; 4] = [0, 100, 10_000, 300_000];
 
@@ -50,10 +52,22 @@ fn core_dumps_are_off(pid: u32) -> Result<()> {
     Ok(())
 }
 
+/// Until the outcome is known: with all that these nodes log, a leader may be lost on the way.
+async fn submit(client: &Client, record: &Signed) -> Result<()> {
+    for _ in 0..SUBMITS_MAX {
+        match client.submit(record).await {
+            Err(SubmitError::Unknown { .. }) => {}
+            known => return Ok(known.map(drop)?),
+        }
+    }
+    bail!("record {}: unknown after {SUBMITS_MAX} submits", record.record_id())
+}
+
 #[test]
 fn nothing_in_clear_in_any_file() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let settings: toml::Table = toml::from_str("[storage]\ncompression = \"none\"\n[telemetry]\nlog = \"debug\"\n")?;
+    let settings: toml::Table =
+        toml::from_str("[storage]\ncompression = \"none\"\n[telemetry]\nlog = \"debug,openraft=info\"\n")?;
     let mut rig = Rig::create("confidential", 10, settings)?;
     let (mut wanted, mut ids, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     runtime.block_on(async {
@@ -64,7 +78,7 @@ fn nothing_in_clear_in_any_file() -> Result<()> {
             let signer = rig.cluster.signer(&unit.parse()?)?;
             let (draft, needles) = marked(place, &unit)?;
             let record = draft.sign(&signer, client.surroundings()).await?;
-            client.submit(&record).await?;
+            submit(&client, &record).await?;
             // reading puts more into memory and logs; a build that seals nothing may fail here, and is judged below
             unread.extend(client.get(record.record_id()).await.err());
             wanted.extend(needles);
