@@ -6,6 +6,10 @@ mod exit;
 
 use clap::Parser;
 
+/// For RocksDB's allocations too: many threads, each freeing what another took, is what it is made for.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     exit::report(commands::run(commands::Kho::parse()))
 }

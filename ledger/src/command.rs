@@ -2,7 +2,7 @@
 
 pub(crate) mod data_key;
 mod genesis;
-mod submit;
+pub(crate) mod submit;
 
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::LengthError;

@@ -5,6 +5,8 @@ use kho_proto::digest::Digest;
 use kho_proto::id::{KeyId, RecordId, Seq, Token};
 use kho_proto::leaf::Leaf;
 
+use crate::command::data_key::FIRST_GENERATION;
+use crate::command::submit::FIRST_REVISION;
 use crate::row::{Body, CertificateRow, Damaged, DataKeyRow, Fault, GenesisRow, KeyOwner, RecordRow, SeriesRow};
 use crate::row::{number_key, split_key};
 use crate::table::{self, AFTER_ALL, Table};
@@ -50,6 +52,15 @@ pub fn entry_end(view: &dyn View, seq: Seq) -> Result<Option<u64>, ReadError> {
 
 /// Latest data key of a unit.
 pub fn data_key(view: &dyn View, unit: &Token) -> Result<Option<DataKeyRow>, ReadError> {
+    // Nearly every unit has one generation, and asking for a key is far cheaper than seeking backwards.
+    let of = |generation| {
+        let decode = |value| DataKeyRow::decode(generation, value);
+        get(view, Table::Keys, &table::key_by_unit_key(unit, generation), decode)
+    };
+    let first = of(FIRST_GENERATION)?;
+    if first.is_none() || of(FIRST_GENERATION + 1)?.is_none() {
+        return Ok(first);
+    }
     let prefix = table::joined(&[&[table::KEYS_BY_UNIT], unit.as_ref()]);
     let after = table::joined(&[&prefix, AFTER_ALL]);
     let Some((key, value)) = view.before(Table::Keys, &prefix, &after)? else { return Ok(None) };
@@ -82,6 +93,10 @@ pub fn certificate(view: &dyn View, unit: &Token, digest: &Digest) -> Result<Opt
 
 /// Latest revision of a series.
 pub fn series_head(view: &dyn View, series: &Token) -> Result<Option<SeriesRow>, ReadError> {
+    // Nearly every record begins a series, and a filter answers for a key that is not there.
+    if view.get(Table::Series, &table::series_key(series, FIRST_REVISION))?.is_none() {
+        return Ok(None);
+    }
     let after = table::joined(&[series.as_ref(), AFTER_ALL]);
     let Some((key, value)) = view.before(Table::Series, series.as_ref(), &after)? else { return Ok(None) };
     let (_, revision) = split_key::<16, 4>(Table::Series, &key)?;

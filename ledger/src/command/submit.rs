@@ -13,6 +13,9 @@ use crate::draft::Draft;
 use crate::effects::Outcome;
 use crate::row::{Body, CertificateRow, RecordRow};
 
+/// Revision of a series' first record.
+pub const FIRST_REVISION: u32 = 1;
+
 pub(super) fn apply(draft: &mut Draft<'_>, command: &Submit) -> Result<Outcome, Stop> {
     let mut fields = Fields::of(command)?;
     if let Some(outcome) = check_identity(draft, &fields)? {
@@ -73,7 +76,7 @@ fn check_certificates(draft: &mut Draft<'_>, fields: &mut Fields<'_>) -> Result<
 fn check_supersession(draft: &mut Draft<'_>, fields: &Fields<'_>) -> Result<u32, Stop> {
     let head = draft.series_head(fields.series_token)?;
     let (code, message) = match (head, fields.supersedes) {
-        (None, None) => return Ok(1),
+        (None, None) => return Ok(FIRST_REVISION),
         (Some(head), Some(supersedes)) if head.record_id == supersedes => {
             let next = head.revision.checked_add(1);
             return next.ok_or_else(|| super::wrong("submit.series_token", "a revision of 4 bytes", "one more").into());

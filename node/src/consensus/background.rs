@@ -9,8 +9,6 @@ use openraft::async_runtime::watch::WatchReceiver;
 use super::handle::{Consensus, Inner};
 use crate::seams::Seams;
 
-/// Between two looks at the size and age of the log.
-const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// A snapshot shares its files with the state, so a quarter of an hour means that something is wrong.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Between two looks at whether a snapshot is made.
@@ -39,12 +37,13 @@ pub(super) fn start(consensus: &Consensus, seams: &Seams) {
     seams.tasks.spawn("follow-leader", Box::pin(following));
 
     let (weak, stop, clock) = (Arc::downgrade(inner), inner.stop.clone(), Arc::clone(&seams.clock));
+    let check = inner.config.snapshot.check;
     let triggering = async move {
         let mut trigger = Trigger { appended: 0, at: clock.now(), started: clock.now() };
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+                () = tokio::time::sleep(check) => {}
             }
             let Some(inner) = Weak::upgrade(&weak) else { return };
             trigger.check(&Consensus { inner }, clock.now()).await;

@@ -44,11 +44,13 @@ pub struct SnapshotTrigger {
     pub bytes: u64,
     /// Time since the last snapshot.
     pub age: Duration,
+    /// Between two looks at bytes and age.
+    pub check: Duration,
 }
 
 impl Default for SnapshotTrigger {
     fn default() -> Self {
-        Self { bytes: 20 << 30, age: Duration::from_secs(24 * 60 * 60) }
+        Self { bytes: 20 << 30, age: Duration::from_secs(24 * 60 * 60), check: Duration::from_secs(10) }
     }
 }
 

@@ -323,7 +323,11 @@ fn consensus_config(config: &Config) -> ConsensusConfig {
             election_timeout_min_ms: raft.election_timeout_min_ms,
             election_timeout_max_ms: raft.election_timeout_max_ms,
         },
-        snapshot: SnapshotTrigger { bytes: raft.snapshot_bytes, age: Duration::from_secs(raft.snapshot_age_s) },
+        snapshot: SnapshotTrigger {
+            bytes: raft.snapshot_bytes,
+            age: Duration::from_secs(raft.snapshot_age_s),
+            ..SnapshotTrigger::default()
+        },
         storage: storage.tuning(),
     }
 }

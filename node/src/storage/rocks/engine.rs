@@ -23,7 +23,7 @@ const DEFAULT_TABLE: &str = "default";
 /// Tables whose keys only ascend.
 const APPEND_TABLES: [&str; 4] = ["log", "bodies", "leaves", "sizes"];
 /// Tables that are read by random keys.
-const POINT_TABLES: [&str; 1] = ["records"];
+const POINT_TABLES: [&str; 3] = ["records", "series", "keys"];
 
 /// Opens RocksDB databases that share one block cache and one write-buffer manager.
 #[derive(Clone)]

@@ -121,3 +121,25 @@ fn a_torn_tail_of_the_log_opens_and_damage_inside_is_refused() {
     let refused = RocksStorage::new(Tuning::default()).open(flipped.path(), Profile::Log, TABLES);
     assert_eq!(refused.err().map(|error| error.kind), Some(KvErrorKind::Corruption));
 }
+
+#[test]
+fn sorted_files_are_taken_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(&dir.path().join("live"), Profile::State);
+    put(&*engine, "a", "old");
+    let file = dir.path().join("rows.sst");
+    let options = rocksdb::Options::default();
+    let mut writer = rocksdb::SstFileWriter::create(&options);
+    writer.open(&file).unwrap();
+    for (key, value) in [("a", "new"), ("b", "new")] {
+        writer.put(key, value).unwrap();
+    }
+    writer.finish().unwrap();
+    engine.ingest("log", std::slice::from_ref(&file)).unwrap();
+    let all = rows(engine.iter("log", KeyRange::starting(""), Direction::Forward).unwrap());
+    assert_eq!(all, ["a=new", "b=new"], "what is taken in wins over what was there");
+
+    std::fs::write(&file, b"not a table").unwrap();
+    assert!(engine.ingest("log", &[file]).is_err());
+    assert_eq!(rows(engine.iter("log", KeyRange::starting("b"), Direction::Forward).unwrap()), ["b=new"]);
+}
