@@ -9,6 +9,8 @@ mod metered;
 pub(crate) mod metric_definitions;
 mod node;
 mod planes;
+mod prepare;
+mod services;
 mod watch;
 
 use std::future::Future;

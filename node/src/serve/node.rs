@@ -1,39 +1,38 @@
 //! A running node: what it is made of, in the order in which it is made, and how it ends.
 
 use std::future::Future;
-use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kho_proto::certificate::TrustRoots;
-use kho_proto::id::{Epoch, NodeId};
+use kho_proto::id::NodeId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::listener::{Listener, PEER_CONNECTIONS_MAX};
+use super::prepare::{Door, Prepared};
+use super::services::{EPOCH_FIRST, Log, Services};
 use super::{ServeError, health, planes, watch};
-use crate::admin::{AdminService, Formation};
-use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
-use crate::consensus::PeerIdentity;
 use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
-use crate::identity::Identity;
-use crate::keys::{DataKeys, KeyProvider, Notary, keyring};
-use crate::read::{self, Barrier, Opener, Reader};
-use crate::seams::{Accept, Dial, Seams};
+use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::telemetry;
-use crate::tls::{ClientTls, PeerDial, Plane, ServerTls};
-use crate::write::{self, Peers, Queue, Receipts, Route, Sealer, Verifier, Writer};
+use crate::tls::{ClientTls, PeerDial, ServerTls};
 
-/// The first primacy of a cluster's first site. Others come with promotion records.
-const EPOCH_FIRST: Epoch = Epoch(1);
 /// Requests that were begun may end within so long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A handover takes an election at most.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Listeners that end together.
+#[derive(Default)]
+struct Group {
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
 
 /// A running node.
 pub struct Node {
@@ -44,171 +43,70 @@ pub struct Node {
     /// Health says no, and no new connections of clients.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
-    outer: (CancellationToken, TaskTracker),
+    outer: Group,
     /// The listener of peers: last to go, since other nodes' writes come through it.
-    inner: (CancellationToken, TaskTracker),
+    inner: Group,
     failures: mpsc::UnboundedReceiver<ServeError>,
     node: NodeId,
     /// Held until the databases are closed.
     _data_dir: DataDir,
 }
 
-/// What a keyring gives.
-struct Keys {
-    provider: Arc<dyn KeyProvider>,
-    data_keys: Arc<DataKeys>,
-    notary: Arc<Notary>,
-}
-
 impl Node {
     /// Checks everything that can be checked, opens the databases, and answers.
     pub async fn start(config: Config, seams: Seams) -> Result<Node, ServeError> {
-        config.validate()?;
+        let prepared = Prepared::check(&config, &seams).await?;
         let (node, cluster) = (config.node(), config.cluster_id);
-        let keys = load_keys(&config)?;
-        let data_dir =
-            DataDir::open(&config.data_dir, cluster, node, keys.as_ref().map(|keys| keys.provider.fingerprint()))?;
-        let roots = signers(&config.signers.trust)?;
-        let tls = |plane, files| ServerTls::load(plane, files).map(Arc::new);
-        let client_tls = tls(Plane::Client, &config.tls.client)?;
-        let peer_server_tls = tls(Plane::Peer, &config.tls.peer)?;
-        let admin_tls = tls(Plane::Admin, &config.tls.admin)?;
-        let peer_tls = Arc::new(ClientTls::load(&config.tls.peer)?);
-        check_own_certificate(&config)?;
-        let client_accept = bind(&seams, "client", &config.listen.client).await?;
-        let peer_accept = bind(&seams, "peer", &config.listen.peer).await?;
-        let admin_accept = bind(&seams, "admin", &config.listen.admin).await?;
-
         let (failed, failures) = mpsc::unbounded_channel();
         let fatal = fatal_switch(failed.clone());
-        let members = config.members();
-        let dial: Arc<dyn Dial> = Arc::new(PeerDial::new(
-            peer_tls.clone(),
-            seams.net.clone(),
-            cluster,
-            members.iter().map(|(id, member)| (member.peer.clone(), *id)),
-        ));
+        let peer_addresses = config.members().into_iter().map(|(id, member)| (member.peer.clone(), id));
+        let dial: Arc<dyn Dial> =
+            Arc::new(PeerDial::new(prepared.peer_tls.clone(), seams.net.clone(), cluster, peer_addresses));
         let opened = Consensus::open(consensus_config(&config), seams.clone(), dial.clone(), fatal.clone()).await?;
         let (consensus, state) = opened;
+        let Prepared { keys, data_dir, signers, peer_tls, client, peer, admin } = prepared;
+        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
+        let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
+        let Services { formation, store, forward, admin: admin_service } = services;
 
-        let addresses = members.iter().map(|(id, member)| (*id, member.peer.clone()));
-        let peers = Arc::new(Peers::new(consensus.peer_gate(), dial, addresses));
-        let leader = consensus.watch_leader();
-        let receipts = keys.as_ref().map(|keys| Arc::new(Receipts::new(state.clone(), keys.notary.clone())));
-        let route = Route {
-            node,
-            epoch: EPOCH_FIRST,
-            consensus: consensus.clone(),
-            leader: leader.clone(),
-            peers: peers.clone(),
-            receipts: receipts.clone(),
-            clock: seams.clock.clone(),
-            fatal,
-        };
-        let queue = Queue::start(&config.limits, Arc::new(route), seams.tasks.clone());
-        let barrier = Barrier::start(node, consensus.clone(), leader.clone(), peers, &*seams.tasks);
-        let (mut write_keyed, mut read_keyed) = (None, None);
-        if let (Some(keys), Some(receipts)) = (&keys, &receipts) {
-            let sealer = Sealer::new(cluster, keys.data_keys.clone(), seams.entropy.clone(), barrier.clone());
-            write_keyed = Some(write::Keyed { sealer, receipts: receipts.clone() });
-            let opener = Opener::new(cluster, keys.data_keys.clone());
-            read_keyed = Some(read::Keyed { opener, receipts: receipts.clone() });
-        }
-        let verifier = Verifier::new(roots, seams.clock.clone());
-        let writer = Writer { node, state: state.clone(), keyed: write_keyed, verifier, queue: queue.clone() };
-        let reader = Reader { node, state: state.clone(), barrier, keyed: read_keyed };
-        let formation = Arc::new(Formation {
-            cluster,
-            node,
-            epoch: EPOCH_FIRST,
-            members: members.keys().copied().collect(),
-            consensus: consensus.clone(),
-            state: state.clone(),
-            leader: leader.clone(),
-            queue: queue.clone(),
-            notary: keys.as_ref().map(|keys| keys.notary.clone()),
-            clock: seams.clock.clone(),
-        });
-        let admin = AdminService {
-            cluster,
-            consensus: consensus.clone(),
-            state: state.clone(),
-            formation: formation.clone(),
-            data_dir: data_dir.path().to_owned(),
-            clock: seams.clock.clone(),
-            started: seams.clock.monotonic(),
-            keyed: keys.is_some(),
-        };
-        let store = StoreService {
-            node,
-            epoch: EPOCH_FIRST,
-            leader: leader.clone(),
-            writer: Arc::new(writer),
-            reader: Arc::new(reader),
-        };
-        let forward = ForwardService {
-            node,
-            gate: consensus.peer_gate(),
-            consensus: consensus.clone(),
-            leader: leader.clone(),
-            queue,
-        };
         let recorder = telemetry::recorder();
         let (reporter, health_service) = tonic_health::server::health_reporter();
-
         let stopping = CancellationToken::new();
-        let outer = (CancellationToken::new(), TaskTracker::new());
-        let inner = (CancellationToken::new(), TaskTracker::new());
-        let spawn = |name, listener: Listener, (stop, connections): &(CancellationToken, TaskTracker)| {
-            seams.tasks.spawn(name, Box::pin(listener.run(stop.clone(), connections.clone())));
+        let outer = Group::default();
+        let inner = Group::default();
+        let tls = vec![client.tls.clone(), peer.tls.clone(), admin.tls.clone()];
+        let listen = |name, Door { accept, tls }: Door, routes, connections_max, group: &Group| {
+            let listener = Listener { accept, tls, routes, connections_max };
+            seams.tasks.spawn(name, Box::pin(listener.run(group.stop.clone(), group.connections.clone())));
         };
-        let routes = planes::peer(forward, &consensus);
-        let peer = Listener {
-            accept: peer_accept,
-            tls: peer_server_tls.clone(),
-            routes,
-            connections_max: PEER_CONNECTIONS_MAX,
-        };
-        spawn("peer-listener", peer, &inner);
+        listen("peer-listener", peer, planes::peer(forward, &consensus), PEER_CONNECTIONS_MAX, &inner);
         let routes = planes::client(store, health_service.clone());
-        let connections_max = config.limits.client_connections;
-        spawn(
-            "client-listener",
-            Listener { accept: client_accept, tls: client_tls.clone(), routes, connections_max },
-            &outer,
-        );
-        let routes = planes::admin(admin, health_service, recorder.clone());
-        let connections_max = config.limits.admin_connections;
-        spawn(
-            "admin-listener",
-            Listener { accept: admin_accept, tls: admin_tls.clone(), routes, connections_max },
-            &outer,
-        );
+        listen("client-listener", client, routes, config.limits.client_connections, &outer);
+        let routes = planes::admin(admin_service, health_service, recorder.clone());
+        listen("admin-listener", admin, routes, config.limits.admin_connections, &outer);
 
-        let beside = |name, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let end = outer.0.clone();
+        let beside = |name, task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let end = outer.stop.clone();
             seams.tasks.spawn(name, Box::pin(async move { end.run_until_cancelled(task).await.unwrap_or(()) }));
         };
+        let leader = consensus.watch_leader();
         beside("health", Box::pin(health::follow(reporter, leader.clone(), stopping.clone())));
         beside("gauges", Box::pin(watch::gauges(consensus.clone(), state.clone(), recorder)));
         match keys {
             Some(keys) => {
                 beside("formation", Box::pin(formation.keep()));
                 let guarded = watch::guard(keys.notary, state.clone());
-                beside(
-                    "keys-guard",
-                    Box::pin(async move {
-                        if let Err(error) = guarded.await {
-                            // No receiver: the node ends already.
-                            drop(failed.send(error.into()));
-                        }
-                    }),
-                );
+                let guard = async move {
+                    if let Err(error) = guarded.await {
+                        // No receiver: the node ends already.
+                        drop(failed.send(error.into()));
+                    }
+                };
+                beside("keys-guard", Box::pin(guard));
             }
             None => beside("hand-over", Box::pin(watch::hand_over(node, consensus.clone(), leader))),
         }
         tracing::info!(%cluster, %node, version = env!("CARGO_PKG_VERSION"), "serving");
-        let tls = vec![client_tls, peer_server_tls, admin_tls];
         Ok(Node { consensus, state, tls, peer_tls, stopping, outer, inner, failures, node, _data_dir: data_dir })
     }
 
@@ -260,7 +158,7 @@ impl Node {
     }
 }
 
-async fn drain((stop, connections): &(CancellationToken, TaskTracker)) {
+async fn drain(Group { stop, connections }: &Group) {
     stop.cancel();
     connections.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
@@ -273,37 +171,6 @@ fn fatal_switch(failed: mpsc::UnboundedSender<ServeError>) -> FatalSwitch {
         // No receiver: the node ends already.
         drop(failed.send(ServeError::StorageFailed { reason: reason.to_owned() }));
     })
-}
-
-fn load_keys(config: &Config) -> Result<Option<Keys>, ServeError> {
-    let Some(path) = &config.keyring else { return Ok(None) };
-    let provider: Arc<dyn KeyProvider> = Arc::new(keyring::load(path, config.cluster_id)?);
-    let data_keys = Arc::new(DataKeys::new(config.cluster_id, provider.clone()));
-    let notary = Arc::new(Notary::new(provider.clone()));
-    Ok(Some(Keys { provider, data_keys, notary }))
-}
-
-fn signers(path: &Path) -> Result<TrustRoots, ServeError> {
-    let pem = std::fs::read(path).map_err(|source| ServeError::SignersUnreadable { path: path.to_owned(), source })?;
-    TrustRoots::from_pem(&pem).map_err(|source| ServeError::Signers { path: path.to_owned(), source })
-}
-
-/// With another node's certificate every peer would refuse this one, and say so only in its own log.
-fn check_own_certificate(config: &Config) -> Result<(), ServeError> {
-    let expected = PeerIdentity { cluster_id: config.cluster_id, node_id: config.node() };
-    let der = crate::tls::own_certificate(&config.tls.peer)?;
-    let found = match Identity::of_certificate(Some(&der)) {
-        Ok(Identity::Node(found)) if found == expected => return Ok(()),
-        Ok(Identity::Node(found)) => format!("cluster {}, node {}", found.cluster_id, found.node_id),
-        Ok(_) => "no node".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(ServeError::PeerCertificate { cluster: config.cluster_id, node: config.node(), found })
-}
-
-async fn bind(seams: &Seams, plane: &'static str, address: &str) -> Result<Box<dyn Accept>, ServeError> {
-    let bound = seams.net.bind(address).await;
-    bound.map_err(|source| ServeError::Bind { plane, address: address.to_owned(), source })
 }
 
 fn consensus_config(config: &Config) -> ConsensusConfig {

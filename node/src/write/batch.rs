@@ -1,9 +1,9 @@
 //! The queue before the log: whatever waits becomes one entry.
 //!
-//! When idle, the first command goes alone and at once. While entries are on their way, a small batch waits for one of
-//! them to come back, and grows meanwhile: an entry costs as much as some dozen records. A batch large enough to carry
-//! its own cost goes out as soon as one of the places in flight is free. A batch that surely was not proposed waits for a leader, as long as anyone waits
-//! for it; one that may have been is never sent again.
+//! When idle, the first command goes alone and at once. While entries are on their way, a small batch waits a little for
+//! one of them to come back, and grows meanwhile: an entry costs as much as some dozen records. A batch large enough to
+//! carry its own cost goes out as soon as one of the places in flight is free. A batch that surely was not proposed waits
+//! for a leader, as long as anyone waits for it; one that may have been is never sent again.
 
 mod queue;
 #[cfg(test)]
@@ -11,6 +11,7 @@ mod tests;
 mod waiting;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -31,6 +32,8 @@ pub const IN_FLIGHT_MAX: usize = 4;
 pub const WORTHWHILE_COMMANDS: usize = 32;
 /// See [`WORTHWHILE_COMMANDS`].
 pub const WORTHWHILE_BYTES: usize = 64 << 10;
+/// A small batch waits for those on their way no longer than this: one of them may be on its way to a leader that is gone.
+pub const SMALL_WAIT_MAX: Duration = Duration::from_millis(20);
 
 const _: () = assert!(ENTRY_COMMANDS_MAX <= kho_ledger::bounds::ENTRY_COMMANDS_MAX, "apply must take a full batch");
 const _: () = assert!(2 * ENTRY_BYTES_MAX <= kho_ledger::bounds::ENTRY_LENGTH_MAX, "apply must take a full batch");
@@ -76,6 +79,9 @@ impl Batcher {
     /// Adds what comes until the batch may go.
     async fn grow(&mut self, batch: &mut Batch) -> OwnedSemaphorePermit {
         let mut open = true;
+        let mut overdue = false;
+        let patience = tokio::time::sleep(SMALL_WAIT_MAX);
+        tokio::pin!(patience);
         loop {
             while self.left_over.is_none()
                 && let Ok(next) = self.receiver.try_recv()
@@ -84,13 +90,14 @@ impl Batcher {
             }
             metrics::gauge!(super::metric_definitions::QUEUE_COMMANDS).set(self.receiver.len() as f64);
             let idle = self.in_flight.available_permits() == IN_FLIGHT_MAX;
-            if (idle || batch.worthwhile() || self.left_over.is_some())
+            if (idle || overdue || batch.worthwhile() || self.left_over.is_some())
                 && let Ok(place) = self.in_flight.clone().try_acquire_owned()
             {
                 return place;
             }
             tokio::select! {
                 () = self.back.notified() => {}
+                () = &mut patience, if !overdue => overdue = true,
                 next = self.receiver.recv(), if open && self.left_over.is_none() => match next {
                     Some(next) => self.add(batch, next),
                     None => open = false,

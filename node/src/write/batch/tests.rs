@@ -11,7 +11,10 @@ use kho_proto::pb::v1::Receipt;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::{ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX, Hop, IN_FLIGHT_MAX, Queue, WORTHWHILE_BYTES, WORTHWHILE_COMMANDS};
+use super::{
+    ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX, Hop, IN_FLIGHT_MAX, Queue, SMALL_WAIT_MAX, WORTHWHILE_BYTES,
+    WORTHWHILE_COMMANDS,
+};
 use crate::config::LimitsConfig;
 use crate::seams::Seams;
 use crate::write::deadline::Deadline;
@@ -116,6 +119,30 @@ async fn the_first_goes_alone_and_what_waits_goes_together() {
     assert!(batches[1] >= WORTHWHILE_COMMANDS, "in flight: when it is worth an entry");
     assert_eq!(batches.iter().sum::<usize>(), 50);
     assert!(batches.len() <= 3, "{batches:?}");
+}
+
+/// A batch on its way to a leader that handed over held back everything behind it for 200 ms.
+#[tokio::test]
+async fn a_small_batch_does_not_wait_long_for_one_that_is_stuck() {
+    let fake = Fake::closed();
+    let queue = fake.queue();
+    let mut callers = Vec::new();
+    for mark in 0..2 {
+        let queue = queue.clone();
+        callers.push(tokio::spawn(async move { queue.propose(command(mark, 10), Deadline::after(None)).await }));
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(50 * SMALL_WAIT_MAX, async {
+        while fake.batches.lock().len() < 2 {
+            tokio::time::sleep(SMALL_WAIT_MAX / 4).await;
+        }
+    })
+    .await
+    .expect("the second goes although the first never came back");
+    fake.gate.add_permits(2);
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tonic::body::Body;
 use tower::Service;
 
-use crate::seams::Dial;
+use crate::seams::{Dial, Tasks};
 
 /// A silent connection is tried after so long, and given up after so long again.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,13 +29,14 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The way to one node.
 pub(super) struct Link {
     dial: Arc<dyn Dial>,
+    tasks: Arc<dyn Tasks>,
     address: String,
     current: Mutex<Option<Http2>>,
 }
 
 impl Link {
-    pub fn new(dial: Arc<dyn Dial>, address: String) -> Self {
-        Self { dial, address, current: Mutex::new(None) }
+    pub fn new(dial: Arc<dyn Dial>, tasks: Arc<dyn Tasks>, address: String) -> Self {
+        Self { dial, tasks, address, current: Mutex::new(None) }
     }
 
     /// Of the requests' URIs; what it says is of no importance, the connection stands.
@@ -62,11 +63,12 @@ impl Link {
             .keep_alive_while_idle(true)
             .handshake(TokioIo::new(io))
             .await?;
-        tokio::spawn(async move {
+        let driven = async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to a peer ended");
             }
-        });
+        };
+        self.tasks.spawn("forward-connection", Box::pin(driven));
         let http2 = Http2(send);
         *current = Some(http2.clone());
         Ok(http2)

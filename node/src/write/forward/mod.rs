@@ -17,7 +17,7 @@ use tonic::{Request, Status};
 
 use super::propose::{Answer, Error};
 use crate::consensus::PeerGate;
-use crate::seams::Dial;
+use crate::seams::{Dial, Tasks};
 use connection::{Http2, Link};
 
 use outcome::from_wire;
@@ -38,8 +38,14 @@ pub struct Peers {
 
 impl Peers {
     /// `addresses`: peer address of every node, this one too.
-    pub fn new(gate: PeerGate, dial: Arc<dyn Dial>, addresses: impl IntoIterator<Item = (NodeId, String)>) -> Self {
-        let links = addresses.into_iter().map(|(node, address)| (node, Link::new(dial.clone(), address))).collect();
+    pub fn new(
+        gate: PeerGate,
+        dial: Arc<dyn Dial>,
+        tasks: Arc<dyn Tasks>,
+        addresses: impl IntoIterator<Item = (NodeId, String)>,
+    ) -> Self {
+        let link = |address| Link::new(dial.clone(), tasks.clone(), address);
+        let links = addresses.into_iter().map(|(node, address)| (node, link(address))).collect();
         Self { gate, links }
     }
 
