@@ -9,8 +9,9 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 cargo build --release --workspace --bins
 dir="$target/thin-line"
 rm -rf "$dir"
-trap 'rm -rf "$dir"' EXIT
 
 KHO_BIN="$target/release/kho" "$target/release/thin-line" --dir "$dir" --output "$target/thin-line.json" \
   --machine "date=$(date -u +%Y-%m-%dT%H:%M:%SZ)" --machine "commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" \
   --machine "cores=$(nproc)" --machine "kernel=$(uname -r)" --machine "etcd=$(etcd --version | sed -n 's/^etcd Version: //p')" "$@"
+# after a failure the nodes' logs stay there
+rm -rf "$dir"

@@ -11,6 +11,8 @@ use crate::system::{Connection, NODES, System};
 
 /// Latencies up to here, in microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
+/// Before each measurement.
+const REST: Duration = Duration::from_secs(2);
 /// Latencies are kept to this many digits.
 const DIGITS: u8 = 3;
 /// Load before the measurement, so that connections, caches and trees have their size.
@@ -78,6 +80,8 @@ async fn drive(mut connection: impl Connection, begin: Instant, end: Instant) ->
 pub async fn measure<S: System>(system: &mut S, connections: usize, duration: Duration) -> Result<Measured> {
     system.prepare(records_for(connections, duration + WARM_UP)).await?;
     let open: Result<Vec<_>> = (0..connections).map(|n| system.connect(n % NODES)).collect();
+    // preparing lets one system rest and not the other: then both do
+    tokio::time::sleep(REST).await;
     let begin = Instant::now() + WARM_UP;
     let end = begin + duration;
     let tasks: Vec<_> = open?.into_iter().map(|connection| tokio::spawn(drive(connection, begin, end))).collect();
@@ -93,7 +97,7 @@ pub async fn measure<S: System>(system: &mut S, connections: usize, duration: Du
         errors += failed;
     }
     let records = latencies.len();
-    ensure!(records > 0, "{}: no record was acknowledged, {errors} errors", S::NAME);
+    ensure!(records > 0 && errors == 0, "{}: {records} records were acknowledged, {errors} failed", S::NAME);
     Ok(Measured {
         connections,
         records,

@@ -32,6 +32,11 @@ pub fn rss_mib(pid: u32) -> Result<f64> {
     Ok(status_kib(pid, "VmRSS:")? as f64 / 1024.0)
 }
 
+/// Resident memory of its own in MiB: without the pages of files, which the kernel can take back (etcd maps its database).
+pub fn rss_own_mib(pid: u32) -> Result<f64> {
+    Ok(status_kib(pid, "RssAnon:")? as f64 / 1024.0)
+}
+
 /// The most that was resident since the start, in MiB.
 pub fn rss_peak_mib(pid: u32) -> Result<f64> {
     Ok(status_kib(pid, "VmHWM:")? as f64 / 1024.0)
@@ -53,5 +58,7 @@ mod tests {
         assert!(cpu(own).expect("stat") > before);
         let (now, peak) = (rss_mib(own).expect("status"), rss_peak_mib(own).expect("status"));
         assert!(now > 0.5 && peak >= now);
+        let of_its_own = rss_own_mib(own).expect("status");
+        assert!(of_its_own > 0.0 && of_its_own < now, "the program itself is a file");
     }
 }

@@ -23,8 +23,10 @@ pub struct Idle {
 pub struct Results {
     /// All rounds.
     pub rounds: Vec<Measured>,
-    /// Most that a node had resident during the rounds.
+    /// Most that a node had resident during the rounds, pages of files included.
     pub rss_peak_mib: f64,
+    /// Most that a node had resident of its own at the end of a measurement, pages of files left out.
+    pub rss_own_mib: f64,
     /// SIGKILLs of the leader.
     pub kills: Vec<Noticed>,
     /// SIGTERMs of the leader.
@@ -185,7 +187,10 @@ impl Report {
                 ));
             }
             if results.rss_peak_mib > 0.0 {
-                lines.push(format!("{name}: under load at most {:.0} MiB resident", results.rss_peak_mib));
+                lines.push(format!(
+                    "{name}: under load at most {:.0} MiB resident; {:.0} MiB without pages of files",
+                    results.rss_peak_mib, results.rss_own_mib
+                ));
             }
         }
         lines.join("\n")

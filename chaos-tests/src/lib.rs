@@ -1,6 +1,7 @@
 //! Attacks on every promise of the store, on real processes and real disks. What must hold meanwhile is in
 //! [`invariants`], one file each; receipts are judged by [`auditor`], which shares no code with the server.
 
+pub mod attack;
 pub mod auditor;
 pub mod disks;
 pub mod history;

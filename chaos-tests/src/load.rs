@@ -25,6 +25,8 @@ enum Submitted {
     NotYet,
     /// Not in, and never will be: with the reason.
     Refused(String),
+    /// A node said what no node may say: a receipt that proves nothing (I4), an answer that is not Kho's.
+    Broken(String),
     Unknown,
 }
 
@@ -76,9 +78,10 @@ async fn submit(client: &Client, history: &History, kind: Kind, record: &Signed)
                 SubmitError::Unreachable { .. } => Submitted::NotYet,
                 SubmitError::Refused { refusal, .. } if refusal.code.retry() => Submitted::NotYet,
                 SubmitError::Refused { .. } => Submitted::Refused(line.detail.clone()),
-                _ => Submitted::Unknown,
+                SubmitError::Receipt { .. } | SubmitError::Foreign { .. } => Submitted::Broken(line.detail.clone()),
+                SubmitError::Unknown { .. } => Submitted::Unknown,
             };
-            if !matches!(submitted, Submitted::Unknown) {
+            if matches!(submitted, Submitted::NotYet | Submitted::Refused(_)) {
                 line.outcome = Outcome::Failed;
             }
             submitted
@@ -120,6 +123,7 @@ pub async fn run(
                     tokio::time::sleep(PAUSE).await;
                 }
                 Submitted::Refused(why) => bail!("a good record was refused: {why}"),
+                Submitted::Broken(why) => bail!("I4 broken: {why}"),
                 Submitted::Unknown => outcomes.unknown.push(record),
             }
         }
@@ -143,6 +147,7 @@ pub async fn settle(client: &Client, history: &History, unknown: &[Signed]) -> R
                 match submit(client, history, Kind::Resubmit, record).await {
                     Submitted::Acknowledged(one) => return Ok(*one),
                     Submitted::Refused(why) => bail!("a good record was refused: {why}"),
+                    Submitted::Broken(why) => bail!("I4 broken: {why}"),
                     Submitted::NotYet | Submitted::Unknown => tokio::time::sleep(PAUSE).await,
                 }
             }

@@ -13,12 +13,14 @@ use kho_sample::{Country, Generator, Report};
 use tempfile::TempDir;
 
 use crate::auditor::VerifierKey;
+use crate::disks::Disk;
 use crate::history::History;
 use crate::invariants::durable::Seen;
 use crate::invariants::merkle::Stated;
 use crate::invariants::{Acknowledged, must_hold};
 use crate::invariants::{durable, exactly_once, merkle, receipts};
 use crate::load;
+use crate::skip;
 
 /// Questions to one node at a time.
 const READS_IN_FLIGHT: usize = 16;
@@ -115,6 +117,21 @@ impl Rig {
         self.directory.0.as_ref().expect("taken only at the end").path()
     }
 
+    /// A disk for each node, in order of the nodes, under its data directory; before the launch. None: `test` is skipped,
+    /// since this machine mounts none.
+    pub fn disks(&self, test: &str) -> Result<Option<Vec<Disk>>> {
+        let layout = self.cluster.layout();
+        let disk = |node: NodeId| Disk::create(&self.path().join(format!("disk{node}.img")), &layout.data_dir(node));
+        match self.cluster.nodes().map(disk).collect() {
+            Ok(disks) => Ok(Some(disks)),
+            Err(error) => {
+                let error: anyhow::Error = error;
+                skip::skip(test, &format!("no loop-mounted ext4 here: {error:#}"));
+                Ok(None)
+            }
+        }
+    }
+
     /// Starts all nodes, forms the cluster, waits for a leader.
     pub async fn launch(&mut self) -> Result<NodeId> {
         let leader = self.cluster.launch().await?;
@@ -184,8 +201,10 @@ impl Rig {
         Ok(())
     }
 
-    /// Everything, on everything.
+    /// Everything, on everything: `acknowledged` are all records that were ever submitted to this cluster.
     pub async fn check_all(&mut self, acknowledged: &[Acknowledged]) -> Result<()> {
+        let (size, _) = self.cluster.wait_equal().await?;
+        must_hold(exactly_once::no_other_leaf(size, acknowledged));
         self.check_roots(acknowledged).await?;
         self.check_durable(acknowledged).await?;
         self.check_exactly_once(acknowledged, acknowledged).await?;

@@ -2,11 +2,9 @@
 //! not synced is gone), one node, a quorum, all at once, in turn. The same invariants as after SIGKILL.
 //! R-A3, R-A5. Needs root.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-
 use anyhow::Result;
-use kho::dev::NodeId;
+use kho::dev::{DevCluster, NodeId};
+use kho_chaos_tests::attack::{self, Progress};
 use kho_chaos_tests::disks::{self, Disk};
 use kho_chaos_tests::load::{self, Outcomes};
 use kho_chaos_tests::rig::Rig;
@@ -14,14 +12,14 @@ use kho_chaos_tests::skip;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use tokio::sync::watch;
 
 /// Cuts, unless `KHO_POWER_CYCLES` says otherwise; a multiple of three gives each kind its share.
 const CYCLES: usize = 6;
 const WORKERS: usize = 16;
 const ACKNOWLEDGED: std::ops::Range<usize> = 60..160;
+/// Acknowledgements that a majority gives while the others are dark.
+const WITHOUT_THEM: usize = 60;
 const SEED: u64 = 0xb1ac_0047;
-const POLL: Duration = Duration::from_millis(2);
 
 /// One node, a quorum, all.
 fn victims(cycle: usize, random: &mut StdRng) -> Vec<NodeId> {
@@ -29,16 +27,9 @@ fn victims(cycle: usize, random: &mut StdRng) -> Vec<NodeId> {
     nodes.choose_multiple(random, cycle % 3 + 1).copied().collect()
 }
 
-/// Load until `enough` acknowledgements; then the victims lose power. The others go on.
-async fn load_and_cut(rig: &mut Rig, disks: &[Disk], victims: &[NodeId], enough: usize) -> Result<Outcomes> {
-    let (stop, stopped) = watch::channel(false);
-    let acknowledged = AtomicUsize::new(0);
-    let client = rig.cluster.client()?;
-    let Rig { cluster, senders, .. } = rig;
-    let cut = async {
-        while acknowledged.load(Ordering::Relaxed) < enough {
-            tokio::time::sleep(POLL).await;
-        }
+/// Load; the victims lose power, and get it back with what was on their disks. If a majority is left, it goes on meanwhile.
+async fn load_and_cut(rig: &mut Rig, disks: &[Disk], victims: &[NodeId], before: usize) -> Result<Outcomes> {
+    let fault = async |cluster: &mut DevCluster, progress: &Progress| {
         let dark: Vec<&Disk> = victims.iter().map(|node| &disks[node.0 as usize - 1]).collect();
         // Power ends a machine's thoughts and its disk's at one instant. A process that ran on could be told by a sync
         // in flight that it had succeeded (jbd2 finds the aborted transaction gone and returns 0), and say so to others.
@@ -46,15 +37,17 @@ async fn load_and_cut(rig: &mut Rig, disks: &[Disk], victims: &[NodeId], enough:
             cluster.pause(*node)?;
         }
         disks::lose_power(&dark).await?;
+        println!("power cut: {victims:?}");
         for node in victims {
             cluster.kill(*node)?;
         }
-        stop.send_replace(true);
+        if victims.len() < disks.len().div_ceil(2) {
+            progress.more(WITHOUT_THEM).await?;
+        }
         dark.iter().try_for_each(|disk| disk.remount())
     };
-    let (outcomes, cut) = tokio::join!(load::run(&client, senders, WORKERS, stopped, &acknowledged), cut);
-    cut?;
-    outcomes
+    let (outcomes, ()) = attack::under_load(rig, WORKERS, before, fault).await?;
+    Ok(outcomes)
 }
 
 #[test]
@@ -67,17 +60,7 @@ fn power_loss_of_one_a_quorum_and_all() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let mut rig = Rig::create("power", SEED, toml::Table::new())?;
-        let layout = rig.cluster.layout().clone();
-        let image = |node: NodeId| rig.path().join(format!("disk{node}.img"));
-        let disks: Result<Vec<Disk>> =
-            rig.cluster.nodes().map(|node| Disk::create(&image(node), &layout.data_dir(node))).collect();
-        let disks = match disks {
-            Ok(disks) => disks,
-            Err(error) => {
-                skip::skip("power_loss", &format!("no loop-mounted ext4 here: {error:#}"));
-                return rig.finish().await;
-            }
-        };
+        let Some(disks) = rig.disks("power_loss")? else { return rig.finish().await };
         rig.launch().await?;
         let mut all = Vec::new();
         for cycle in 0..cycles {

@@ -53,7 +53,9 @@ impl Etcd {
             self.ports.iter().enumerate().map(|(n, (_, peer))| format!("node{n}={}", url(*peer))).collect();
         let (client, peer) = (url(self.ports[node].0), url(self.ports[node].1));
         let log = File::options().create(true).append(true).open(self.dir.join(format!("node{node}.log")))?;
-        let child = Command::new("etcd")
+        // it must not outlive this process, however that ends
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "etcd"])
             .args(["--name", &format!("node{node}"), "--logger", "zap"])
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])

@@ -1,7 +1,7 @@
 //! I2: one record id, one leaf; whoever submits the record again gets the same leaf, sequence number and
 //! checkpoint body (the signature over it may differ).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Acknowledged, Breach};
 use crate::auditor::{self, Proven, VerifierKey};
@@ -42,6 +42,14 @@ pub fn one_leaf_each(key: &VerifierKey, acknowledged: &[Acknowledged]) -> Vec<Br
         }
     }
     breaches
+}
+
+/// Holds the tree against all records that are known to be in it: a leaf that nobody was told of is a record applied
+/// twice, or one that was said not to be in. Leaf 0 is the genesis record.
+pub fn no_other_leaf(size: u64, acknowledged: &[Acknowledged]) -> Option<Breach> {
+    let ids: BTreeSet<_> = acknowledged.iter().map(|one| &one.record_id).collect();
+    let expected = 1 + ids.len() as u64;
+    if size == expected { None } else { breach(format!("{expected} leaves are accounted for, the tree has {size}")) }
 }
 
 fn describe(proven: &Proven) -> String {

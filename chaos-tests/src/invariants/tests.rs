@@ -76,6 +76,16 @@ fn exactly_once_finds_two_records_at_one_place_and_one_record_at_two() {
     assert_eq!(exactly_once::one_leaf_each(&key(), &[acknowledged(3, 9), moved]).len(), 1);
 }
 
+/// Applied twice, acknowledged once: no receipt names the other leaf.
+#[test]
+fn exactly_once_finds_a_leaf_that_nobody_was_told_of() {
+    let all = [acknowledged(1, 4), acknowledged(2, 4), again(2, 4)];
+    assert_eq!(exactly_once::no_other_leaf(3, &all), None);
+    for size in [2, 4] {
+        assert!(exactly_once::no_other_leaf(size, &all).is_some_and(|breach| breach.invariant == "I2"));
+    }
+}
+
 #[test]
 fn receipts_finds_one_of_another_record() {
     assert_eq!(receipts::judge(&key(), &acknowledged(3, 9)), None);

@@ -1,6 +1,7 @@
 //! The cluster as tests and the demo drive it.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
@@ -161,10 +162,16 @@ impl DevCluster {
         move |source| Error::Process { node, source, log }
     }
 
-    /// SIGKILL; returns when the process is gone.
+    /// SIGKILL; returns when the process is gone. An error if it had ended by itself before.
     pub fn kill(&mut self, node: NodeId) -> Result<ExitStatus, Error> {
         let failed = self.process_error(node);
-        self.take(node)?.kill().map_err(failed)
+        let status = self.take(node)?.kill().map_err(failed)?;
+        if status.signal() == Some(Signal::KILL.as_raw()) { Ok(status) } else { Err(self.ended(node, status)) }
+    }
+
+    fn ended(&self, node: NodeId, status: ExitStatus) -> Error {
+        let log = self.layout.log_file(node);
+        Error::Ended { node, status, tail: tail(&log), log }
     }
 
     /// SIGKILL to all running nodes at once: all signals first, then the waiting.
@@ -182,14 +189,17 @@ impl DevCluster {
         self.wait_ended(node, STOP_TIMEOUT).await
     }
 
-    /// SIGTERM to all running nodes, then waits for them.
+    /// SIGTERM to all running nodes, then waits for them. An error if one did not end in good order.
     pub async fn terminate_all(&mut self) -> Result<(), Error> {
         let running: Vec<_> = self.running.keys().copied().collect();
         for node in &running {
             self.signal(*node, Signal::TERM)?;
         }
         for node in running {
-            self.wait_ended(node, STOP_TIMEOUT).await?;
+            let status = self.wait_ended(node, STOP_TIMEOUT).await?;
+            if !status.success() {
+                return Err(self.ended(node, status));
+            }
         }
         Ok(())
     }
@@ -324,8 +334,7 @@ impl DevCluster {
         }
         let Some((node, status)) = gone else { return Ok(()) };
         self.running.remove(&node);
-        let log = self.layout.log_file(node);
-        Err(Error::Ended { node, status, tail: tail(&log), log })
+        Err(self.ended(node, status))
     }
 
     /// The log's key; known once the cluster is formed.
