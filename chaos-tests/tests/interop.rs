@@ -83,7 +83,8 @@ fn go_and_openssl_verify_what_the_store_hands_out() -> Result<()> {
         let out = rig.path().join(&algorithm);
         fs::create_dir_all(&out)?;
         let config = rig.cluster.layout().client_file();
-        must(kho()?.arg("get").arg(&id).arg("--config").arg(config).arg("--out").arg(&out).arg("--export").arg(&out))?;
+        let mut kho = Command::new(rig.cluster.executable());
+        must(kho.arg("get").arg(&id).arg("--config").arg(config).arg("--out").arg(&out).arg("--export").arg(&out))?;
         receipt(&verify, &key, &out.join(format!("{id}.tlog-proof")))?;
         sender(&rig, &algorithm, &out)?;
         println!("{algorithm}: verified by go and openssl, changes rejected");
@@ -92,14 +93,6 @@ fn go_and_openssl_verify_what_the_store_hands_out() -> Result<()> {
 }
 
 /// The binary that the cluster runs.
-fn kho() -> Result<Command> {
-    let executable = match std::env::var_os("KHO_BIN") {
-        Some(path) => path.into(),
-        None => std::env::current_exe()?.ancestors().nth(2).context("tests lie below the binary")?.join("kho"),
-    };
-    Ok(Command::new(executable))
-}
-
 async fn submit(rig: &Rig, report: Report) -> Result<String> {
     let client = rig.cluster.client()?;
     let signer = rig.cluster.signer(&report.unit.parse()?)?;

@@ -111,6 +111,11 @@ impl Admin {
         self.within(ACTION_TIMEOUT, self.client.clone().trigger_snapshot(pb::TriggerSnapshotRequest {})).await
     }
 
+    /// The next step of replacing a member; ask again until it is done.
+    pub async fn replace_member(&self, request: pb::ReplaceMemberRequest) -> Result<pb::ReplaceMemberResponse, Error> {
+        self.within(ACTION_TIMEOUT, self.client.clone().replace_member(request)).await
+    }
+
     /// Root of the tree at `size`.
     pub async fn tree_root(&self, size: u64) -> Result<pb::TreeRootResponse, Error> {
         self.within(STATUS_TIMEOUT, self.client.clone().tree_root(pb::TreeRootRequest { size })).await

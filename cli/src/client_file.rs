@@ -139,6 +139,19 @@ impl ClientFile {
         crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
     }
 
+    /// Writes another node's addresses in a node's place, or adds them.
+    pub fn put_node(path: &Path, gone: Option<(&str, &str)>, client: &str, admin: &str) -> Result<(), Error> {
+        let mut file = Self::parse(path)?;
+        if let Some((old_client, old_admin)) = gone {
+            file.nodes.retain(|address| address != old_client);
+            file.admin_nodes.retain(|address| address != old_admin);
+        }
+        file.nodes.push(client.to_owned());
+        file.admin_nodes.push(admin.to_owned());
+        let text = toml::to_string(&file)?;
+        crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
+    }
+
     /// Reads a file; relative paths are relative to it.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let mut file = Self::parse(path)?;
@@ -183,16 +196,21 @@ impl ClientFile {
         Timing { deadline, attempt: standard.attempt.max(deadline / 4), ..standard }
     }
 
-    /// The admin listeners.
-    pub fn admins(&self) -> Result<Vec<Admin>, Error> {
+    /// The identity on the admin plane.
+    pub fn operator(&self) -> Result<Tls, Error> {
         let files = self.admin_tls.as_ref().ok_or(Error::Missing {
             field: "admin_tls",
             needed_for: "an operator's certificate opens the admin listeners",
         })?;
+        Ok(files.load()?)
+    }
+
+    /// The admin listeners.
+    pub fn admins(&self) -> Result<Vec<Admin>, Error> {
+        let tls = self.operator()?;
         if self.admin_nodes.is_empty() {
             return Err(Error::Missing { field: "admin_nodes", needed_for: "addresses of the admin listeners" });
         }
-        let tls = files.load()?;
         self.admin_nodes.iter().map(|address| Ok(Admin::new(address, &tls)?)).collect()
     }
 

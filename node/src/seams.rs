@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use kho_proto::id::UnixMs;
+use kho_proto::id::{NodeId, UnixMs};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Wall and monotonic time.
@@ -50,11 +50,11 @@ pub trait Accept: Send + 'static {
     fn local_address(&self) -> String;
 }
 
-/// Dials a peer's address and returns an authenticated stream: TLS here, plain in the simulation.
+/// Dials a peer and returns an authenticated stream: TLS here, plain in the simulation.
 #[async_trait]
 pub trait Dial: Send + Sync + 'static {
-    /// Connects to `host:port` and proves who is there.
-    async fn dial(&self, address: &str) -> io::Result<BoxIo>;
+    /// Connects to `host:port` and proves that `node` is there.
+    async fn dial(&self, node: NodeId, address: &str) -> io::Result<BoxIo>;
 }
 
 /// Spawns tasks.

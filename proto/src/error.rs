@@ -151,6 +151,16 @@ codes! {
     StorageFailed = "storage-failed", Fault, true;
     /// A stored record does not match its leaf.
     RecordDamaged = "record-damaged", Fault, true;
+    /// No voting member of the cluster has this id.
+    MemberUnknown = "member-unknown", NotFound, false;
+    /// The id is that of a voting member already.
+    MemberExists = "member-exists", Conflict, false;
+    /// The member leads, and a leader does not vote itself out.
+    MemberLeads = "member-leads", Precondition, true;
+    /// Another change of members is under way.
+    MembershipChanging = "membership-changing", Precondition, true;
+    /// Too few members answer for a change of members.
+    QuorumAtRisk = "quorum-at-risk", Precondition, true;
     /// A peer message is of another cluster, node, log or version.
     PeerMismatch = "peer-mismatch", Forbidden, false;
     /// A receipt does not verify.

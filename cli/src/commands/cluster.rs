@@ -8,6 +8,7 @@ use kho::client_file::{ClientFile, TlsFiles};
 use kho::dev::{DevCluster, Options};
 use kho_node::Config;
 
+use super::replace;
 use crate::exit::Result;
 
 /// Makes and forms clusters.
@@ -62,10 +63,12 @@ Examples:
         #[arg(long, conflicts_with = "certificate")]
         pin: bool,
     },
+    Replace(replace::Args),
 }
 
 pub async fn run(command: Command) -> Result {
     match command {
+        Command::Replace(args) => replace::run(args).await,
         Command::New { dir, nodes, base_port } => {
             let cluster = DevCluster::create_with(&dir, &Options { nodes, base_port, ..Options::default() })?;
             for node in cluster.nodes() {

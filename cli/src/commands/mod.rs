@@ -6,6 +6,7 @@ mod config;
 mod export;
 mod get;
 mod keys;
+mod replace;
 mod serve;
 mod status;
 mod submit;

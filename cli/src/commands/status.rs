@@ -51,12 +51,26 @@ pub async fn run(args: Args) -> Result {
     if args.json {
         println!(
             "{:#}",
-            json!({ "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>() })
+            json!({
+                "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>(),
+                "lost": lost(&answers),
+            })
         );
     } else {
         println!("{}", table(&answers, committed));
+        for node in lost(&answers) {
+            println!("node {node} lost entries that it had confirmed: kho cluster replace {node} NEW");
+        }
     }
     Ok(())
+}
+
+/// Members that the leader knows to have lost their log.
+fn lost(answers: &[Answer]) -> Vec<u64> {
+    let statuses = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+    let leader = statuses.filter(|status| status.role == "leader").max_by_key(|status| status.term);
+    let peers = leader.into_iter().flat_map(|leader| &leader.peers);
+    peers.filter(|peer| peer.lost).map(|peer| peer.node_id).collect()
 }
 
 fn lag(status: &NodeStatusResponse, committed: u64) -> u64 {

@@ -108,6 +108,17 @@ impl DevCluster {
         self.running.iter().map(|(node, process)| (*node, process.pid())).collect()
     }
 
+    /// Makes the files of a further node that shall stand in the place of `gone`, and writes it into all configurations;
+    /// nothing is started, and the cluster knows nothing of it yet. `settings` as in [`Options::settings`].
+    pub fn add_node(&mut self, gone: NodeId, settings: &toml::Table) -> Result<NodeId, Error> {
+        create::add(&self.layout, &mut self.cluster, gone, settings)
+    }
+
+    /// The binary that its nodes run.
+    pub fn executable(&self) -> &Path {
+        &self.executable
+    }
+
     /// Where its files are.
     pub fn layout(&self) -> &Layout {
         &self.layout

@@ -168,6 +168,31 @@ pub(super) fn create(layout: &Layout, options: &Options) -> Result<ClusterFile, 
     Ok(cluster)
 }
 
+/// Writes what a further node needs, which then stands in the place of `gone`.
+pub(super) fn add(
+    layout: &Layout,
+    file: &mut ClusterFile,
+    gone: NodeId,
+    settings: &toml::Table,
+) -> Result<NodeId, Error> {
+    let cluster: ClusterId = file.cluster_id.parse().map_err(|_| Error::Exists { path: layout.cluster_file() })?;
+    let old = file.members.iter().position(|member| member.id == gone.0).ok_or(Error::NoNode(gone))?;
+    let id = file.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
+    let ports = ports::free_ports(LISTENERS as usize)?;
+    let at = |port: u16| format!("127.0.0.1:{port}");
+    let member = Member { id, client: at(ports[0]), peer: at(ports[1]), admin: at(ports[2]) };
+    files::write_node_certificates(layout, cluster, NodeId(id), Seams::system().clock.now())?;
+    let old = file.members.remove(old);
+    file.members.push(member.clone());
+    for member in &file.members {
+        write_node_file(layout, file, member, settings)?;
+    }
+    let gone = Some((old.client.as_str(), old.admin.as_str()));
+    ClientFile::put_node(&layout.client_file(), gone, &member.client, &member.admin)?;
+    write(&layout.cluster_file(), &toml::to_string(file)?)?;
+    Ok(NodeId(id))
+}
+
 fn write_node_file(
     layout: &Layout,
     cluster: &ClusterFile,

@@ -19,20 +19,27 @@ pub fn write_certificates(layout: &Layout, cluster: ClusterId, nodes: u64, now: 
         let name = format!("Kho development CA: {}", plane.as_str());
         Authority::create(&name, KeyKind::P256, validity)?.write(&layout.authorities(), &plane.authority())?;
     }
-    let authority = |plane: Plane| Authority::load(&layout.authorities(), &plane.authority());
-    let (client, peer, admin) = (authority(Plane::Client)?, authority(Plane::Peer)?, authority(Plane::Admin)?);
-    let hosts = || HOSTS.map(str::to_owned).to_vec();
     for node in (1..=nodes).map(NodeId) {
-        let dir = layout.node_certificates(node);
-        let server = Profile::Server { hosts: hosts() };
-        client.issue(&server, KeyKind::P256, validity)?.write(&dir, Plane::Client.as_str())?;
-        admin.issue(&server, KeyKind::P256, validity)?.write(&dir, Plane::Admin.as_str())?;
-        let member = Profile::Peer { cluster, node, hosts: hosts() };
-        peer.issue(&member, KeyKind::P256, validity)?.write(&dir, Plane::Peer.as_str())?;
+        write_node_certificates(layout, cluster, node, now)?;
     }
     for identity in IDENTITIES {
         write_identity(layout, &identity, validity)?;
     }
+    Ok(())
+}
+
+/// Makes a node's certificates.
+pub fn write_node_certificates(layout: &Layout, cluster: ClusterId, node: NodeId, now: UnixMs) -> Result<(), Error> {
+    let validity = Validity::days(now, DEV_VALIDITY_DAYS);
+    let authority = |plane: Plane| Authority::load(&layout.authorities(), &plane.authority());
+    let dir = layout.node_certificates(node);
+    let hosts = HOSTS.map(str::to_owned).to_vec();
+    let server = Profile::Server { hosts: hosts.clone() };
+    for plane in [Plane::Client, Plane::Admin] {
+        authority(plane)?.issue(&server, KeyKind::P256, validity)?.write(&dir, plane.as_str())?;
+    }
+    let member = Profile::Peer { cluster, node, hosts };
+    authority(Plane::Peer)?.issue(&member, KeyKind::P256, validity)?.write(&dir, Plane::Peer.as_str())?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod disk;
 mod formation;
+mod members;
 mod service;
 
 pub use disk::{DiskUse, disk_use};

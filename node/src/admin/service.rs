@@ -11,15 +11,17 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{ClusterId, NodeId};
 use kho_proto::pb::admin::v1::admin_server::Admin;
 use kho_proto::pb::admin::v1::{
-    InitClusterRequest, InitClusterResponse, NodeStatusRequest, NodeStatusResponse, PeerStatus, TransferLeaderRequest,
-    TransferLeaderResponse, TreeRootRequest, TreeRootResponse, TriggerSnapshotRequest, TriggerSnapshotResponse,
+    InitClusterRequest, InitClusterResponse, NodeStatusRequest, NodeStatusResponse, PeerStatus, ReplaceMemberRequest,
+    ReplaceMemberResponse, TransferLeaderRequest, TransferLeaderResponse, TreeRootRequest, TreeRootResponse,
+    TriggerSnapshotRequest, TriggerSnapshotResponse,
 };
 use tonic::{Extensions, Request, Response, Status};
 
 use super::disk::disk_use;
 use super::formation::Formation;
+use super::members;
 use crate::api::{identity, refuse};
-use crate::consensus::{Consensus, ConsensusStatus, StateStore};
+use crate::consensus::{Consensus, ConsensusStatus, MemberAddress, Replacing, StateStore};
 use crate::identity::Role;
 use crate::seams::Clock;
 use crate::telemetry::resident_bytes;
@@ -71,7 +73,8 @@ impl Admin for AdminService {
             peer_address: address.peer.clone(),
             client_address: address.client.clone(),
             admin_address: address.admin.clone(),
-            voter: true,
+            voter: status.voters.contains(id),
+            lost: status.lost.contains(id),
             matched: status.matched.get(id).map_or(0, |index| index.0),
         });
         Ok(Response::new(NodeStatusResponse {
@@ -119,6 +122,24 @@ impl Admin for AdminService {
         self.consensus.snapshot_now().await;
         let status = self.consensus.status();
         Ok(Response::new(TriggerSnapshotResponse { snapshot: status.snapshot.0, purged: status.purged.0 }))
+    }
+
+    async fn replace_member(
+        &self,
+        request: Request<ReplaceMemberRequest>,
+    ) -> Result<Response<ReplaceMemberResponse>, Status> {
+        allow(request.extensions(), OPERATORS)?;
+        let ReplaceMemberRequest { old, new, peer_address: peer, client_address: client, admin_address: admin } =
+            request.into_inner();
+        let address = MemberAddress { peer, client, admin };
+        members::check(new, &address).map_err(refuse)?;
+        let replacing = self.consensus.replace(NodeId(old), NodeId(new), address).await;
+        Ok(Response::new(match replacing.map_err(|error| refuse(error.into()))? {
+            Replacing::Done => ReplaceMemberResponse { done: true, ..ReplaceMemberResponse::default() },
+            Replacing::CatchingUp { matched, last } => {
+                ReplaceMemberResponse { done: false, matched: matched.0, last_log: last.0 }
+            }
+        }))
     }
 
     async fn tree_root(&self, request: Request<TreeRootRequest>) -> Result<Response<TreeRootResponse>, Status> {

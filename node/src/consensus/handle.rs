@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::ConsensusConfig;
 use super::error::{InitError, ProposeError, ReadError, TransferError};
 use super::log_store::LogStore;
+use super::network::Confirmed;
 use super::peer::PeerGate;
 use super::service::RaftService;
 use super::state::StateCore;
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) state: Arc<StateCore>,
     pub(super) config: ConsensusConfig,
     pub(super) gate: PeerGate,
+    pub(super) confirmed: Arc<Confirmed>,
     pub(super) service: RaftService,
     pub(super) leader: watch::Sender<Option<NodeId>>,
     pub(super) stop: CancellationToken,
@@ -206,6 +208,16 @@ impl Consensus {
     /// The peer plane's `Raft` service.
     pub fn raft_service(&self) -> RaftServer<RaftService> {
         self.inner.service.clone().server()
+    }
+
+    /// Where a member's peer plane is: as configured here, else as it joined. None: no member.
+    pub fn peer_address(&self, node: NodeId) -> Option<String> {
+        if let Some(member) = self.inner.config.members.get(&node) {
+            return Some(member.peer.clone());
+        }
+        let metrics = self.inner.raft.server_metrics();
+        let address = metrics.borrow_watched().membership_config.membership().get_node(&node.0)?.peer.clone();
+        Some(address)
     }
 
     /// Origins of this node's peer messages and checks of others'.

@@ -11,7 +11,7 @@ use super::config::{ConfigError, ConsensusConfig};
 use super::error::OpenError;
 use super::handle::{Consensus, Inner};
 use super::log_store::{Identity, LogStore, TABLES};
-use super::network::{Channels, Network};
+use super::network::{Channels, Confirmed, Network};
 use super::peer::{LOG_ID, PeerGate};
 use super::service::RaftService;
 use super::state::{Persist, Position, StateCore, StateStore};
@@ -59,7 +59,9 @@ impl Consensus {
 
         let gate = PeerGate::new(config.cluster_id, config.node_id, config.epoch);
         let addresses: HashMap<_, _> = config.members.iter().map(|(id, address)| (*id, address.peer.clone())).collect();
-        let network = Network { gate, channels: Arc::new(Channels::new(dial, addresses)) };
+        let confirmed = Arc::new(Confirmed::default());
+        let channels = Arc::new(Channels::new(dial, addresses));
+        let network = Network { gate, channels, confirmed: Arc::clone(&confirmed) };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
         let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await?;
         let service = RaftService::new(raft.clone(), gate, layout);
@@ -69,6 +71,7 @@ impl Consensus {
             state: Arc::clone(&state),
             config,
             gate,
+            confirmed,
             service,
             leader: watch::Sender::new(None),
             stop: CancellationToken::new(),

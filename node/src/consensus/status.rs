@@ -1,6 +1,6 @@
 //! What a node knows of its cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kho_proto::id::{LogIndex, NodeId, Term};
 use openraft::ServerState;
@@ -60,6 +60,12 @@ pub struct ConsensusStatus {
     pub snapshot: LogIndex,
     /// Whether the cluster is formed, as far as it knows.
     pub initialized: bool,
+    /// Who votes; while members change, those of before and after.
+    pub voters: BTreeSet<NodeId>,
+    /// Members are being changed.
+    pub joint: bool,
+    /// On the leader: members that lost entries which they had confirmed, and must be replaced.
+    pub lost: BTreeSet<NodeId>,
     /// Members and where they listen.
     pub members: BTreeMap<NodeId, MemberAddress>,
     /// On the leader: the last entry that each member has on disk.
@@ -90,6 +96,9 @@ impl Consensus {
             purged: index(metrics.purged),
             snapshot: index(metrics.snapshot),
             initialized: membership.voter_ids().next().is_some(),
+            voters: membership.voter_ids().map(NodeId).collect(),
+            lost: self.inner.confirmed.lost(),
+            joint: membership.get_joint_config().len() > 1,
             members: membership.nodes().map(|(id, address)| (NodeId(*id), address.clone())).collect(),
             matched: metrics.replication.iter().flatten().map(|(id, matched)| (NodeId(*id), index(*matched))).collect(),
         }

@@ -59,9 +59,7 @@ impl Node {
         let (node, cluster) = (config.node(), config.cluster_id);
         let (failed, failures) = mpsc::unbounded_channel();
         let fatal = fatal_switch(failed.clone());
-        let peer_addresses = config.members().into_iter().map(|(id, member)| (member.peer.clone(), id));
-        let dial: Arc<dyn Dial> =
-            Arc::new(PeerDial::new(prepared.peer_tls.clone(), seams.net.clone(), cluster, peer_addresses));
+        let dial: Arc<dyn Dial> = Arc::new(PeerDial::new(prepared.peer_tls.clone(), seams.net.clone(), cluster));
         let opened = Consensus::open(consensus_config(&config), seams.clone(), dial.clone(), fatal.clone()).await?;
         let (consensus, state) = opened;
         let Prepared { keys, data_dir, signers, peer_tls, client, peer, admin } = prepared;

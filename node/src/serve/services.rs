@@ -48,8 +48,7 @@ impl Services {
         let (node, cluster, epoch) = (config.node(), config.cluster_id, EPOCH_FIRST);
         let members = config.members();
         let leader = consensus.watch_leader();
-        let addresses = members.iter().map(|(id, member)| (*id, member.peer.clone()));
-        let peers = Arc::new(Peers::new(consensus.peer_gate(), dial, seams.tasks.clone(), addresses));
+        let peers = Arc::new(Peers::new(consensus.clone(), dial, seams.tasks.clone()));
         let receipts = keys.map(|keys| Arc::new(Receipts::new(state.clone(), keys.notary.clone())));
         let route = Route {
             node,

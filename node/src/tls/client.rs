@@ -1,6 +1,5 @@
 //! The dialling side of the peer plane.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,29 +52,20 @@ fn build(files: &TlsFiles) -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// Dials the other nodes: TLS, and the certificate must be that member's of this cluster.
+/// Dials the other nodes: TLS, and the certificate must be that node's of this cluster.
 pub struct PeerDial {
     tls: Arc<ClientTls>,
     net: Arc<dyn Net>,
     cluster: ClusterId,
-    members: BTreeMap<String, NodeId>,
 }
 
 impl PeerDial {
-    /// `members`: peer address of each node.
-    pub fn new(
-        tls: Arc<ClientTls>,
-        net: Arc<dyn Net>,
-        cluster: ClusterId,
-        members: impl IntoIterator<Item = (String, NodeId)>,
-    ) -> Self {
-        Self { tls, net, cluster, members: members.into_iter().collect() }
+    /// Within `cluster`.
+    pub fn new(tls: Arc<ClientTls>, net: Arc<dyn Net>, cluster: ClusterId) -> Self {
+        Self { tls, net, cluster }
     }
 
-    async fn connect(&self, address: &str) -> io::Result<BoxIo> {
-        let Some(&node_id) = self.members.get(address) else {
-            return Err(io::Error::other(format!("expected the peer address of a member, found {address}")));
-        };
+    async fn connect(&self, node_id: NodeId, address: &str) -> io::Result<BoxIo> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let stream = self.net.dial(address).await?;
@@ -92,8 +82,8 @@ impl PeerDial {
 
 #[async_trait]
 impl Dial for PeerDial {
-    async fn dial(&self, address: &str) -> io::Result<BoxIo> {
-        match tokio::time::timeout(DIAL_TIMEOUT, self.connect(address)).await {
+    async fn dial(&self, node: NodeId, address: &str) -> io::Result<BoxIo> {
+        match tokio::time::timeout(DIAL_TIMEOUT, self.connect(node, address)).await {
             Ok(connected) => connected,
             Err(_) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address}: no handshake in {DIAL_TIMEOUT:?}")))

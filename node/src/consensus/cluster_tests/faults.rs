@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::rig::{Cluster, PATIENCE, genesis, keys};
-use crate::consensus::SnapshotTrigger;
+use crate::consensus::{ReplaceError, Replacing, SnapshotTrigger};
 use crate::storage::rocks::{RocksStorage, Tuning};
 use crate::storage::{KvEngine, KvError, KvErrorKind, KvRead, Profile, Storage};
+use kho_proto::id::NodeId;
 
 /// A leader that tried a dead peer without a pause once wrote half a gigabyte of log in a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,6 +31,52 @@ async fn a_dead_peer_is_tried_with_pauses() {
     assert!(dials > 0, "it is still tried");
     let most = DIALS_PER_SECOND_MAX * (started.elapsed().as_secs_f64().ceil() as usize);
     assert!(dials <= most, "{dials} dials in {:?}", started.elapsed());
+}
+
+/// A disk that forgot everything. openraft ends the leader that hears of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_log_is_named_and_replaced_under_a_new_id() {
+    let mut cluster = Cluster::formed().await;
+    cluster.propose(genesis()).await;
+    let before = cluster.propose(keys(1, 10)).await;
+    cluster.agree_at(before.index).await;
+    let leader = cluster.leader().await;
+    let lost = *cluster.nodes.keys().find(|id| **id != leader).unwrap();
+    cluster.kill(lost).await;
+    std::fs::remove_dir_all(cluster.data_dir(lost)).unwrap();
+    cluster.start(lost).await;
+    let started = Instant::now();
+    let mut n = 0;
+    while !cluster.nodes[&leader].consensus.status().lost.contains(&lost) {
+        assert!(started.elapsed() < PATIENCE, "nobody noticed: {:?}", cluster.nodes[&leader].consensus.status());
+        n += 1;
+        let committed = cluster.nodes[&leader].consensus.propose(keys(100 + n, 1)).await.expect("the leader goes on");
+        assert_eq!(committed.term, before.term, "the same leader");
+    }
+    cluster.kill(lost).await;
+
+    let new = NodeId(4);
+    cluster.add(new).await;
+    let address = cluster.members[&new].clone();
+    let consensus = &cluster.nodes[&leader].consensus;
+    assert_eq!(
+        consensus.replace(NodeId(9), new, address.clone()).await,
+        Err(ReplaceError::NotVoter { old: NodeId(9), voters: cluster.voters() })
+    );
+    let started = Instant::now();
+    while consensus.replace(lost, new, address.clone()).await.unwrap() != Replacing::Done {
+        assert!(started.elapsed() < PATIENCE, "the new member does not catch up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(consensus.replace(lost, new, address).await, Ok(Replacing::Done), "asking again changes nothing");
+    assert!(!consensus.status().voters.contains(&lost));
+    cluster.members.remove(&lost);
+    let last = cluster.propose(keys(9000, 1)).await;
+    cluster.agree_at(last.index).await;
+    // The new member's vote counts: with one of the others gone it takes both that are left.
+    cluster.kill(leader).await;
+    let last = cluster.propose(keys(9001, 1)).await;
+    cluster.agree_at(last.index).await;
 }
 
 /// Fails to open a state other than the first.

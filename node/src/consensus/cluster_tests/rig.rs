@@ -38,7 +38,7 @@ impl PlainDial {
 
 #[async_trait::async_trait]
 impl Dial for PlainDial {
-    async fn dial(&self, address: &str) -> io::Result<BoxIo> {
+    async fn dial(&self, _: NodeId, address: &str) -> io::Result<BoxIo> {
         *self.dials.lock().entry(address.to_owned()).or_default() += 1;
         self.seams.net.dial(address).await
     }
@@ -53,7 +53,7 @@ pub(super) struct Running {
 
 pub(super) struct Cluster {
     dir: tempfile::TempDir,
-    members: BTreeMap<NodeId, MemberAddress>,
+    pub(super) members: BTreeMap<NodeId, MemberAddress>,
     pub(super) nodes: BTreeMap<NodeId, Running>,
     dial: PlainDial,
     pub(super) storage: Arc<dyn Storage>,
@@ -129,6 +129,21 @@ impl Cluster {
             }
         });
         self.nodes.insert(id, Running { consensus, store, stop, server });
+    }
+
+    /// Starts a node that is no member yet.
+    pub(super) async fn add(&mut self, id: NodeId) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        self.members.insert(id, MemberAddress { peer, ..MemberAddress::default() });
+        self.start(id).await;
+    }
+
+    /// Who votes, as the leader sees it.
+    pub(super) fn voters(&self) -> Vec<NodeId> {
+        let leader = self.nodes.values().find(|node| node.consensus.is_leader()).unwrap();
+        leader.consensus.status().voters.into_iter().collect()
     }
 
     pub(super) async fn kill(&mut self, id: NodeId) {

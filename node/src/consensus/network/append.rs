@@ -32,14 +32,20 @@ where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
     Box::pin(input.then(move |request| async move {
+        let term = request.vote.leader_id.term;
         let message = wire::append_to_pb(peer.origin(), request);
         let response = within(limit, peer.client(Plane::Control).heartbeat(message)).await?;
-        wire::appended_from_pb(response).map_err(malformed)
+        let answer = wire::appended_from_pb(response).map_err(malformed)?;
+        peer.network.confirmed.check(peer.target, term, &answer)?;
+        Ok(answer)
     }))
 }
 
-struct Responses {
+struct Responses<'s> {
+    peer: &'s Peer,
     inbound: Streaming<pb::AppendResponse>,
+    /// Of all requests: a stream belongs to one leadership.
+    term: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
     received: u64,
 }
@@ -52,8 +58,11 @@ where
     let sent = Arc::new(AtomicU64::new(0));
     let origin = peer.origin();
     let counter = Arc::clone(&sent);
+    let term = Arc::new(AtomicU64::new(0));
+    let of_requests = Arc::clone(&term);
     let requests = input.map(move |request| {
         counter.fetch_add(1, Ordering::Relaxed);
+        of_requests.store(request.vote.leader_id.term, Ordering::Relaxed);
         wire::append_to_pb(origin.clone(), request)
     });
     let mut client = peer.client(Plane::Append);
@@ -64,7 +73,7 @@ where
         tokio::time::sleep(REOPEN_PAUSE).await;
     }
     let inbound = opened?;
-    let responses = Responses { inbound, sent, received: 0 };
+    let responses = Responses { peer, inbound, term, sent, received: 0 };
     Ok(Box::pin(stream::unfold(Some(responses), |responses| async {
         let mut responses = responses?;
         let next = responses.next().await?;
@@ -73,7 +82,13 @@ where
     })))
 }
 
-impl Responses {
+impl Responses<'_> {
+    fn believe(&self, response: pb::AppendResponse) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
+        let answer = wire::appended_from_pb(response).map_err(malformed)?;
+        self.peer.network.confirmed.check(self.peer.target, self.term.load(Ordering::Relaxed), &answer)?;
+        Ok(answer)
+    }
+
     fn waiting(&self) -> bool {
         self.received < self.sent.load(Ordering::Relaxed)
     }
@@ -83,7 +98,7 @@ impl Responses {
             match tokio::time::timeout(RESPONSE_TIMEOUT, self.inbound.message()).await {
                 Ok(Ok(Some(response))) => {
                     self.received += 1;
-                    return Some(wire::appended_from_pb(response).map_err(malformed));
+                    return Some(self.believe(response));
                 }
                 // openraft takes a silent end for a finished stream and never frees the log that it was sending.
                 Ok(Ok(None)) if self.waiting() => {

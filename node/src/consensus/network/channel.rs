@@ -52,16 +52,16 @@ impl Channels {
         let mut open = self.open.lock();
         let channel = open.entry((target, plane)).or_insert_with(|| {
             let address = self.addresses.get(&target).map_or(address, String::as_str);
-            connect(Arc::clone(&self.dial), address.to_owned())
+            connect(Arc::clone(&self.dial), target, address.to_owned())
         });
         channel.clone()
     }
 }
 
-fn connect(dial: Arc<dyn Dial>, address: String) -> Channel {
+fn connect(dial: Arc<dyn Dial>, target: NodeId, address: String) -> Channel {
     let connector = service_fn(move |_: Uri| {
         let (dial, address) = (Arc::clone(&dial), address.clone());
-        async move { dial.dial(&address).await.map(TokioIo::new) }
+        async move { dial.dial(target, &address).await.map(TokioIo::new) }
     });
     // The address and TLS are the dialer's; the URI only fills HTTP's fields.
     Endpoint::from_static("http://peer")

@@ -3,6 +3,7 @@
 
 mod append;
 mod channel;
+mod confirmed;
 mod snapshot;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use openraft::raft::{
 use tonic::{Code, Status};
 
 pub(crate) use self::channel::{Channels, MESSAGE_BYTES_MAX, Plane};
+pub(crate) use self::confirmed::Confirmed;
 use super::peer::PeerGate;
 use super::types::{MemberAddress, RpcError, Snapshot, TypeConfig, Vote};
 use super::wire;
@@ -34,6 +36,7 @@ use crate::snapshot::SnapshotFiles;
 pub(crate) struct Network {
     pub(crate) gate: PeerGate,
     pub(crate) channels: Arc<Channels>,
+    pub(crate) confirmed: Arc<Confirmed>,
 }
 
 /// What a client is for.

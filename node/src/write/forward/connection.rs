@@ -13,6 +13,7 @@ use http::Uri;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use kho_proto::id::NodeId;
 use tokio::sync::Mutex;
 use tonic::body::Body;
 use tower::Service;
@@ -30,13 +31,19 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 pub(super) struct Link {
     dial: Arc<dyn Dial>,
     tasks: Arc<dyn Tasks>,
+    node: NodeId,
     address: String,
     current: Mutex<Option<Http2>>,
 }
 
 impl Link {
-    pub fn new(dial: Arc<dyn Dial>, tasks: Arc<dyn Tasks>, address: String) -> Self {
-        Self { dial, tasks, address, current: Mutex::new(None) }
+    pub fn new(dial: Arc<dyn Dial>, tasks: Arc<dyn Tasks>, node: NodeId, address: String) -> Self {
+        Self { dial, tasks, node, address, current: Mutex::new(None) }
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Of the requests' URIs; what it says is of no importance, the connection stands.
@@ -53,7 +60,7 @@ impl Link {
             }
             *current = None;
         }
-        let io = self.dial.dial(&self.address).await?;
+        let io = self.dial.dial(self.node, &self.address).await?;
         let (send, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)

@@ -13,10 +13,11 @@ use kho_proto::id::{LogIndex, NodeId};
 use kho_proto::pb::ledger::v1::Command;
 use kho_proto::pb::peer::v1::forward_client::ForwardClient;
 use kho_proto::pb::peer::v1::{ProposeRequest, ReadIndexRequest};
+use parking_lot::Mutex;
 use tonic::{Request, Status};
 
 use super::propose::{Answer, Error};
-use crate::consensus::PeerGate;
+use crate::consensus::Consensus;
 use crate::seams::{Dial, Tasks};
 use connection::{Http2, Link};
 
@@ -32,21 +33,29 @@ const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections to the other nodes for what is forwarded.
 pub struct Peers {
-    gate: PeerGate,
-    links: BTreeMap<NodeId, Link>,
+    consensus: Consensus,
+    dial: Arc<dyn Dial>,
+    tasks: Arc<dyn Tasks>,
+    links: Mutex<BTreeMap<NodeId, Arc<Link>>>,
 }
 
 impl Peers {
-    /// `addresses`: peer address of every node, this one too.
-    pub fn new(
-        gate: PeerGate,
-        dial: Arc<dyn Dial>,
-        tasks: Arc<dyn Tasks>,
-        addresses: impl IntoIterator<Item = (NodeId, String)>,
-    ) -> Self {
-        let link = |address| Link::new(dial.clone(), tasks.clone(), address);
-        let links = addresses.into_iter().map(|(node, address)| (node, link(address))).collect();
-        Self { gate, links }
+    /// To whoever is a member, where it then listens.
+    pub fn new(consensus: Consensus, dial: Arc<dyn Dial>, tasks: Arc<dyn Tasks>) -> Self {
+        Self { consensus, dial, tasks, links: Mutex::default() }
+    }
+
+    fn link(&self, node: NodeId) -> Option<Arc<Link>> {
+        let address = self.consensus.peer_address(node)?;
+        let mut links = self.links.lock();
+        match links.get(&node).filter(|link| link.address() == address) {
+            Some(link) => Some(link.clone()),
+            None => {
+                let link = Arc::new(Link::new(self.dial.clone(), self.tasks.clone(), node, address));
+                links.insert(node, link.clone());
+                Some(link)
+            }
+        }
     }
 
     /// Proposes at `leader`. `gone` ends when the leader is known to be another: what is on its way is then unknown.
@@ -61,7 +70,8 @@ impl Peers {
             client = self.client(leader) => client.map_err(|()| Error::NotLeader)?,
             () = &mut gone => return Err(Error::NotLeader),
         };
-        let message = ProposeRequest { origin: Some(self.gate.origin(leader)), commands: commands.to_vec() };
+        let message =
+            ProposeRequest { origin: Some(self.consensus.peer_gate().origin(leader)), commands: commands.to_vec() };
         let mut request = Request::new(message);
         request.set_timeout(PROPOSE_TIMEOUT);
         // From here on the leader may have it.
@@ -86,7 +96,7 @@ impl Peers {
     /// Log index that a linearizable read must have applied.
     pub(crate) async fn read_index(&self, leader: NodeId) -> Result<LogIndex, Error> {
         let mut client = self.client(leader).await.map_err(|()| Error::NotLeader)?;
-        let mut request = Request::new(ReadIndexRequest { origin: Some(self.gate.origin(leader)) });
+        let mut request = Request::new(ReadIndexRequest { origin: Some(self.consensus.peer_gate().origin(leader)) });
         request.set_timeout(READ_INDEX_TIMEOUT);
         match tokio::time::timeout(READ_INDEX_TIMEOUT, client.read_index(request)).await {
             Ok(Ok(response)) => Ok(LogIndex(response.into_inner().index)),
@@ -96,8 +106,8 @@ impl Peers {
     }
 
     async fn client(&self, node: NodeId) -> Result<ForwardClient<Http2>, ()> {
-        let Some(link) = self.links.get(&node) else {
-            tracing::warn!(%node, "the leader is not among the configured members");
+        let Some(link) = self.link(node) else {
+            tracing::warn!(%node, "the leader is not among the members");
             return Err(());
         };
         let http2 = link.connect().await.map_err(|error| {

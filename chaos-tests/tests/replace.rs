@@ -1,0 +1,64 @@
+//! A node whose disk is gone is replaced under load by one with a new id, by the commands that an operator has. Everything
+//! acknowledged is on the new node, and its vote counts. R-A3, R-A5; I1, I2, I4, I5.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use kho::dev::DevCluster;
+use kho_chaos_tests::attack::{self, Progress};
+use kho_chaos_tests::load;
+use kho_chaos_tests::rig::Rig;
+
+const WORKERS: usize = 8;
+const SEED: u64 = 0x4e9;
+/// Acknowledgements before each step.
+const ACKNOWLEDGED: usize = 60;
+
+#[test]
+fn a_node_without_its_disk_is_replaced_under_load() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let mut rig = Rig::create("replace", SEED, toml::Table::new())?;
+        let leader = rig.launch().await?;
+        let gone = rig.cluster.nodes().find(|node| *node != leader).context("three nodes")?;
+        let replace = async |cluster: &mut DevCluster, progress: &Progress| {
+            cluster.kill(gone)?;
+            std::fs::remove_dir_all(cluster.layout().data_dir(gone))?;
+            progress.more(ACKNOWLEDGED).await?;
+            let new = cluster.add_node(gone, &toml::Table::new())?;
+            cluster.start(new)?;
+            let mut kho = Command::new(cluster.executable());
+            kho.args(["cluster", "replace", &gone.to_string(), &new.to_string(), "--config"]);
+            kho.arg(cluster.layout().client_file()).arg("--node-config").arg(cluster.layout().node_file(new));
+            let output = tokio::task::spawn_blocking(move || kho.output()).await??;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            ensure!(output.status.success(), "{}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+            ensure!(text.contains(&format!("node {new} votes")), "{text}");
+            progress.more(ACKNOWLEDGED).await?;
+            Ok(new)
+        };
+        let (outcomes, new) = attack::under_load(&mut rig, WORKERS, ACKNOWLEDGED, replace).await?;
+        rig.cluster.wait_equal().await?;
+        let mut all = load::settle(&rig.cluster.client()?, &rig.senders.history, &outcomes.unknown).await?;
+        all.extend(outcomes.acknowledged);
+        rig.check_all(&all).await?;
+
+        // without another of the old three: both that are left must vote
+        let other = rig.cluster.leader().await?.context("a leader")?;
+        let other = if other == new { rig.cluster.nodes().find(|node| *node != new).context("others")? } else { other };
+        let kill = async |cluster: &mut DevCluster, progress: &Progress| {
+            cluster.kill(other)?;
+            progress.more(ACKNOWLEDGED).await
+        };
+        let (outcomes, ()) = attack::under_load(&mut rig, WORKERS, ACKNOWLEDGED, kill).await?;
+        // from here on all run with the new configurations
+        rig.cluster.terminate_all().await?;
+        rig.cluster.start_all()?;
+        rig.cluster.wait_ready().await?;
+        all.extend(load::settle(&rig.cluster.client()?, &rig.senders.history, &outcomes.unknown).await?);
+        all.extend(outcomes.acknowledged);
+        rig.check_all(&all).await?;
+        println!("{} records; node {gone} replaced by node {new}, then node {other} killed", all.len());
+        rig.finish().await
+    })
+}
