@@ -119,7 +119,10 @@ impl Admin for AdminService {
         request: Request<TriggerSnapshotRequest>,
     ) -> Result<Response<TriggerSnapshotResponse>, Status> {
         allow(request.extensions(), OPERATORS)?;
-        self.consensus.snapshot_now().await;
+        if !self.consensus.snapshot_now().await {
+            let text = "no snapshot was made; the node's log says why, if it still runs";
+            return Err(refuse(Refusal::new(Code::StorageFailed, text)));
+        }
         let status = self.consensus.status();
         Ok(Response::new(TriggerSnapshotResponse { snapshot: status.snapshot.0, purged: status.purged.0 }))
     }

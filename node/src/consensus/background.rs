@@ -79,18 +79,22 @@ impl Trigger {
 }
 
 impl Consensus {
-    pub(super) async fn snapshot_and_purge(&self, purge: Purge) {
+    /// Whether there is a snapshot of at least what was applied when it was called. Whatever is wrong is logged, or ends the node.
+    pub(super) async fn snapshot_and_purge(&self, purge: Purge) -> bool {
         let Inner { raft, state, stop, .. } = &*self.inner;
-        let Some(applied) = state.position().last else { return };
+        let Some(applied) = state.position().last else { return false };
         // Most of the flush happens here, beside apply; the checkpoint between two entries then has little to do.
         let core = Arc::clone(state);
         match tokio::task::spawn_blocking(move || core.flush()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return self.inner.fatal.fire(&error.to_string()),
-            Err(_) => return,
+            Ok(Err(error)) => {
+                self.inner.fatal.fire(&error.to_string());
+                return false;
+            }
+            Err(_) => return false,
         }
         if raft.trigger().snapshot().await.is_err() {
-            return;
+            return false;
         }
         let made = async {
             while raft.metrics().borrow_watched().snapshot.is_none_or(|snapshot| snapshot < applied) {
@@ -99,13 +103,13 @@ impl Consensus {
         };
         tokio::select! {
             () = made => {}
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return false,
             () = tokio::time::sleep(SNAPSHOT_TIMEOUT) => {
                 tracing::error!("no snapshot within {SNAPSHOT_TIMEOUT:?}");
-                return;
+                return false;
             }
         }
-        let Some(kept) = state.snapshots().newest() else { return };
+        let Some(kept) = state.snapshots().newest() else { return false };
         let upto = match purge {
             Purge::All => kept.index,
             Purge::Previous => kept.previous,
@@ -114,5 +118,6 @@ impl Consensus {
         if upto > 0 && raft.trigger().purge_log(upto).await.is_err() {
             tracing::debug!("raft stopped before the log was purged");
         }
+        true
     }
 }

@@ -177,8 +177,9 @@ impl Consensus {
     }
 
     /// Makes a snapshot now, and purges the log that it covers as soon as no replication is using it.
-    pub async fn snapshot_now(&self) {
-        self.snapshot_and_purge(super::background::Purge::All).await;
+    /// Whether it was made.
+    pub async fn snapshot_now(&self) -> bool {
+        self.snapshot_and_purge(super::background::Purge::All).await
     }
 
     /// Stops: no proposal is taken from now on; returns once raft has stopped and the state is on disk.

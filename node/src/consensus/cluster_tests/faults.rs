@@ -112,7 +112,7 @@ async fn an_install_cut_short_leaves_the_old_state_and_is_done_again() {
         cluster.propose(keys(1 + 100 * n, 100)).await;
     }
     for node in cluster.nodes.values() {
-        node.consensus.snapshot_now().await;
+        assert!(node.consensus.snapshot_now().await);
     }
     let last = cluster.propose(keys(9000, 1)).await;
     let started = Instant::now();

@@ -55,7 +55,7 @@ async fn a_node_that_was_away_past_the_purge_point_catches_up_by_snapshot() {
         cluster.propose(keys(1 + 100 * n, 100)).await;
     }
     for node in cluster.nodes.values() {
-        node.consensus.snapshot_now().await;
+        assert!(node.consensus.snapshot_now().await);
     }
     let after = cluster.propose(keys(9000, 1)).await;
     // The leader purges once no attempt to reach the one who is away is using the log.
@@ -117,7 +117,7 @@ async fn a_data_directory_that_lost_a_part_is_refused() {
     let committed = cluster.propose(keys(1, 5)).await;
     cluster.agree_at(committed.index).await;
     for node in cluster.nodes.values() {
-        node.consensus.snapshot_now().await;
+        assert!(node.consensus.snapshot_now().await);
     }
     for id in 1..=3 {
         cluster.kill(NodeId(id)).await;

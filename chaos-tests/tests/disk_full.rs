@@ -1,0 +1,96 @@
+//! I12: a disk that runs full under load. The node stops at once with its own exit code, the other two go on; with room
+//! again it comes back, loses nothing and catches up. A follower first, then the leader. R-A3, R-A5. Needs root.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kho::dev::{DevCluster, NodeId};
+use kho_chaos_tests::attack::{self, Progress};
+use kho_chaos_tests::disks::{self, Disk};
+use kho_chaos_tests::load::{self, Outcomes};
+use kho_chaos_tests::rig::Rig;
+use kho_chaos_tests::skip;
+use rustix::fs::FallocateFlags;
+
+const WORKERS: usize = 8;
+const SEED: u64 = 0xf011;
+/// Acknowledgements before the fault, and again after it.
+const ACKNOWLEDGED: usize = 40;
+/// A node on a full disk ends within this.
+const END_LIMIT: Duration = Duration::from_secs(30);
+/// Documented exit code of a node whose storage failed (EX_IOERR).
+const STORAGE_FAILED: i32 = 74;
+/// What is left is taken in pieces of this size, then of a page.
+const PIECES: [u64; 3] = [64 << 20, 1 << 20, 4 << 10];
+
+/// Takes all room of a disk; the file that holds it.
+fn fill(disk: &Disk) -> Result<PathBuf> {
+    let path = disk.path().join("ballast");
+    let mut file = File::create(&path)?;
+    let mut length = 0;
+    for piece in PIECES {
+        while rustix::fs::fallocate(&file, FallocateFlags::empty(), length, piece).is_ok() {
+            length += piece;
+        }
+    }
+    // proof of effect: not a page is left
+    ensure!(length > 0, "nothing was taken of {}", disk.path().display());
+    file.set_len(length)?;
+    let more = File::create(disk.path().join("one-more")).and_then(|mut file| {
+        file.write_all(&[1; 64 << 10])?;
+        file.sync_all()
+    });
+    std::fs::remove_file(disk.path().join("one-more"))?;
+    let error = more.err().with_context(|| format!("{} is not full", disk.path().display()))?;
+    ensure!(error.kind() == std::io::ErrorKind::StorageFull, "expected a full disk, found {error}");
+    file.flush()?;
+    Ok(path)
+}
+
+async fn load_and_fill(rig: &mut Rig, disk: &Disk, victim: NodeId) -> Result<Outcomes> {
+    let fault = async |cluster: &mut DevCluster, progress: &Progress| {
+        let ballast = fill(disk)?;
+        // Appends go on within what RocksDB has reserved for its log; a flush needs room. The node may end before it answers.
+        let asked = cluster.admin(victim)?.trigger_snapshot().await;
+        let status = cluster.wait_ended(victim, END_LIMIT).await?;
+        let ended = format!("node {victim} ended with {status} on a full disk");
+        ensure!(status.code() == Some(STORAGE_FAILED), ended);
+        ensure!(asked.is_err(), "{ended}, and said that it had made a snapshot: {asked:?}");
+        println!("{ended}");
+        progress.more(ACKNOWLEDGED).await?;
+        Ok(std::fs::remove_file(ballast)?)
+    };
+    let (outcomes, ()) = attack::under_load(rig, WORKERS, ACKNOWLEDGED, fault).await?;
+    Ok(outcomes)
+}
+
+#[test]
+fn a_node_whose_disk_runs_full_stops_and_loses_nothing() -> Result<()> {
+    if !skip::can_run("disk_full", true, disks::TOOLS) {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let mut rig = Rig::create("disk-full", SEED, toml::Table::new())?;
+        let Some(disks) = rig.disks("disk_full")? else { return rig.finish().await };
+        let leader = rig.launch().await?;
+        let follower = rig.cluster.nodes().find(|node| *node != leader).context("three nodes")?;
+        let mut all = Vec::new();
+        for victim in [follower, leader] {
+            let outcomes = load_and_fill(&mut rig, &disks[victim.0 as usize - 1], victim).await?;
+            rig.cluster.start(victim)?;
+            rig.cluster.wait_ready().await?;
+            rig.check_durable(&outcomes.acknowledged).await?;
+            let settled = load::settle(&rig.cluster.client()?, &rig.senders.history, &outcomes.unknown).await?;
+            all.extend(outcomes.acknowledged);
+            all.extend(settled);
+        }
+        rig.check_all(&all).await?;
+        rig.cluster.terminate_all().await?;
+        drop(disks);
+        rig.finish().await
+    })
+}
