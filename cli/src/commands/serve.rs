@@ -1,6 +1,7 @@
 //! `kho serve`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kho_node::Config;
 use kho_node::seams::Seams;
@@ -30,6 +31,9 @@ pub struct Args {
     die_with_parent: Option<i32>,
 }
 
+/// Tasks that still run when the node has ended have so long.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 pub fn run(args: Args) -> Result {
     if let Some(parent) = args.die_with_parent {
         die_with(parent)?;
@@ -47,8 +51,9 @@ pub fn run(args: Args) -> Result {
         };
         Ok(kho_node::serve(config, Seams::system(), stop).await?)
     });
-    // tasks that still run must not hold up the end
-    runtime.shutdown_background();
+    // Databases close with the last task that holds them. A process that ends before that runs into RocksDB's threads,
+    // and aborts instead of saying 74. But a disk that hangs must not hold up the end for ever.
+    runtime.shutdown_timeout(CLOSE_TIMEOUT);
     served
 }
 
