@@ -65,6 +65,11 @@ impl Failed {
         }
     }
 
+    /// Whether it may have been done all the same.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Failed::Unknown(_))
+    }
+
     /// How long the node asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -46,7 +46,7 @@ pub enum SubmitError {
         /// What the last one said.
         last: String,
     },
-    /// A node refused it, and no earlier attempt can have been taken.
+    /// A node refused it, and no attempt of this or an earlier call can have been taken.
     #[error("record {record_id} refused: {}", sentence(.refusal))]
     Refused {
         /// Which record.
@@ -108,16 +108,19 @@ impl Client {
     /// Submits a signed record and returns its verified receipt.
     ///
     /// Retries with the same bytes, on other nodes, until the deadline. When it ends without a definite answer,
-    /// and any attempt may have been taken, the error is [`SubmitError::Unknown`]: never a failure.
+    /// and any attempt may have been taken, the error is [`SubmitError::Unknown`]: never a failure. An attempt of an
+    /// earlier call with the same [`Signed`] counts, and one that somebody may have made before
+    /// [`Signed::from_record`].
     pub async fn submit(&self, record: &Signed) -> Result<Acknowledged, SubmitError> {
         let record_id = record.record_id();
         let mut rounds = Rounds::new(self.timing(), self.seed());
         // an attempt whose fate is not known, and what was said of it
-        let mut doubt = None;
+        let mut doubt = record.is_doubtful().then(|| "an earlier call may have sent it".to_owned());
         let mut last = Failed::Unreached("no attempt was made".to_owned());
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
             let request = SubmitRequest { record: Some(record.record().clone()) };
             let mut store = node.store.clone();
+            let under_way = record.send();
             let failed = match tokio::time::timeout(budget, store.submit(request)).await {
                 Ok(Ok(response)) => {
                     return self.acknowledged(record, response.into_inner(), node, rounds.attempts());
@@ -129,8 +132,10 @@ impl Client {
             if failed.rests_node() {
                 node.unwell(Instant::now());
             }
-            if let Failed::Unknown(why) = &failed {
-                doubt = Some(format!("{}: {why}", node.address));
+            if failed.leaves_doubt() {
+                doubt = Some(format!("{}: {failed}", node.address));
+            } else {
+                under_way.not_taken();
             }
             if !failed.retry() && (doubt.is_none() || failed.settles()) {
                 return Err(definite(record_id, &node.address, failed));
@@ -140,7 +145,11 @@ impl Client {
             last = failed;
         }
         Err(match (doubt, last) {
-            (Some(last), _) => SubmitError::Unknown { record_id, attempts: rounds.attempts(), last },
+            (Some(doubt), last) => {
+                // the last answer settles nothing, and yet it is what the sender has to know
+                let last = if last.leaves_doubt() { doubt } else { format!("{doubt}; the last attempt: {last}") };
+                SubmitError::Unknown { record_id, attempts: rounds.attempts(), last }
+            }
             (None, Failed::Unreached(last)) => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
                 SubmitError::Unreachable { record_id, tried, last }
