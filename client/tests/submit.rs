@@ -172,6 +172,20 @@ async fn a_nodes_wish_to_be_left_alone_is_respected() {
 }
 
 #[tokio::test]
+async fn the_leader_is_found_while_nothing_fails() {
+    let one = Fake::node(1, 2, &[Act::Accept]).await;
+    let two = Fake::node(2, 2, &[Act::Accept]).await;
+    let client = client(&[&one, &two]);
+    let record = signed().await;
+    // the first answer says who leads, the second who that is
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push(client.submit(&record).await.unwrap().node);
+    }
+    assert_eq!(nodes, [NodeId(1), NodeId(2), NodeId(2)]);
+}
+
+#[tokio::test]
 async fn every_tampering_with_a_receipt_is_found() {
     let forgeries: [fn(&mut kho_proto::receipt::Receipt); 6] = [
         |receipt| receipt.leaf.record_id = RecordId([9; 16]),
