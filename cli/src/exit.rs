@@ -72,6 +72,11 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         };
         return Some(exit as u8);
     }
+    // what an operator asked for may have been done
+    if matches!(error.downcast_ref(), Some(admin::Error::Refused { refusal, .. }) if refusal.code == Code::OutcomeUnknown)
+    {
+        return Some(Exit::Unknown as u8);
+    }
     let unreachable = matches!(error.downcast_ref(), Some(GetError::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(admin::Error::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(dev::Error::Timeout { .. }));

@@ -17,7 +17,10 @@ pub enum Failed {
     Refused(Refusal),
     /// A gRPC status without details, from something that is no Kho node or does not know the call: not done.
     Foreign(String),
-    /// No answer, or an answer that says so: it may have been done.
+    /// A node's own word that it does not know, or a fault of the node on the way: a write may have been done, a read
+    /// was not.
+    Admitted(Refusal),
+    /// No answer: it may have been done.
     Unknown(String),
 }
 
@@ -32,11 +35,12 @@ impl Failed {
         }
         let unknown = kho_proto::status::detail(status).is_some_and(|detail| detail.unknown);
         match kho_proto::status::from_status(status) {
-            _ if unknown => Failed::Unknown(chain(status)),
-            Some(refusal) if matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => {
-                Failed::Unknown(refusal.to_string())
+            Some(refusal) if unknown || matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => {
+                Failed::Admitted(refusal)
             }
             Some(refusal) => Failed::Refused(refusal),
+            // of a later version, with a code that is not known here
+            None if unknown => Failed::Unknown(chain(status)),
             None => match status.code() {
                 tonic::Code::Unimplemented
                 | tonic::Code::InvalidArgument
@@ -60,20 +64,28 @@ impl Failed {
     pub fn retry(&self) -> bool {
         match self {
             Failed::Unreached(_) | Failed::Unknown(_) => true,
-            Failed::Refused(refusal) => refusal.code.retry(),
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => refusal.code.retry(),
             Failed::Foreign(_) => false,
         }
     }
 
     /// Whether it may have been done all the same.
     pub fn leaves_doubt(&self) -> bool {
-        matches!(self, Failed::Unknown(_))
+        matches!(self, Failed::Unknown(_) | Failed::Admitted(_))
+    }
+
+    /// What a node said, if one did: for calls that change nothing, where a fault is an answer like any other.
+    pub fn answer(&self) -> Option<&Refusal> {
+        match self {
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => Some(refusal),
+            Failed::Unreached(_) | Failed::Foreign(_) | Failed::Unknown(_) => None,
+        }
     }
 
     /// How long the node asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Failed::Refused(refusal) => refusal.retry_after,
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => refusal.retry_after,
             _ => None,
         }
     }
@@ -81,10 +93,8 @@ impl Failed {
     /// Whether the node itself is the trouble, so that others should be asked first for a while.
     pub fn rests_node(&self) -> bool {
         match self {
-            Failed::Unreached(_) | Failed::Unknown(_) => true,
-            Failed::Refused(refusal) => {
-                matches!(refusal.code, Code::NodeStopping | Code::KeysMissing | Code::StorageFailed)
-            }
+            Failed::Unreached(_) | Failed::Unknown(_) | Failed::Admitted(_) => true,
+            Failed::Refused(refusal) => matches!(refusal.code, Code::NodeStopping | Code::KeysMissing),
             Failed::Foreign(_) => true,
         }
     }
@@ -116,7 +126,7 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => f.write_str(why),
-            Failed::Refused(refusal) => f.write_str(&sentence(refusal)),
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => f.write_str(&sentence(refusal)),
         }
     }
 }

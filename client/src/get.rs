@@ -34,7 +34,7 @@ pub struct Fetched {
 /// Why there is no record.
 #[derive(Debug, thiserror::Error)]
 pub enum GetError {
-    /// A node refused.
+    /// A node answered that it will not or cannot.
     #[error("record {record_id}: {}", sentence(.refusal))]
     Refused {
         /// Which record.
@@ -80,6 +80,8 @@ impl Client {
     pub async fn get(&self, record_id: RecordId) -> Result<Fetched, GetError> {
         let mut rounds = Rounds::new(self.timing(), self.seed());
         let mut last = Failed::Unreached("no attempt was made".to_owned());
+        // says more than the silence of the nodes that were asked after it
+        let mut refused = None;
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
             let request = GetRequest { record_id: record_id.as_bytes().to_vec().into() };
             let failed = match tokio::time::timeout(budget, node.store.clone().get(request)).await {
@@ -93,17 +95,18 @@ impl Client {
             }
             rounds.failed(&failed);
             let over = !failed.retry();
+            refused = failed.answer().cloned().or(refused);
             last = failed;
             if over {
                 break;
             }
             self.nodes().move_on();
         }
-        Err(match last {
-            Failed::Refused(refusal) => GetError::Refused { record_id, refusal: Box::new(refusal) },
-            Failed::Unreached(last) | Failed::Foreign(last) | Failed::Unknown(last) => {
+        Err(match refused {
+            Some(refusal) => GetError::Refused { record_id, refusal: Box::new(refusal) },
+            None => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
-                GetError::Unreachable { record_id, tried, last }
+                GetError::Unreachable { record_id, tried, last: last.to_string() }
             }
         })
     }

@@ -117,6 +117,8 @@ impl Client {
         // an attempt whose fate is not known, and what was said of it
         let mut doubt = record.is_doubtful().then(|| "an earlier call may have sent it".to_owned());
         let mut last = Failed::Unreached("no attempt was made".to_owned());
+        // says more than the absence of the nodes that were asked after it
+        let mut refused = None;
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
             let request = SubmitRequest { record: Some(record.record().clone()) };
             let mut store = node.store.clone();
@@ -142,12 +144,15 @@ impl Client {
             }
             self.nodes().move_on();
             rounds.failed(&failed);
+            if let Failed::Refused(refusal) = &failed {
+                refused = Some(refusal.clone());
+            }
             last = failed;
         }
-        Err(match (doubt, last) {
+        Err(match (doubt, refused.map_or(last, Failed::Refused)) {
             (Some(doubt), last) => {
                 // the last answer settles nothing, and yet it is what the sender has to know
-                let last = if last.leaves_doubt() { doubt } else { format!("{doubt}; the last attempt: {last}") };
+                let last = if last.leaves_doubt() { doubt } else { format!("{doubt}; another attempt: {last}") };
                 SubmitError::Unknown { record_id, attempts: rounds.attempts(), last }
             }
             (None, Failed::Unreached(last)) => {
@@ -188,6 +193,8 @@ fn definite(record_id: RecordId, address: &str, failed: Failed) -> SubmitError {
         Failed::Refused(refusal) => SubmitError::Refused { record_id, refusal: Box::new(refusal) },
         Failed::Foreign(status) => SubmitError::Foreign { record_id, address: address.to_owned(), status },
         Failed::Unreached(last) => SubmitError::Unreachable { record_id, tried: address.to_owned(), last },
-        Failed::Unknown(last) => SubmitError::Unknown { record_id, attempts: 1, last },
+        failed @ (Failed::Unknown(_) | Failed::Admitted(_)) => {
+            SubmitError::Unknown { record_id, attempts: 1, last: failed.to_string() }
+        }
     }
 }

@@ -34,6 +34,16 @@ async fn unknown_records_are_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_nodes_answer_is_no_silence() {
+    for code in [Code::RecordDamaged, Code::StorageFailed, Code::NoLeader] {
+        let node = Fake::node(1, 1, &[refuse(code)]).await;
+        let (one, two) = (Fake::absent().await, Fake::absent().await);
+        let error = client(&[&node, &one, &two]).get(signed().await.record_id()).await.unwrap_err();
+        assert!(matches!(&error, GetError::Refused { refusal, .. } if refusal.code == code), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn silence_is_unreachable() {
     let node = Fake::node(1, 1, &[Act::Hang]).await;
     let error = client(&[&node]).get(signed().await.record_id()).await.unwrap_err();

@@ -144,6 +144,14 @@ async fn a_record_from_elsewhere_may_have_been_sent() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_not_forgotten_over_nodes_that_are_absent() {
+    let refuses = Fake::node(1, 0, &[refuse(Code::NoLeader)]).await;
+    let (one, two) = (Fake::absent().await, Fake::absent().await);
+    let error = client(&[&refuses, &one, &two]).submit(&signed().await).await.unwrap_err();
+    assert!(matches!(&error, SubmitError::Refused { refusal, .. } if refusal.code == Code::NoLeader), "{error}");
+}
+
+#[tokio::test]
 async fn answers_that_admit_doubt_are_unknown() {
     for code in [Code::OutcomeUnknown, Code::StorageFailed] {
         let node = Fake::node(1, 1, &[refuse(code)]).await;
