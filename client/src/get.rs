@@ -12,7 +12,7 @@ use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::nodes::Node;
 use crate::receipts::ReceiptError;
-use crate::rounds::{Next, Rounds};
+use crate::rounds::{Next, Rounds, within};
 
 /// A record as its sender made it, and its receipt.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ impl Client {
         // says more than the silence of the nodes that were asked after it
         let mut refused = None;
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
-            let request = GetRequest { record_id: record_id.as_bytes().to_vec().into() };
+            let request = within(budget, GetRequest { record_id: record_id.as_bytes().to_vec().into() });
             let failed = match tokio::time::timeout(budget, node.store.clone().get(request)).await {
                 Ok(Ok(response)) => return self.fetched(record_id, response.into_inner(), node),
                 Ok(Err(status)) => Failed::of(&status),

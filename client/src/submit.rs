@@ -12,7 +12,7 @@ use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::draft::Signed;
 use crate::receipts::ReceiptError;
-use crate::rounds::{Next, Rounds};
+use crate::rounds::{Next, Rounds, within};
 
 /// The store has the record, and here is the proof.
 #[derive(Debug, Clone)]
@@ -120,7 +120,7 @@ impl Client {
         // says more than the absence of the nodes that were asked after it
         let mut refused = None;
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
-            let request = SubmitRequest { record: Some(record.record().clone()) };
+            let request = within(budget, SubmitRequest { record: Some(record.record().clone()) });
             let mut store = node.store.clone();
             let under_way = record.send();
             let failed = match tokio::time::timeout(budget, store.submit(request)).await {

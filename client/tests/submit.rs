@@ -152,6 +152,13 @@ async fn a_refusal_is_not_forgotten_over_nodes_that_are_absent() {
 }
 
 #[tokio::test]
+async fn a_node_knows_how_long_it_is_waited_for() {
+    let node = Fake::node(1, 0, &[Act::RefuseInTime(Code::NoLeader)]).await;
+    let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+    assert_eq!(error.code(), Code::NoLeader, "certainly not in: {error}");
+}
+
+#[tokio::test]
 async fn answers_that_admit_doubt_are_unknown() {
     for code in [Code::OutcomeUnknown, Code::StorageFailed] {
         let node = Fake::node(1, 1, &[refuse(code)]).await;
