@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kho_proto::error::{Code, Kind, Refusal};
+use rustls::AlertDescription;
 use tonic::Status;
 
 /// Why an attempt failed, in the order of what it proves.
@@ -28,10 +29,15 @@ impl Failed {
     /// Reads a gRPC status.
     pub fn of(status: &Status) -> Self {
         if let Some(alert) = handshake_alert(status) {
-            return Failed::Unreached(format!("the node refused the TLS connection: {alert}"));
+            return Failed::Unreached(format!("the node refused the TLS connection: {alert:?}"));
         }
         if find::<tonic::ConnectError>(status).is_some() {
             return Failed::Unreached(chain(status));
+        }
+        if find::<hyper::Error>(status).is_some_and(hyper::Error::is_canceled) {
+            // hyper gives a request back that it has not begun to write: in TLS 1.3 a node that refuses the client's
+            // certificate hangs up after the handshake, and which of the two is seen is a matter of chance
+            return Failed::Unreached(format!("the node hung up before the request was sent: {}", chain(status)));
         }
         let unknown = kho_proto::status::detail(status).is_some_and(|detail| detail.unknown);
         match kho_proto::status::from_status(status) {
@@ -158,25 +164,29 @@ fn find<T: StdError + 'static>(status: &Status) -> Option<&T> {
     sources(status.source()?).find_map(|error| error.downcast_ref())
 }
 
-/// An alert that ends a handshake: the node never saw a request on this connection (RFC 8446, 6.2).
-fn handshake_alert(status: &Status) -> Option<String> {
-    use rustls::AlertDescription as Alert;
-    let rustls::Error::AlertReceived(alert) = find::<rustls::Error>(status)? else { return None };
-    let ends = matches!(
-        alert,
-        Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::CertificateRequired
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::HandshakeFailure
-            | Alert::DecryptError
-            | Alert::ProtocolVersion
-    );
-    ends.then(|| format!("{alert:?}"))
+/// Alerts that end a handshake: the node never saw a request on this connection (RFC 8446, 6.2).
+const HANDSHAKE_ALERTS: [AlertDescription; 11] = [
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::CertificateRequired,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+    AlertDescription::HandshakeFailure,
+    AlertDescription::DecryptError,
+    AlertDescription::ProtocolVersion,
+];
+
+fn handshake_alert(status: &Status) -> Option<AlertDescription> {
+    if let Some(rustls::Error::AlertReceived(alert)) = find(status) {
+        return Some(*alert).filter(|alert| HANDSHAKE_ALERTS.contains(alert));
+    }
+    // h2 keeps no more of an I/O error than its text
+    let text = |alert: AlertDescription| rustls::Error::AlertReceived(alert).to_string();
+    let causes: Vec<_> = sources(status.source()?).map(ToString::to_string).collect();
+    HANDSHAKE_ALERTS.into_iter().find(|alert| causes.contains(&text(*alert)))
 }
 
 /// The status with its causes; a transport error alone says no more than "transport error".
