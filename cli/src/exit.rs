@@ -26,7 +26,7 @@ Exit codes:
   2  wrong usage
   3  outcome unknown: the record may or may not be in; submit the same ID.record again
   4  no node reached
-kho serve: 74 its disk failed, 78 it refused to start";
+kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";
 
 /// Why a command failed, and how it ends.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The binary as scripts see it: output, files, exit codes. No node runs here.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn kho(arguments: &[&str]) -> Output {
@@ -29,6 +29,17 @@ fn cluster() -> tempfile::TempDir {
     let made = kho(&["cluster", "new", "--dir", text(&dir.path().join("c"))]);
     assert_eq!(code(&made), 0, "{}", err(&made));
     dir
+}
+
+/// Pins a log's key in the client file, as if the cluster had been formed; returns the file.
+fn pin(dir: &Path) -> PathBuf {
+    let (config, keyring) = (dir.join("c/client.toml"), dir.join("c/keyring"));
+    let cluster = std::fs::read_to_string(dir.join("c/cluster.toml")).unwrap();
+    let id = cluster.lines().find_map(|line| line.strip_prefix("cluster_id = ")).unwrap().trim_matches('"').to_owned();
+    let public = kho(&["keys", "public", "--keyring", text(&keyring), "--origin", &format!("{id}/1/4b1d5a0c9e8f7a6b")]);
+    let pinned = format!("verifier_key = {:?}\n{}", out(&public).trim(), std::fs::read_to_string(&config).unwrap());
+    std::fs::write(&config, pinned).unwrap();
+    config
 }
 
 #[test]
@@ -65,7 +76,7 @@ fn a_wrong_configuration_is_named() {
     let config = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("colour = 1\n{config}")).unwrap();
     let checked = kho(&["config", "check", text(&file)]);
-    assert_eq!(code(&checked), 1);
+    assert_eq!(code(&checked), 78);
     assert!(err(&checked).contains("[config-invalid]") && err(&checked).contains("colour"), "{}", err(&checked));
     std::fs::write(&file, format!("{config}\n[raft]\nheartbeat_ms = 1\n")).unwrap();
     let checked = kho(&["config", "check", text(&file)]);
@@ -74,6 +85,28 @@ fn a_wrong_configuration_is_named() {
         "{}",
         err(&checked)
     );
+}
+
+#[test]
+fn what_a_restart_does_not_help_ends_with_78() {
+    let dir = cluster();
+    let file = dir.path().join("c/node1.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let bad = [
+        (format!("colour = 1\n{good}"), "[config-invalid]"),
+        (format!("{good}\n[raft]\nheartbeat_ms = 1\n"), "[config-out-of-range]"),
+        (format!("{good}\n[telemetry]\nlog = \"kho=loud\"\n"), "[config-invalid]"),
+    ];
+    for (config, named) in bad {
+        std::fs::write(&file, config).unwrap();
+        for command in [&["serve", "--config", text(&file)][..], &["config", "check", text(&file)]] {
+            let ended = kho(command);
+            assert_eq!(code(&ended), 78, "{command:?}: {}", err(&ended));
+            assert!(err(&ended).contains(named), "{command:?}: {}", err(&ended));
+        }
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(code(&kho(&["serve", "--config", text(&file)])), 78);
 }
 
 #[test]
@@ -154,12 +187,7 @@ fn nobody_there_ends_with_4() {
     assert_eq!(code(&without_key), 1);
     assert!(err(&without_key).contains("verifier_key"), "{}", err(&without_key));
 
-    let keyring = dir.path().join("c/keyring");
-    let cluster = std::fs::read_to_string(dir.path().join("c/cluster.toml")).unwrap();
-    let id = cluster.lines().find_map(|line| line.strip_prefix("cluster_id = ")).unwrap().trim_matches('"').to_owned();
-    let public = kho(&["keys", "public", "--keyring", text(&keyring), "--origin", &format!("{id}/1/4b1d5a0c9e8f7a6b")]);
-    let pinned = format!("verifier_key = {:?}\n{}", out(&public).trim(), std::fs::read_to_string(&config).unwrap());
-    std::fs::write(&config, pinned).unwrap();
+    pin(dir.path());
     let report = dir.path().join("report.json");
     std::fs::write(&report, r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"Không có ca mới"}"#)
         .unwrap();
@@ -167,3 +195,4 @@ fn nobody_there_ends_with_4() {
     assert_eq!(code(&submitted), 4, "{}", err(&submitted));
     assert!(out(&submitted).contains(".record"), "the signed record is kept: {}", out(&submitted));
 }
+
