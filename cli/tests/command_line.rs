@@ -196,3 +196,48 @@ fn nobody_there_ends_with_4() {
     assert!(out(&submitted).contains(".record"), "the signed record is kept: {}", out(&submitted));
 }
 
+#[test]
+fn a_report_that_was_edited_under_its_id_is_refused() {
+    let dir = cluster();
+    let config = pin(dir.path());
+    let report = dir.path().join("report.json");
+    let submit = |document: &serde_json::Value| {
+        std::fs::write(&report, document.to_string()).unwrap();
+        kho(&["submit", "--config", text(&config), text(&report), "--out", text(dir.path())])
+    };
+    let document = serde_json::json!({
+        "id": "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e", "unit": "BYT", "regime": "YT-01", "period": "2020-06-12",
+        "receivers": ["VPCP", "BTC"], "text": "Không có ca mới",
+    });
+    assert_eq!(code(&submit(&document)), 4);
+    let mut again = document.clone();
+    again["receivers"] = serde_json::json!(["BTC", "VPCP", "BTC"]);
+    let sent = submit(&again);
+    assert!(err(&sent).contains("signed before"), "the order of receivers is no difference: {}", err(&sent));
+    for (field, value) in [
+        ("unit", "BTC"),
+        ("regime", "YT-02"),
+        ("period", "2020-06-13"),
+        ("series", "1"),
+        ("supersedes", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0d"),
+        ("media_type", "text/markdown"),
+        ("text", "Có 2 ca mới"),
+    ] {
+        let mut edited = document.clone();
+        edited[field] = value.into();
+        let refused = submit(&edited);
+        assert_eq!(code(&refused), 1, "{field}: {}", err(&refused));
+        let field = if field == "text" { "payload" } else { field };
+        assert!(err(&refused).contains("[record-id-conflict]"), "{}", err(&refused));
+        assert!(
+            err(&refused).contains("signed for other content") && err(&refused).contains(field),
+            "{}",
+            err(&refused)
+        );
+    }
+    let mut edited = document.clone();
+    edited["receivers"] = serde_json::json!(["VPCP"]);
+    let refused = submit(&edited);
+    assert!(code(&refused) == 1 && err(&refused).contains("receivers"), "{}", err(&refused));
+}
+
