@@ -195,6 +195,29 @@ async fn a_node_that_refuses_is_not_unreachable() {
     assert!(err.contains("[role-not-permitted]"), "{err}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn detached_nodes_end_with_the_cluster_unless_they_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let alive = |pid: u32| Path::new(&format!("/proc/{pid}/cmdline")).exists();
+    for keep in [false, true] {
+        let mut cluster = DevCluster::create(&dir.path().join(keep.to_string()), 1).unwrap();
+        cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+        cluster.detach();
+        cluster.launch().await.unwrap();
+        let pid = cluster.pid(NodeId(1)).unwrap();
+        if keep {
+            drop(cluster.keep())
+        } else {
+            drop(cluster)
+        }
+        assert_eq!(alive(pid), keep);
+        if keep {
+            let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    }
+}
+
 #[test]
 fn the_demo_loses_nothing() {
     let (out, err) = ends(&["demo", "--reports", "120"], 0);

@@ -241,3 +241,17 @@ fn a_report_that_was_edited_under_its_id_is_refused() {
     assert!(code(&refused) == 1 && err(&refused).contains("receivers"), "{}", err(&refused));
 }
 
+#[test]
+fn a_failed_demo_leaves_the_logs_that_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(["demo", "--reports", "10"])
+        .env("KHO_BIN", "/bin/false")
+        .env("TMPDIR", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&demo), 1);
+    let err = err(&demo);
+    let log = err.split_whitespace().map(|word| word.trim_end_matches([':', ','])).find(|word| word.ends_with(".log"));
+    assert!(log.is_some_and(|log| Path::new(log).is_file()), "{err}");
+}
