@@ -242,6 +242,19 @@ fn a_report_that_was_edited_under_its_id_is_refused() {
 }
 
 #[test]
+fn what_a_report_says_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = cluster();
+    let config = pin(dir.path());
+    let report = dir.path().join("report.json");
+    std::fs::write(&report, r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"Không có ca mới"}"#)
+        .unwrap();
+    let submitted = kho(&["submit", "--config", text(&config), text(&report), "--out", text(dir.path())]);
+    let record = out(&submitted).trim().to_owned();
+    assert_eq!(std::fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600, "{record}");
+}
+
+#[test]
 fn a_failed_demo_leaves_the_logs_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let demo = Command::new(env!("CARGO_BIN_EXE_kho"))

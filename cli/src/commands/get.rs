@@ -54,14 +54,14 @@ pub async fn run(args: Args) -> Result {
     }
     summary(&fetched, &checks)?;
     if let Some(dir) = &args.out {
-        for (name, bytes) in [
-            (format!("{}.record", args.id), record::to_file(&fetched.record)),
-            (format!("{}.tlog-proof", args.id), fetched.receipt.to_tlog_proof().into_bytes()),
-        ] {
-            let path = dir.join(name);
-            kho::files::write(&path, &bytes).with_context(|| path.display().to_string())?;
-            println!("{}", path.display());
-        }
+        let path = dir.join(format!("{}.record", args.id));
+        kho::files::write_private(&path, &record::to_file(&fetched.record))
+            .with_context(|| path.display().to_string())?;
+        println!("{}", path.display());
+        let path = dir.join(format!("{}.tlog-proof", args.id));
+        kho::files::write(&path, fetched.receipt.to_tlog_proof().as_bytes())
+            .with_context(|| path.display().to_string())?;
+        println!("{}", path.display());
     }
     if let Some(dir) = &args.export {
         for path in export::write(&fetched.record, dir)? {

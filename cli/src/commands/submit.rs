@@ -1,7 +1,7 @@
 //! `kho submit`
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use kho::client_file::ClientFile;
@@ -42,13 +42,6 @@ pub struct Args {
     out: PathBuf,
 }
 
-fn write(dir: &Path, name: String, bytes: &[u8]) -> Result {
-    let path = dir.join(name);
-    kho::files::write(&path, bytes).with_context(|| path.display().to_string())?;
-    println!("{}", path.display());
-    Ok(())
-}
-
 pub async fn run(args: Args) -> Result {
     let config = ClientFile::load(&args.config)?;
     let client = config.client()?;
@@ -60,7 +53,9 @@ pub async fn run(args: Args) -> Result {
     };
     let id = signed.record_id();
     let done = client.submit(&signed).await?;
-    write(&args.out, format!("{id}.tlog-proof"), done.receipt.to_tlog_proof().as_bytes())?;
+    let path = args.out.join(format!("{id}.tlog-proof"));
+    kho::files::write(&path, done.receipt.to_tlog_proof().as_bytes()).with_context(|| path.display().to_string())?;
+    println!("{}", path.display());
     eprintln!(
         "record {id}: sequence {}, accepted {}{}, by node {}",
         done.receipt.sequence,
@@ -118,6 +113,9 @@ async fn sign(args: &Args, config: &ClientFile, client: &Client, document: &[u8]
         return Ok(Signed::from_record(record)?);
     }
     let signed = Draft::from(report).sign(&config.signer()?, client.surroundings()).await?;
-    write(&args.out, format!("{}.record", signed.record_id()), &record::to_file(signed.record()))?;
+    let path = args.out.join(format!("{}.record", signed.record_id()));
+    // it holds the report in clear
+    kho::files::write_private(&path, &record::to_file(signed.record())).with_context(|| path.display().to_string())?;
+    println!("{}", path.display());
     Ok(signed)
 }
