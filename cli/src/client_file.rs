@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kho_client::{Client, Config, PemSigner, ReceiptCheck, Timing, Tls};
 use kho_proto::checkpoint::VerifierKey;
+use kho_proto::error::Code;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::{self, Admin};
@@ -117,6 +118,24 @@ pub enum Error {
     /// Admin connection.
     #[error(transparent)]
     Admin(#[from] admin::Error),
+}
+
+impl Error {
+    /// Stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::File { .. }
+            | Error::Malformed { .. }
+            | Error::Serialize(_)
+            | Error::Missing { .. }
+            | Error::Value { .. } => Code::ConfigInvalid,
+            Error::Client(error) => error.code(),
+            Error::Channel(error) => error.code(),
+            Error::Signer(error) => error.code(),
+            Error::Algorithm(error) => error.code(),
+            Error::Admin(error) => error.code(),
+        }
+    }
 }
 
 impl TlsFiles {

@@ -255,6 +255,49 @@ fn what_a_report_says_is_private() {
 }
 
 #[test]
+fn errors_name_their_stable_code() {
+    let dir = cluster();
+    let config = pin(dir.path());
+    let file = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let submit = |file: &str| kho(&["submit", "--config", text(&config), file, "--out", text(dir.path())]);
+    let key = std::fs::read_to_string(&config).unwrap();
+    let key = key.lines().find_map(|line| line.strip_prefix("verifier_key = ")).unwrap().trim_matches('"').to_owned();
+    let (proof, record) = (file("x.tlog-proof", "no proof"), file("x.record", "no record"));
+    let unit = r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"x","#;
+    let client = std::fs::read_to_string(&config).unwrap();
+    let get = |client: &str| {
+        let client = file("c/other.toml", client);
+        kho(&["get", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e", "--config", &client])
+    };
+    for (ended, expected) in [
+        (submit(&file("report.json", "{}")), "report-invalid"),
+        (
+            submit(&file("report.json", r#"{"unit":"BYT","regime":"YT-01","period":"June","text":"x"}"#)),
+            "period-invalid",
+        ),
+        (submit(&file("report.json", &format!("{unit}\"media_type\":\"text\"}}"))), "header-field-invalid"),
+        (submit(&record), "request-malformed"),
+        (submit(&file("empty.record", "")), "header-field-invalid"),
+        (kho(&["verify", "--key", &key, &proof, &record]), "receipt-invalid"),
+        (kho(&["verify", "--key", "no key", &proof, &record]), "receipt-invalid"),
+        (kho(&["verify", "--key", &key, "--trust", &record, &proof, &record]), "certificate-malformed"),
+        (get(&client.replace("platform.pem", "nobody.pem")), "tls-file-invalid"),
+        (get(&format!("colour = 1\n{client}")), "config-invalid"),
+    ] {
+        assert_eq!(code(&ended), 1, "{}", err(&ended));
+        assert!(err(&ended).contains(&format!("error [{expected}]")), "{expected}: {}", err(&ended));
+    }
+    let algorithm = client.lines().find(|line| line.starts_with("algorithm = ")).unwrap();
+    std::fs::write(&config, client.replace(algorithm, "algorithm = \"sha1\"")).unwrap();
+    let ended = submit(&file("report.json", &format!("{}}}", unit.trim_end_matches(','))));
+    assert!(err(&ended).contains("error [algorithm-unsupported]"), "{}", err(&ended));
+}
+
+#[test]
 fn a_failed_demo_leaves_the_logs_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let demo = Command::new(env!("CARGO_BIN_EXE_kho"))
