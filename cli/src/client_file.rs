@@ -103,6 +103,20 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// Another key is pinned.
+    #[error(
+        "{}: verifier_key: expected {found} as the cluster says, found {pinned} pinned: another cluster, or another log; \
+         remove the line if you mean to trust the new one",
+        path.display()
+    )]
+    Pinned {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        pinned: String,
+        /// What was to be pinned.
+        found: String,
+    },
     /// Certificate files, addresses.
     #[error(transparent)]
     Client(#[from] kho_client::ConfigError),
@@ -128,7 +142,8 @@ impl Error {
             | Error::Malformed { .. }
             | Error::Serialize(_)
             | Error::Missing { .. }
-            | Error::Value { .. } => Code::ConfigInvalid,
+            | Error::Value { .. }
+            | Error::Pinned { .. } => Code::ConfigInvalid,
             Error::Client(error) => error.code(),
             Error::Channel(error) => error.code(),
             Error::Signer(error) => error.code(),
@@ -151,9 +166,18 @@ impl ClientFile {
         toml::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source: Box::new(source) })
     }
 
-    /// Writes the log's key into a file, leaving the rest as it is (comments are lost).
+    /// Writes the log's key into a file, leaving the rest as it is (comments are lost). A key that is pinned stays: a
+    /// file with the same one is not touched, one with another is an error.
     pub fn pin(path: &Path, verifier_key: &str) -> Result<(), Error> {
-        let file = ClientFile { verifier_key: Some(verifier_key.to_owned()), ..Self::parse(path)? };
+        let file = Self::parse(path)?;
+        match file.verifier_key {
+            Some(pinned) if pinned == verifier_key => return Ok(()),
+            Some(pinned) => {
+                return Err(Error::Pinned { path: path.to_owned(), pinned, found: verifier_key.to_owned() });
+            }
+            None => {}
+        }
+        let file = ClientFile { verifier_key: Some(verifier_key.to_owned()), ..file };
         let text = toml::to_string(&file)?;
         crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
     }

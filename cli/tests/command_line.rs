@@ -298,6 +298,42 @@ fn errors_name_their_stable_code() {
 }
 
 #[test]
+fn authorities_are_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = text(dir.path());
+    let make = |arguments: &[&str]| kho(&[&["certs"], arguments, &["--dir", pki]].concat());
+    assert_eq!(code(&make(&["ca", "--plane", "signers"])), 0);
+    let key = dir.path().join("ca/signers-ca.key.pem");
+    let before = std::fs::read(&key).unwrap();
+    let id = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e";
+    for arguments in [&["ca", "--plane", "signers"][..], &["ca"], &["dev", "--cluster-id", id]] {
+        let refused = make(arguments);
+        assert_eq!(code(&refused), 1, "{arguments:?}");
+        assert!(err(&refused).contains("signers-ca"), "{}", err(&refused));
+    }
+    assert_eq!(std::fs::read(&key).unwrap(), before);
+    assert!(!dir.path().join("ca/client-ca.pem").exists(), "nothing is half made");
+}
+
+#[test]
+fn forming_a_cluster_names_the_file_that_is_wrong() {
+    let dir = cluster();
+    let node = dir.path().join("c/node1.toml");
+    let pin = kho(&["cluster", "init", "--config", text(&node), "--pin"]);
+    assert_eq!(code(&pin), 1, "before anything is formed: {}", err(&pin));
+    assert!(err(&pin).contains("--pin"), "{}", err(&pin));
+    let config = std::fs::read_to_string(&node).unwrap();
+    std::fs::write(&node, format!("{config}\n[raft]\nheartbeat_ms = 1\n")).unwrap();
+    let init = kho(&["cluster", "init", "--config", text(&node)]);
+    assert!(err(&init).contains("heartbeat_ms"), "the node's configuration is at fault: {}", err(&init));
+    let client = dir.path().join("c/client.toml");
+    let config = std::fs::read_to_string(&client).unwrap();
+    std::fs::write(&client, format!("colour = 1\n{config}")).unwrap();
+    let init = kho(&["cluster", "init", "--config", text(&client)]);
+    assert!(err(&init).contains("colour"), "{}", err(&init));
+}
+
+#[test]
 fn a_failed_demo_leaves_the_logs_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let demo = Command::new(env!("CARGO_BIN_EXE_kho"))

@@ -8,7 +8,7 @@ use kho::client_file::{ClientFile, TlsFiles};
 use kho::dev::{DevCluster, Options};
 use kho_node::Config;
 
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 
 /// Makes and forms clusters.
 #[derive(clap::Subcommand)]
@@ -38,7 +38,7 @@ Prints the log's verifier key: pin it in every client file (verifier_key = \"...
 look. Asking a formed cluster again changes nothing and prints the same key.
 
 With --config client.toml the operator's identity and the first admin address are taken from there, and --pin writes
-the key into the file. With a node's configuration the operator's identity comes from --certificate, --key and
+the key into the file; another key that is pinned there is not replaced. With a node's configuration the operator's identity comes from --certificate, --key and
 --trust, or from a client.toml beside it.
 
 Examples:
@@ -75,6 +75,12 @@ pub async fn run(command: Command) -> Result {
             Ok(())
         }
         Command::Init { config, certificate, key, trust, pin } => {
+            if pin && is_node(&config) {
+                // before anything is formed
+                let message =
+                    format!("--pin: expected a client file, found a node's configuration: {}", config.display());
+                return Err(Failure::new(Exit::Refused, message));
+            }
             let admin = match (certificate, key, trust) {
                 (Some(certificate), Some(key), Some(trust)) => {
                     let node = Config::load(&config)?;
@@ -92,9 +98,17 @@ pub async fn run(command: Command) -> Result {
     }
 }
 
+/// Whether a file is a node's configuration rather than a client file. What is neither is left to the client file's
+/// parser, which says what is wrong.
+fn is_node(config: &Path) -> bool {
+    let table: Option<toml::Table> = std::fs::read_to_string(config).ok().and_then(|text| text.parse().ok());
+    table.is_some_and(|table| ["node_id", "listen", "members"].iter().any(|key| table.contains_key(*key)))
+}
+
 /// The first admin listener of a client file, or that of a node whose configuration has a client.toml beside it.
 fn operator(config: &Path) -> Result<Admin> {
-    if let Ok(node) = Config::load(config) {
+    if is_node(config) {
+        let node = Config::load(config)?;
         let client = config.with_file_name("client.toml");
         let file = ClientFile::load(&client)
             .context("an operator's certificate is needed: --certificate, --key, --trust, or a client.toml")?;
