@@ -14,7 +14,7 @@ use kho_proto::{certificate, checkpoint, header, period, receipt, record, report
 pub enum Exit {
     /// Refused, or a check failed.
     Refused = 1,
-    /// The outcome is not known: the record may or may not be in.
+    /// The outcome is not known, or not proven: the record may be in.
     Unknown = 3,
     /// No node was reached.
     Unreachable = 4,
@@ -26,7 +26,7 @@ Exit codes:
   0  done
   1  refused, or a check failed
   2  wrong usage
-  3  outcome unknown: the record may or may not be in; submit the same ID.record again
+  3  outcome unknown, or no good receipt: the record may be in; submit the same ID.record again
   4  no node reached
 kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";
 
@@ -68,7 +68,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = error.downcast_ref::<SubmitError>() {
         let exit = match error {
-            SubmitError::Unknown { .. } => Exit::Unknown,
+            SubmitError::Unknown { .. } | SubmitError::Receipt { .. } => Exit::Unknown,
             SubmitError::Unreachable { .. } => Exit::Unreachable,
             _ => Exit::Refused,
         };

@@ -196,6 +196,45 @@ async fn a_node_that_refuses_is_not_unreachable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_of_another_log_is_kept_as_evidence() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = cluster(&dir).await;
+    let (client, files) = (cluster.layout().client_file(), dir.path().join("files"));
+    let key = cluster.verifier_key().unwrap().to_string();
+    let origin = key.split('+').next().unwrap().to_owned();
+    let keyring = dir.path().join("keyring");
+    ends(&["keys", "init", "--keyring", text(&keyring), "--cluster-id", origin.split('/').next().unwrap()], 0);
+    let (other, _) = ends(&["keys", "public", "--keyring", text(&keyring), "--origin", &origin], 0);
+    let good = std::fs::read_to_string(&client).unwrap();
+    std::fs::write(&client, good.replace(&key, other.trim())).unwrap();
+    let id = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e";
+    let report = dir.path().join("report.json");
+    let document =
+        format!(r#"{{"id":"{id}","unit":"BYT","regime":"YT-01","period":"2020-06-12","figures":{{"new_cases":2}}}}"#);
+    std::fs::write(&report, document).unwrap();
+
+    let submit = ["submit", "--config", text(&client), text(&report), "--out", text(&files)];
+    let (_, err) = ends(&submit, 3);
+    assert!(err.contains("[receipt-invalid]"), "{err}");
+    let (proof, rejected) = (files.join(format!("{id}.tlog-proof")), files.join(format!("{id}.tlog-proof.rejected")));
+    assert!(rejected.is_file() && !proof.exists(), "{err}");
+    let again = dir.path().join("again");
+    ends(&["get", id, "--config", text(&client), "--out", text(&again)], 1);
+    assert_eq!(std::fs::read(again.join(rejected.file_name().unwrap())).unwrap(), std::fs::read(&rejected).unwrap());
+    let (_, err) = ends(&["cluster", "init", "--config", text(&client), "--pin"], 1);
+    assert!(err.contains("verifier_key"), "a pinned key is not replaced: {err}");
+    assert!(std::fs::read_to_string(&client).unwrap().contains(other.trim()));
+
+    // it is in, and its receipt can't be written: ask again
+    std::fs::write(&client, good).unwrap();
+    std::fs::create_dir(&proof).unwrap();
+    ends(&submit, 3);
+    std::fs::remove_dir(&proof).unwrap();
+    ends(&submit, 0);
+    ends(&["verify", "--key", &key, text(&rejected), text(&files.join(format!("{id}.record")))], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn detached_nodes_end_with_the_cluster_unless_they_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let alive = |pid: u32| Path::new(&format!("/proc/{pid}/cmdline")).exists();

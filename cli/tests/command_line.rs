@@ -334,6 +334,19 @@ fn forming_a_cluster_names_the_file_that_is_wrong() {
 }
 
 #[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(["version"])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(code(&ended), 0, "{}", err(&ended));
+}
+
+#[test]
 fn a_failed_demo_leaves_the_logs_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let demo = Command::new(env!("CARGO_BIN_EXE_kho"))

@@ -11,7 +11,7 @@ use kho_proto::receipt::Receipt;
 use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::nodes::Node;
-use crate::receipts::ReceiptError;
+use crate::receipts::{self, ReceiptError, Rejected};
 use crate::rounds::{Next, Rounds, within};
 
 /// A record as its sender made it, and its receipt.
@@ -61,6 +61,8 @@ pub enum GetError {
         address: String,
         /// What is wrong with it.
         source: ReceiptError,
+        /// The evidence: keep it.
+        rejected: Box<Rejected>,
     },
 }
 
@@ -112,13 +114,16 @@ impl Client {
     }
 
     fn fetched(&self, record_id: RecordId, response: GetResponse, node: &Node) -> Result<Fetched, GetError> {
-        let wrong = |source| GetError::Receipt { record_id, address: node.address.clone(), source };
+        let wrong =
+            |(source, rejected)| GetError::Receipt { record_id, address: node.address.clone(), source, rejected };
         self.nodes().learn(node, NodeId(response.node_id), NodeId(0));
-        let record = response
-            .record
-            .ok_or_else(|| wrong(ReceiptError::Malformed { found: "an answer without a record".to_owned() }))?;
-        let receipt = crate::receipts::parse(response.receipt).map_err(wrong)?;
-        let checkpoint = self.receipt_check().check(&receipt, record_id, &record, false).map_err(wrong)?;
+        let (receipt, (record, checkpoint)) = receipts::accept(response.receipt, |receipt| {
+            let no_record = || ReceiptError::Malformed { found: "an answer without a record".to_owned() };
+            let record = response.record.ok_or_else(no_record)?;
+            let checkpoint = self.receipt_check().check(receipt, record_id, &record, false)?;
+            Ok((record, checkpoint))
+        })
+        .map_err(wrong)?;
         Ok(Fetched {
             record,
             receipt,

@@ -11,7 +11,7 @@ use kho_proto::receipt::Receipt;
 use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::draft::Signed;
-use crate::receipts::ReceiptError;
+use crate::receipts::{self, ReceiptError, Rejected};
 use crate::rounds::{Next, Rounds, within};
 
 /// The store has the record, and here is the proof.
@@ -74,7 +74,7 @@ pub enum SubmitError {
         /// What it said.
         status: String,
     },
-    /// A node says it has the record, but its receipt proves nothing.
+    /// A node says it has the record, but its receipt proves nothing: neither that the record is in nor that it is not.
     #[error("record {record_id}: receipt from {address} does not verify: {source}")]
     Receipt {
         /// Which record.
@@ -83,6 +83,8 @@ pub enum SubmitError {
         address: String,
         /// What is wrong with it.
         source: ReceiptError,
+        /// The evidence: keep it.
+        rejected: Box<Rejected>,
     },
 }
 
@@ -171,11 +173,12 @@ impl Client {
         attempts: u32,
     ) -> Result<Acknowledged, SubmitError> {
         let record_id = record.record_id();
-        let wrong = |source| SubmitError::Receipt { record_id, address: node.address.clone(), source };
         self.nodes().learn(node, NodeId(response.node_id), NodeId(response.leader_id));
-        let receipt = crate::receipts::parse(response.receipt).map_err(wrong)?;
-        let checkpoint =
-            self.receipt_check().check(&receipt, record_id, record.record(), response.duplicate).map_err(wrong)?;
+        let check =
+            |receipt: &Receipt| self.receipt_check().check(receipt, record_id, record.record(), response.duplicate);
+        let (receipt, checkpoint) = receipts::accept(response.receipt, check).map_err(|(source, rejected)| {
+            SubmitError::Receipt { record_id, address: node.address.clone(), source, rejected }
+        })?;
         Ok(Acknowledged {
             record_id,
             receipt,

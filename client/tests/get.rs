@@ -55,4 +55,6 @@ async fn a_forged_receipt_is_found() {
     let node = Fake::node(1, 1, &[Act::Forge(|receipt| receipt.leaf.header_digest = Digest::of(b"other"))]).await;
     let error = client(&[&node]).get(signed().await.record_id()).await.unwrap_err();
     assert_eq!(error.code(), Code::ReceiptInvalid);
+    let GetError::Receipt { rejected, .. } = error else { panic!("{error}") };
+    assert!(rejected.to_file().unwrap().starts_with(b"c2sp.org/tlog-proof@v1"));
 }

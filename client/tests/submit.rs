@@ -4,7 +4,7 @@ mod fake;
 
 use std::time::{Duration, Instant};
 
-use fake::{Act, Fake, client, refuse, signed, timing};
+use fake::{Act, Fake, client, receipt_of, refuse, signed, timing};
 use kho_client::{Signed, SubmitError};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
@@ -213,7 +213,11 @@ async fn every_tampering_with_a_receipt_is_found() {
     for (n, forge) in forgeries.into_iter().enumerate() {
         let node = Fake::node(1, 1, &[Act::Forge(forge)]).await;
         let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
-        assert!(matches!(error, SubmitError::Receipt { .. }), "forgery {n}: {error}");
         assert_eq!(error.code(), Code::ReceiptInvalid);
+        let SubmitError::Receipt { rejected, .. } = error else { panic!("forgery {n}: {error}") };
+        let mut forged = receipt_of(signed().await.record());
+        forge(&mut forged);
+        assert_eq!(rejected.receipt(), Some(&forged.to_pb()), "forgery {n} is evidence");
+        assert!(rejected.to_file().is_some());
     }
 }

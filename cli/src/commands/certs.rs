@@ -136,7 +136,7 @@ impl Common {
     fn issue(&self, plane: Plane, profile: &Profile, dir: PathBuf, name: &str) -> Result {
         let issued = self.authority(plane)?.issue(profile, self.algorithm, self.validity())?;
         let (certificate, key) = issued.write(&dir, name)?;
-        println!("{}\n{}", certificate.display(), key.display());
+        outln!("{}\n{}", certificate.display(), key.display())?;
         Ok(())
     }
 }
@@ -150,7 +150,7 @@ pub fn run(command: Command) -> Result {
             for plane in planes {
                 let name = format!("Kho development CA: {}", plane.as_str());
                 Authority::create(&name, common.algorithm, common.validity())?.write(&dir, &plane.authority())?;
-                println!("{}", common.layout().trust(plane).display());
+                outln!("{}", common.layout().trust(plane).display())?;
             }
             Ok(())
         }
@@ -173,7 +173,7 @@ pub fn run(command: Command) -> Result {
         }
         Command::Dev { dir, nodes, cluster_id } => {
             write_certificates(&Layout::new(&dir), cluster_id, nodes, now())?;
-            println!("{}", dir.display());
+            outln!("{}", dir.display())?;
             Ok(())
         }
     }

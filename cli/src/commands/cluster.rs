@@ -69,9 +69,9 @@ pub async fn run(command: Command) -> Result {
         Command::New { dir, nodes, base_port } => {
             let cluster = DevCluster::create_with(&dir, &Options { nodes, base_port, ..Options::default() })?;
             for node in cluster.nodes() {
-                println!("kho serve --config {}", cluster.layout().node_file(node).display());
+                outln!("kho serve --config {}", cluster.layout().node_file(node).display())?;
             }
-            println!("kho cluster init --config {} --pin", cluster.layout().client_file().display());
+            outln!("kho cluster init --config {} --pin", cluster.layout().client_file().display())?;
             Ok(())
         }
         Command::Init { config, certificate, key, trust, pin } => {
@@ -89,7 +89,7 @@ pub async fn run(command: Command) -> Result {
                 _ => operator(&config)?,
             };
             let formed = admin.init_cluster().await?;
-            println!("{}", formed.verifier_key);
+            outln!("{}", formed.verifier_key)?;
             if pin {
                 ClientFile::pin(&config, &formed.verifier_key)?;
             }

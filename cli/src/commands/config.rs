@@ -25,12 +25,12 @@ pub fn run(command: Command) -> Result {
     let Command::Check { file } = command;
     let config = Config::load(&file).map_err(ServeError::Config)?;
     telemetry::filter(&config.telemetry).map_err(ServeError::Telemetry)?;
-    println!(
+    outln!(
         "{}: ok: node {} of cluster {}, {} members",
         file.display(),
         config.node_id,
         config.cluster_id,
         config.members.len()
-    );
+    )?;
     Ok(())
 }

@@ -44,12 +44,9 @@ pub async fn run(args: Args) -> Result {
         return Err(nobody(answers));
     };
     if args.json {
-        println!(
-            "{:#}",
-            json!({ "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>() })
-        );
+        outln!("{:#}", json!({ "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>() }))?;
     } else {
-        println!("{}", table(&answers, committed));
+        outln!("{}", table(&answers, committed))?;
     }
     Ok(())
 }

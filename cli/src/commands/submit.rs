@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use kho::client_file::ClientFile;
-use kho_client::{Client, Draft, Signed};
+use kho_client::{Client, Draft, Signed, SubmitError};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::{Header, SubmittedAt};
@@ -14,7 +14,8 @@ use kho_proto::pb::v1::SignedRecord;
 use kho_proto::record;
 use kho_proto::report::Report;
 
-use crate::exit::Result;
+use super::evidence::evidence;
+use crate::exit::{Exit, Failure, Result};
 
 /// Signs and submits a report, and writes the record and its receipt.
 #[derive(clap::Args)]
@@ -52,10 +53,20 @@ pub async fn run(args: Args) -> Result {
         sign(&args, &config, &client, &bytes).await?
     };
     let id = signed.record_id();
-    let done = client.submit(&signed).await?;
+    let done = client.submit(&signed).await.inspect_err(|error| {
+        if let SubmitError::Receipt { rejected, .. } = error {
+            evidence(rejected, &args.out, id);
+        }
+    })?;
     let path = args.out.join(format!("{id}.tlog-proof"));
-    kho::files::write(&path, done.receipt.to_tlog_proof().as_bytes()).with_context(|| path.display().to_string())?;
-    println!("{}", path.display());
+    if let Err(error) = kho::files::write(&path, done.receipt.to_tlog_proof().as_bytes()) {
+        let message = format!(
+            "record {id} is in, but its receipt could not be written: {}: {error}; submit the same record again",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Unknown, message));
+    }
+    outln!("{}", path.display())?;
     eprintln!(
         "record {id}: sequence {}, accepted {}{}, by node {}",
         done.receipt.sequence,
@@ -116,6 +127,6 @@ async fn sign(args: &Args, config: &ClientFile, client: &Client, document: &[u8]
     let path = args.out.join(format!("{}.record", signed.record_id()));
     // it holds the report in clear
     kho::files::write_private(&path, &record::to_file(signed.record())).with_context(|| path.display().to_string())?;
-    println!("{}", path.display());
+    outln!("{}", path.display())?;
     Ok(signed)
 }

@@ -81,7 +81,7 @@ async fn show(args: &Args, dir: &Path) -> Result<bool> {
     let records = plan::sign_reports(&cluster, args.seed, args.reports).await?;
     let drive = drive::submit_all(&mut cluster, &records, args.concurrency as usize).await?;
     let checks = check::all(&mut cluster, &records, &drive).await?;
-    let good = outcome::print(&drive, &checks, start.elapsed());
+    let good = outcome::print(&drive, &checks, start.elapsed())?;
     if args.keep {
         outcome::print_commands(&cluster)?;
         cluster.keep();
