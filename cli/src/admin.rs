@@ -29,7 +29,7 @@ pub enum Error {
         /// What the network said.
         why: String,
     },
-    /// It refused.
+    /// It answered that it will not or cannot.
     #[error("node at {address}: {}", sentence(.refusal))]
     Refused {
         /// Its admin address.
@@ -80,12 +80,15 @@ impl Admin {
         let unreachable = |why| Error::Unreachable { address: self.address.clone(), why };
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(match Failed::of(&status) {
-                Failed::Refused(refusal) => {
-                    Error::Refused { address: self.address.clone(), refusal: Box::new(refusal) }
-                }
-                Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => unreachable(why),
-            }),
+            Ok(Err(status)) => {
+                let failed = Failed::of(&status);
+                Err(match failed.answer() {
+                    Some(refusal) => {
+                        Error::Refused { address: self.address.clone(), refusal: Box::new(refusal.clone()) }
+                    }
+                    None => unreachable(failed.to_string()),
+                })
+            }
             Err(_) => Err(unreachable(format!("no answer within {} ms", limit.as_millis()))),
         }
     }

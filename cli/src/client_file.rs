@@ -1,10 +1,12 @@
 //! `client.toml`: how to reach a cluster, as whom, and what to believe.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kho_client::{Client, Config, PemSigner, ReceiptCheck, Timing, Tls};
 use kho_proto::checkpoint::VerifierKey;
+use kho_proto::error::Code;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::{self, Admin};
@@ -62,6 +64,9 @@ pub struct ClientFile {
     pub signer: Option<SignerFiles>,
 }
 
+/// Deadlines of a call: below, no attempt has the time to reach a node and come back.
+const DEADLINES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_millis(600_000);
+
 /// Why a client file is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,6 +107,20 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// Another key is pinned.
+    #[error(
+        "{}: verifier_key: expected {found} as the cluster says, found {pinned} pinned: another cluster, or another log; \
+         remove the line if you mean to trust the new one",
+        path.display()
+    )]
+    Pinned {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        pinned: String,
+        /// What was to be pinned.
+        found: String,
+    },
     /// Certificate files, addresses.
     #[error(transparent)]
     Client(#[from] kho_client::ConfigError),
@@ -119,6 +138,25 @@ pub enum Error {
     Admin(#[from] admin::Error),
 }
 
+impl Error {
+    /// Stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::File { .. }
+            | Error::Malformed { .. }
+            | Error::Serialize(_)
+            | Error::Missing { .. }
+            | Error::Value { .. }
+            | Error::Pinned { .. } => Code::ConfigInvalid,
+            Error::Client(error) => error.code(),
+            Error::Channel(error) => error.code(),
+            Error::Signer(error) => error.code(),
+            Error::Algorithm(error) => error.code(),
+            Error::Admin(error) => error.code(),
+        }
+    }
+}
+
 impl TlsFiles {
     /// Reads the files.
     pub fn load(&self) -> Result<Tls, kho_client::channel::Error> {
@@ -132,9 +170,18 @@ impl ClientFile {
         toml::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source: Box::new(source) })
     }
 
-    /// Writes the log's key into a file, leaving the rest as it is (comments are lost).
+    /// Writes the log's key into a file, leaving the rest as it is (comments are lost). A key that is pinned stays: a
+    /// file with the same one is not touched, one with another is an error.
     pub fn pin(path: &Path, verifier_key: &str) -> Result<(), Error> {
-        let file = ClientFile { verifier_key: Some(verifier_key.to_owned()), ..Self::parse(path)? };
+        let file = Self::parse(path)?;
+        match file.verifier_key {
+            Some(pinned) if pinned == verifier_key => return Ok(()),
+            Some(pinned) => {
+                return Err(Error::Pinned { path: path.to_owned(), pinned, found: verifier_key.to_owned() });
+            }
+            None => {}
+        }
+        let file = ClientFile { verifier_key: Some(verifier_key.to_owned()), ..file };
         let text = toml::to_string(&file)?;
         crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
     }
@@ -185,15 +232,19 @@ impl ClientFile {
     /// A client that checks every receipt.
     pub fn client(&self) -> Result<Client, Error> {
         let mut config = Config::new(self.nodes.clone(), self.tls.load()?, ReceiptCheck::Pinned(self.verifier_key()?));
-        config.timing = self.timing();
+        config.timing = self.timing()?;
         Ok(Client::new(config)?)
     }
 
     /// The configured times: a longer deadline leaves each attempt longer, too.
-    pub fn timing(&self) -> Timing {
+    pub fn timing(&self) -> Result<Timing, Error> {
         let standard = Timing::default();
         let deadline = self.deadline_ms.map_or(standard.deadline, Duration::from_millis);
-        Timing { deadline, attempt: standard.attempt.max(deadline / 4), ..standard }
+        if !DEADLINES.contains(&deadline) {
+            let found = deadline.as_millis().to_string();
+            return Err(Error::Value { field: "deadline_ms", expected: "200 to 600000", found });
+        }
+        Ok(Timing { deadline, attempt: standard.attempt.max(deadline / 4), ..standard })
     }
 
     /// The identity on the admin plane.
@@ -220,5 +271,26 @@ impl ClientFile {
             self.signer.as_ref().ok_or(Error::Missing { field: "signer", needed_for: "reports are signed with it" })?;
         let algorithm = files.algorithm.as_deref().map(str::parse).transpose()?;
         Ok(PemSigner::from_files(&files.certificate, &files.key, algorithm)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_out_of_range_is_refused() {
+        let file = |deadline_ms: u64| {
+            let text = format!(
+                "nodes = []\ndeadline_ms = {deadline_ms}\n[tls]\ncertificate = \"c\"\nkey = \"k\"\ntrust = \"t\"\n"
+            );
+            toml::from_str::<ClientFile>(&text).expect("a client file")
+        };
+        assert_eq!(file(200).timing().expect("the least").deadline, Duration::from_millis(200));
+        for bad in [0, 79, 199, 600_001] {
+            let error = file(bad).timing().expect_err("out of range");
+            assert!(error.to_string().contains("deadline_ms"), "{error}");
+            assert_eq!(error.code(), Code::ConfigInvalid);
+        }
     }
 }

@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use kho::{admin, client_file, dev};
-use kho_client::{GetError, SubmitError};
-use kho_proto::error::Code;
+use kho_client::{ConfigError, GetError, PemError, SignDraftError, SubmitError, channel};
+use kho_node::{ServeError, config, keys};
+use kho_proto::error::{Code, Refusal};
+use kho_proto::{certificate, checkpoint, header, period, receipt, record, report, signature};
 
 /// Exit codes of failed commands; wrong usage ends with 2, in clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +14,7 @@ use kho_proto::error::Code;
 pub enum Exit {
     /// Refused, or a check failed.
     Refused = 1,
-    /// The outcome is not known: the record may or may not be in.
+    /// The outcome is not known, or not proven: the record may be in.
     Unknown = 3,
     /// No node was reached.
     Unreachable = 4,
@@ -24,9 +26,9 @@ Exit codes:
   0  done
   1  refused, or a check failed
   2  wrong usage
-  3  outcome unknown: the record may or may not be in; submit the same ID.record again
+  3  outcome unknown, or no good receipt: the record may be in; submit the same ID.record again
   4  no node reached
-kho serve: 74 its disk failed, 78 it refused to start";
+kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";
 
 /// Why a command failed, and how it ends.
 #[derive(Debug)]
@@ -61,16 +63,21 @@ impl Failure {
 }
 
 fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if let Some(error) = error.downcast_ref::<kho_node::ServeError>() {
+    if let Some(error) = error.downcast_ref::<ServeError>() {
         return Some(error.exit_code());
     }
     if let Some(error) = error.downcast_ref::<SubmitError>() {
         let exit = match error {
-            SubmitError::Unknown { .. } => Exit::Unknown,
+            SubmitError::Unknown { .. } | SubmitError::Receipt { .. } => Exit::Unknown,
             SubmitError::Unreachable { .. } => Exit::Unreachable,
             _ => Exit::Refused,
         };
         return Some(exit as u8);
+    }
+    // what an operator asked for may have been done
+    if matches!(error.downcast_ref(), Some(admin::Error::Refused { refusal, .. }) if refusal.code == Code::OutcomeUnknown)
+    {
+        return Some(Exit::Unknown as u8);
     }
     let unreachable = matches!(error.downcast_ref(), Some(GetError::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(admin::Error::Unreachable { .. }))
@@ -78,20 +85,28 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     unreachable.then_some(Exit::Unreachable as u8)
 }
 
+/// The stable code of the first of these types that `error` is.
+macro_rules! code_of {
+    ($error:ident: $($kind:ty),* $(,)?) => {
+        $(if let Some(error) = $error.downcast_ref::<$kind>() {
+            return Some(error.code());
+        })*
+    };
+}
+
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
-    let refused = |refusal: &kho_proto::error::Refusal| refusal.code;
-    None.or_else(|| error.downcast_ref::<SubmitError>().map(SubmitError::code))
-        .or_else(|| error.downcast_ref::<GetError>().map(GetError::code))
-        .or_else(|| error.downcast_ref::<admin::Error>().map(admin::Error::code))
-        .or_else(|| error.downcast_ref::<kho_client::SignDraftError>().map(kho_client::SignDraftError::code))
-        .or_else(|| error.downcast_ref::<kho_client::PemError>().map(kho_client::PemError::code))
-        .or_else(|| error.downcast_ref::<kho_client::ConfigError>().map(kho_client::ConfigError::code))
-        .or_else(|| error.downcast_ref::<kho_client::channel::Error>().map(kho_client::channel::Error::code))
-        .or_else(|| error.downcast_ref::<kho_node::config::Error>().map(kho_node::config::Error::code))
-        .or_else(|| error.downcast_ref::<kho_node::keys::Error>().map(kho_node::keys::Error::code))
-        .or_else(|| error.downcast_ref::<kho_node::ServeError>().map(kho_node::ServeError::code))
-        .or_else(|| error.downcast_ref::<client_file::Error>().map(|_| Code::ConfigInvalid))
-        .or_else(|| error.downcast_ref().map(refused))
+    // a transparent error hides what it wraps: each type that reaches a command must be here
+    code_of!(error:
+        SubmitError, GetError, SignDraftError, PemError, ConfigError, channel::Error, // the client
+        admin::Error, client_file::Error, // the tools
+        ServeError, config::Error, keys::Error, // the node
+        report::Error, period::Error, record::Error, header::Error, // what a sender made
+        signature::Error, certificate::Error, receipt::Error, checkpoint::Error, // what proves it
+    );
+    if let Some(error) = error.downcast_ref::<dev::Error>() {
+        return error.code();
+    }
+    error.downcast_ref::<Refusal>().map(|refusal| refusal.code)
 }
 
 /// Prints what went wrong and turns it into an exit code.

@@ -1,8 +1,8 @@
-//! Files as the tools write them: whole or not at all, private where they hold a key.
+//! Files as the tools write them: whole or not at all, private where they hold a key or what a report says.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Writes a file that others may read.
@@ -15,17 +15,67 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, 0o600)
 }
 
-/// A reader sees the old file or the new one, never half of it.
+/// A reader sees the old file or the new one, never half of it; when this returns, a power cut does not take it back.
 fn put(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let beside = path.with_file_name(name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    let dir = directory(path);
+    fs::create_dir_all(dir)?;
+    // a new file under a name that nobody can guess, and gone unless it becomes `path`
+    let mut file =
+        tempfile::Builder::new().prefix(".kho-").permissions(Permissions::from_mode(mode)).tempfile_in(dir)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&beside, path)
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // the name is the directory's content
+    File::open(dir)?.sync_all()
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_has_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("below/file");
+        for (put, mode) in [(write as fn(&Path, &[u8]) -> _, 0o644), (write_private, 0o600)] {
+            put(&path, b"content").unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
+        assert_eq!(names(&dir.path().join("below")), ["file"]);
+    }
+
+    #[test]
+    fn a_bare_name_lies_in_the_working_directory() {
+        assert_eq!(directory(Path::new("file")), Path::new("."));
+        assert_eq!(directory(Path::new("below/file")), Path::new("below"));
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("taken")).unwrap();
+        assert!(write(&dir.path().join("taken"), b"content").is_err());
+        assert_eq!(names(dir.path()), ["taken"]);
+    }
+
+    #[test]
+    fn nobody_chooses_where_a_key_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let planted = dir.path().join(format!("key.{}.tmp", std::process::id()));
+        let elsewhere = dir.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, planted).unwrap();
+        write_private(&dir.path().join("key"), b"key").unwrap();
+        assert!(!elsewhere.exists());
+    }
 }

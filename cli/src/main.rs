@@ -1,5 +1,8 @@
 //! `kho`: one binary to run, operate, use and check the store.
 
+#[macro_use]
+mod out;
+
 mod commands;
 mod demo;
 mod exit;

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use kho::dev::{DevCluster, Identity, NodeId};
-use kho_client::{Client, Draft, Signed, System};
+use kho_client::{Client, Draft, Signed, SubmitError, System};
 use kho_proto::error::Code;
 use kho_proto::id::UnitCode;
 
@@ -160,13 +160,101 @@ async fn a_units_own_system_submits_for_itself_only() {
 async fn an_operator_is_no_client_and_a_client_no_operator() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = cluster(&dir).await;
-    // each plane has an authority of its own: the handshake ends it
-    let client = Client::new(cluster.client_config(&Identity::Operator).unwrap()).unwrap();
-    client.submit(&signed(&cluster, "BYT", "").await).await.unwrap_err();
+    // each plane has an authority of its own: the node ends the handshake. The client must trust the listener for
+    // that, or it would be the client that hangs up.
+    let size = || async { cluster.admin(NodeId(1)).unwrap().status().await.unwrap().tree_size };
+    let before = size().await;
+    let mut config = cluster.client_config(&Identity::Platform).unwrap();
+    let mut files = cluster.layout().identity(&Identity::Operator);
+    files.trust = cluster.layout().trust(kho::dev::Plane::Client);
+    config.tls = Some(files.load().unwrap());
+    let error = Client::new(config).unwrap().submit(&signed(&cluster, "BYT", "").await).await.unwrap_err();
+    // in TLS 1.3 a client is done before the node has looked at its certificate: a connection that breaks under the
+    // first request leaves doubt. Let in, an operator would be refused for its role.
+    assert!(matches!(&error, SubmitError::Unreachable { .. } | SubmitError::Unknown { .. }), "{error}");
+    assert_eq!(size().await, before);
+
     let mut files = cluster.layout().identity(&Identity::Platform);
     files.trust = cluster.layout().trust(kho::dev::Plane::Admin);
     let address = &cluster.member(NodeId(1)).unwrap().admin;
-    kho::admin::Admin::new(address, &files.load().unwrap()).unwrap().status().await.unwrap_err();
+    let error = kho::admin::Admin::new(address, &files.load().unwrap()).unwrap().status().await.unwrap_err();
+    assert!(matches!(&error, kho::admin::Error::Unreachable { .. }), "{error}");
+}
+
+/// A client of the admin plane whose certificate has another role: an answer, and no silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_refuses_is_not_unreachable() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = cluster(&dir).await;
+    let pki = cluster.layout().dir().to_owned();
+    ends(&["certs", "client", "--dir", text(&pki), "--name", "other", "--plane", "admin", "--role", "reader"], 0);
+    let client = cluster.layout().client_file();
+    let config = std::fs::read_to_string(&client).unwrap().replace("operator.", "other.");
+    std::fs::write(&client, config).unwrap();
+    let (_, err) = ends(&["status", "--config", text(&client)], 1);
+    assert!(err.contains("[role-not-permitted]"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_of_another_log_is_kept_as_evidence() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = cluster(&dir).await;
+    let (client, files) = (cluster.layout().client_file(), dir.path().join("files"));
+    let key = cluster.verifier_key().unwrap().to_string();
+    let origin = key.split('+').next().unwrap().to_owned();
+    let keyring = dir.path().join("keyring");
+    ends(&["keys", "init", "--keyring", text(&keyring), "--cluster-id", origin.split('/').next().unwrap()], 0);
+    let (other, _) = ends(&["keys", "public", "--keyring", text(&keyring), "--origin", &origin], 0);
+    let good = std::fs::read_to_string(&client).unwrap();
+    std::fs::write(&client, good.replace(&key, other.trim())).unwrap();
+    let id = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e";
+    let report = dir.path().join("report.json");
+    let document =
+        format!(r#"{{"id":"{id}","unit":"BYT","regime":"YT-01","period":"2020-06-12","figures":{{"new_cases":2}}}}"#);
+    std::fs::write(&report, document).unwrap();
+
+    let submit = ["submit", "--config", text(&client), text(&report), "--out", text(&files)];
+    let (_, err) = ends(&submit, 3);
+    assert!(err.contains("[receipt-invalid]"), "{err}");
+    let (proof, rejected) = (files.join(format!("{id}.tlog-proof")), files.join(format!("{id}.tlog-proof.rejected")));
+    assert!(rejected.is_file() && !proof.exists(), "{err}");
+    let again = dir.path().join("again");
+    ends(&["get", id, "--config", text(&client), "--out", text(&again)], 1);
+    assert_eq!(std::fs::read(again.join(rejected.file_name().unwrap())).unwrap(), std::fs::read(&rejected).unwrap());
+    let (_, err) = ends(&["cluster", "init", "--config", text(&client), "--pin"], 1);
+    assert!(err.contains("verifier_key"), "a pinned key is not replaced: {err}");
+    assert!(std::fs::read_to_string(&client).unwrap().contains(other.trim()));
+
+    // it is in, and its receipt can't be written: ask again
+    std::fs::write(&client, good).unwrap();
+    std::fs::create_dir(&proof).unwrap();
+    ends(&submit, 3);
+    std::fs::remove_dir(&proof).unwrap();
+    ends(&submit, 0);
+    ends(&["verify", "--key", &key, text(&rejected), text(&files.join(format!("{id}.record")))], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn detached_nodes_end_with_the_cluster_unless_they_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let alive = |pid: u32| Path::new(&format!("/proc/{pid}/cmdline")).exists();
+    for keep in [false, true] {
+        let mut cluster = DevCluster::create(&dir.path().join(keep.to_string()), 1).unwrap();
+        cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+        cluster.detach();
+        cluster.launch().await.unwrap();
+        let pid = cluster.pid(NodeId(1)).unwrap();
+        if keep {
+            drop(cluster.keep())
+        } else {
+            drop(cluster)
+        }
+        assert_eq!(alive(pid), keep);
+        if keep {
+            let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    }
 }
 
 #[test]

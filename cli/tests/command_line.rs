@@ -1,7 +1,7 @@
 //! The binary as scripts see it: output, files, exit codes. No node runs here.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn kho(arguments: &[&str]) -> Output {
@@ -29,6 +29,17 @@ fn cluster() -> tempfile::TempDir {
     let made = kho(&["cluster", "new", "--dir", text(&dir.path().join("c"))]);
     assert_eq!(code(&made), 0, "{}", err(&made));
     dir
+}
+
+/// Pins a log's key in the client file, as if the cluster had been formed; returns the file.
+fn pin(dir: &Path) -> PathBuf {
+    let (config, keyring) = (dir.join("c/client.toml"), dir.join("c/keyring"));
+    let cluster = std::fs::read_to_string(dir.join("c/cluster.toml")).unwrap();
+    let id = cluster.lines().find_map(|line| line.strip_prefix("cluster_id = ")).unwrap().trim_matches('"').to_owned();
+    let public = kho(&["keys", "public", "--keyring", text(&keyring), "--origin", &format!("{id}/1/4b1d5a0c9e8f7a6b")]);
+    let pinned = format!("verifier_key = {:?}\n{}", out(&public).trim(), std::fs::read_to_string(&config).unwrap());
+    std::fs::write(&config, pinned).unwrap();
+    config
 }
 
 #[test]
@@ -65,7 +76,7 @@ fn a_wrong_configuration_is_named() {
     let config = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("colour = 1\n{config}")).unwrap();
     let checked = kho(&["config", "check", text(&file)]);
-    assert_eq!(code(&checked), 1);
+    assert_eq!(code(&checked), 78);
     assert!(err(&checked).contains("[config-invalid]") && err(&checked).contains("colour"), "{}", err(&checked));
     std::fs::write(&file, format!("{config}\n[raft]\nheartbeat_ms = 1\n")).unwrap();
     let checked = kho(&["config", "check", text(&file)]);
@@ -74,6 +85,28 @@ fn a_wrong_configuration_is_named() {
         "{}",
         err(&checked)
     );
+}
+
+#[test]
+fn what_a_restart_does_not_help_ends_with_78() {
+    let dir = cluster();
+    let file = dir.path().join("c/node1.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let bad = [
+        (format!("colour = 1\n{good}"), "[config-invalid]"),
+        (format!("{good}\n[raft]\nheartbeat_ms = 1\n"), "[config-out-of-range]"),
+        (format!("{good}\n[telemetry]\nlog = \"kho=loud\"\n"), "[config-invalid]"),
+    ];
+    for (config, named) in bad {
+        std::fs::write(&file, config).unwrap();
+        for command in [&["serve", "--config", text(&file)][..], &["config", "check", text(&file)]] {
+            let ended = kho(command);
+            assert_eq!(code(&ended), 78, "{command:?}: {}", err(&ended));
+            assert!(err(&ended).contains(named), "{command:?}: {}", err(&ended));
+        }
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(code(&kho(&["serve", "--config", text(&file)])), 78);
 }
 
 #[test]
@@ -154,16 +187,176 @@ fn nobody_there_ends_with_4() {
     assert_eq!(code(&without_key), 1);
     assert!(err(&without_key).contains("verifier_key"), "{}", err(&without_key));
 
-    let keyring = dir.path().join("c/keyring");
-    let cluster = std::fs::read_to_string(dir.path().join("c/cluster.toml")).unwrap();
-    let id = cluster.lines().find_map(|line| line.strip_prefix("cluster_id = ")).unwrap().trim_matches('"').to_owned();
-    let public = kho(&["keys", "public", "--keyring", text(&keyring), "--origin", &format!("{id}/1/4b1d5a0c9e8f7a6b")]);
-    let pinned = format!("verifier_key = {:?}\n{}", out(&public).trim(), std::fs::read_to_string(&config).unwrap());
-    std::fs::write(&config, pinned).unwrap();
+    pin(dir.path());
     let report = dir.path().join("report.json");
     std::fs::write(&report, r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"Không có ca mới"}"#)
         .unwrap();
     let submitted = kho(&["submit", "--config", text(&config), text(&report), "--out", text(dir.path())]);
     assert_eq!(code(&submitted), 4, "{}", err(&submitted));
     assert!(out(&submitted).contains(".record"), "the signed record is kept: {}", out(&submitted));
+}
+
+#[test]
+fn a_report_that_was_edited_under_its_id_is_refused() {
+    let dir = cluster();
+    let config = pin(dir.path());
+    let report = dir.path().join("report.json");
+    let submit = |document: &serde_json::Value| {
+        std::fs::write(&report, document.to_string()).unwrap();
+        kho(&["submit", "--config", text(&config), text(&report), "--out", text(dir.path())])
+    };
+    let document = serde_json::json!({
+        "id": "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e", "unit": "BYT", "regime": "YT-01", "period": "2020-06-12",
+        "receivers": ["VPCP", "BTC"], "text": "Không có ca mới",
+    });
+    assert_eq!(code(&submit(&document)), 4);
+    let mut again = document.clone();
+    again["receivers"] = serde_json::json!(["BTC", "VPCP", "BTC"]);
+    let sent = submit(&again);
+    assert!(err(&sent).contains("signed before"), "the order of receivers is no difference: {}", err(&sent));
+    for (field, value) in [
+        ("unit", "BTC"),
+        ("regime", "YT-02"),
+        ("period", "2020-06-13"),
+        ("series", "1"),
+        ("supersedes", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0d"),
+        ("media_type", "text/markdown"),
+        ("text", "Có 2 ca mới"),
+    ] {
+        let mut edited = document.clone();
+        edited[field] = value.into();
+        let refused = submit(&edited);
+        assert_eq!(code(&refused), 1, "{field}: {}", err(&refused));
+        let field = if field == "text" { "payload" } else { field };
+        assert!(err(&refused).contains("[record-id-conflict]"), "{}", err(&refused));
+        assert!(
+            err(&refused).contains("signed for other content") && err(&refused).contains(field),
+            "{}",
+            err(&refused)
+        );
+    }
+    let mut edited = document.clone();
+    edited["receivers"] = serde_json::json!(["VPCP"]);
+    let refused = submit(&edited);
+    assert!(code(&refused) == 1 && err(&refused).contains("receivers"), "{}", err(&refused));
+}
+
+#[test]
+fn what_a_report_says_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = cluster();
+    let config = pin(dir.path());
+    let report = dir.path().join("report.json");
+    std::fs::write(&report, r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"Không có ca mới"}"#)
+        .unwrap();
+    let submitted = kho(&["submit", "--config", text(&config), text(&report), "--out", text(dir.path())]);
+    let record = out(&submitted).trim().to_owned();
+    assert_eq!(std::fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600, "{record}");
+}
+
+#[test]
+fn errors_name_their_stable_code() {
+    let dir = cluster();
+    let config = pin(dir.path());
+    let file = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let submit = |file: &str| kho(&["submit", "--config", text(&config), file, "--out", text(dir.path())]);
+    let key = std::fs::read_to_string(&config).unwrap();
+    let key = key.lines().find_map(|line| line.strip_prefix("verifier_key = ")).unwrap().trim_matches('"').to_owned();
+    let (proof, record) = (file("x.tlog-proof", "no proof"), file("x.record", "no record"));
+    let unit = r#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","text":"x","#;
+    let client = std::fs::read_to_string(&config).unwrap();
+    let get = |client: &str| {
+        let client = file("c/other.toml", client);
+        kho(&["get", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e", "--config", &client])
+    };
+    for (ended, expected) in [
+        (submit(&file("report.json", "{}")), "report-invalid"),
+        (
+            submit(&file("report.json", r#"{"unit":"BYT","regime":"YT-01","period":"June","text":"x"}"#)),
+            "period-invalid",
+        ),
+        (submit(&file("report.json", &format!("{unit}\"media_type\":\"text\"}}"))), "header-field-invalid"),
+        (submit(&record), "request-malformed"),
+        (submit(&file("empty.record", "")), "header-field-invalid"),
+        (kho(&["verify", "--key", &key, &proof, &record]), "receipt-invalid"),
+        (kho(&["verify", "--key", "no key", &proof, &record]), "receipt-invalid"),
+        (kho(&["verify", "--key", &key, "--trust", &record, &proof, &record]), "certificate-malformed"),
+        (get(&client.replace("platform.pem", "nobody.pem")), "tls-file-invalid"),
+        (get(&format!("colour = 1\n{client}")), "config-invalid"),
+    ] {
+        assert_eq!(code(&ended), 1, "{}", err(&ended));
+        assert!(err(&ended).contains(&format!("error [{expected}]")), "{expected}: {}", err(&ended));
+    }
+    let algorithm = client.lines().find(|line| line.starts_with("algorithm = ")).unwrap();
+    std::fs::write(&config, client.replace(algorithm, "algorithm = \"sha1\"")).unwrap();
+    let ended = submit(&file("report.json", &format!("{}}}", unit.trim_end_matches(','))));
+    assert!(err(&ended).contains("error [algorithm-unsupported]"), "{}", err(&ended));
+}
+
+#[test]
+fn authorities_are_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = text(dir.path());
+    let make = |arguments: &[&str]| kho(&[&["certs"], arguments, &["--dir", pki]].concat());
+    assert_eq!(code(&make(&["ca", "--plane", "signers"])), 0);
+    let key = dir.path().join("ca/signers-ca.key.pem");
+    let before = std::fs::read(&key).unwrap();
+    let id = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e";
+    for arguments in [&["ca", "--plane", "signers"][..], &["ca"], &["dev", "--cluster-id", id]] {
+        let refused = make(arguments);
+        assert_eq!(code(&refused), 1, "{arguments:?}");
+        assert!(err(&refused).contains("signers-ca"), "{}", err(&refused));
+    }
+    assert_eq!(std::fs::read(&key).unwrap(), before);
+    assert!(!dir.path().join("ca/client-ca.pem").exists(), "nothing is half made");
+}
+
+#[test]
+fn forming_a_cluster_names_the_file_that_is_wrong() {
+    let dir = cluster();
+    let node = dir.path().join("c/node1.toml");
+    let pin = kho(&["cluster", "init", "--config", text(&node), "--pin"]);
+    assert_eq!(code(&pin), 1, "before anything is formed: {}", err(&pin));
+    assert!(err(&pin).contains("--pin"), "{}", err(&pin));
+    let config = std::fs::read_to_string(&node).unwrap();
+    std::fs::write(&node, format!("{config}\n[raft]\nheartbeat_ms = 1\n")).unwrap();
+    let init = kho(&["cluster", "init", "--config", text(&node)]);
+    assert!(err(&init).contains("heartbeat_ms"), "the node's configuration is at fault: {}", err(&init));
+    let client = dir.path().join("c/client.toml");
+    let config = std::fs::read_to_string(&client).unwrap();
+    std::fs::write(&client, format!("colour = 1\n{config}")).unwrap();
+    let init = kho(&["cluster", "init", "--config", text(&client)]);
+    assert!(err(&init).contains("colour"), "{}", err(&init));
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(["version"])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(code(&ended), 0, "{}", err(&ended));
+}
+
+#[test]
+fn a_failed_demo_leaves_the_logs_that_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(["demo", "--reports", "10"])
+        .env("KHO_BIN", "/bin/false")
+        .env("TMPDIR", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&demo), 1);
+    let err = err(&demo);
+    let log = err.split_whitespace().map(|word| word.trim_end_matches([':', ','])).find(|word| word.ends_with(".log"));
+    assert!(log.is_some_and(|log| Path::new(log).is_file()), "{err}");
 }

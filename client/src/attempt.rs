@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kho_proto::error::{Code, Kind, Refusal};
+use rustls::AlertDescription;
 use tonic::Status;
 
 /// Why an attempt failed, in the order of what it proves.
@@ -17,7 +18,10 @@ pub enum Failed {
     Refused(Refusal),
     /// A gRPC status without details, from something that is no Kho node or does not know the call: not done.
     Foreign(String),
-    /// No answer, or an answer that says so: it may have been done.
+    /// A node's own word that it does not know, or a fault of the node on the way: a write may have been done, a read
+    /// was not.
+    Admitted(Refusal),
+    /// No answer: it may have been done.
     Unknown(String),
 }
 
@@ -25,18 +29,24 @@ impl Failed {
     /// Reads a gRPC status.
     pub fn of(status: &Status) -> Self {
         if let Some(alert) = handshake_alert(status) {
-            return Failed::Unreached(format!("the node refused the TLS connection: {alert}"));
+            return Failed::Unreached(format!("the node refused the TLS connection: {alert:?}"));
         }
         if find::<tonic::ConnectError>(status).is_some() {
             return Failed::Unreached(chain(status));
         }
+        if find::<hyper::Error>(status).is_some_and(hyper::Error::is_canceled) {
+            // hyper gives a request back that it has not begun to write: in TLS 1.3 a node that refuses the client's
+            // certificate hangs up after the handshake, and which of the two is seen is a matter of chance
+            return Failed::Unreached(format!("the node hung up before the request was sent: {}", chain(status)));
+        }
         let unknown = kho_proto::status::detail(status).is_some_and(|detail| detail.unknown);
         match kho_proto::status::from_status(status) {
-            _ if unknown => Failed::Unknown(chain(status)),
-            Some(refusal) if matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => {
-                Failed::Unknown(refusal.to_string())
+            Some(refusal) if unknown || matches!(refusal.code.kind(), Kind::Unknown | Kind::Fault) => {
+                Failed::Admitted(refusal)
             }
             Some(refusal) => Failed::Refused(refusal),
+            // of a later version, with a code that is not known here
+            None if unknown => Failed::Unknown(chain(status)),
             None => match status.code() {
                 tonic::Code::Unimplemented
                 | tonic::Code::InvalidArgument
@@ -60,15 +70,28 @@ impl Failed {
     pub fn retry(&self) -> bool {
         match self {
             Failed::Unreached(_) | Failed::Unknown(_) => true,
-            Failed::Refused(refusal) => refusal.code.retry(),
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => refusal.code.retry(),
             Failed::Foreign(_) => false,
+        }
+    }
+
+    /// Whether it may have been done all the same.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Failed::Unknown(_) | Failed::Admitted(_))
+    }
+
+    /// What a node said, if one did: for calls that change nothing, where a fault is an answer like any other.
+    pub fn answer(&self) -> Option<&Refusal> {
+        match self {
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => Some(refusal),
+            Failed::Unreached(_) | Failed::Foreign(_) | Failed::Unknown(_) => None,
         }
     }
 
     /// How long the node asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Failed::Refused(refusal) => refusal.retry_after,
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => refusal.retry_after,
             _ => None,
         }
     }
@@ -76,10 +99,8 @@ impl Failed {
     /// Whether the node itself is the trouble, so that others should be asked first for a while.
     pub fn rests_node(&self) -> bool {
         match self {
-            Failed::Unreached(_) | Failed::Unknown(_) => true,
-            Failed::Refused(refusal) => {
-                matches!(refusal.code, Code::NodeStopping | Code::KeysMissing | Code::StorageFailed)
-            }
+            Failed::Unreached(_) | Failed::Unknown(_) | Failed::Admitted(_) => true,
+            Failed::Refused(refusal) => matches!(refusal.code, Code::NodeStopping | Code::KeysMissing),
             Failed::Foreign(_) => true,
         }
     }
@@ -111,7 +132,7 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::Unreached(why) | Failed::Foreign(why) | Failed::Unknown(why) => f.write_str(why),
-            Failed::Refused(refusal) => f.write_str(&sentence(refusal)),
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => f.write_str(&sentence(refusal)),
         }
     }
 }
@@ -143,25 +164,29 @@ fn find<T: StdError + 'static>(status: &Status) -> Option<&T> {
     sources(status.source()?).find_map(|error| error.downcast_ref())
 }
 
-/// An alert that ends a handshake: the node never saw a request on this connection (RFC 8446, 6.2).
-fn handshake_alert(status: &Status) -> Option<String> {
-    use rustls::AlertDescription as Alert;
-    let rustls::Error::AlertReceived(alert) = find::<rustls::Error>(status)? else { return None };
-    let ends = matches!(
-        alert,
-        Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::CertificateRequired
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::HandshakeFailure
-            | Alert::DecryptError
-            | Alert::ProtocolVersion
-    );
-    ends.then(|| format!("{alert:?}"))
+/// Alerts that end a handshake: the node never saw a request on this connection (RFC 8446, 6.2).
+const HANDSHAKE_ALERTS: [AlertDescription; 11] = [
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::CertificateRequired,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+    AlertDescription::HandshakeFailure,
+    AlertDescription::DecryptError,
+    AlertDescription::ProtocolVersion,
+];
+
+fn handshake_alert(status: &Status) -> Option<AlertDescription> {
+    if let Some(rustls::Error::AlertReceived(alert)) = find(status) {
+        return Some(*alert).filter(|alert| HANDSHAKE_ALERTS.contains(alert));
+    }
+    // h2 keeps no more of an I/O error than its text
+    let text = |alert: AlertDescription| rustls::Error::AlertReceived(alert).to_string();
+    let causes: Vec<_> = sources(status.source()?).map(ToString::to_string).collect();
+    HANDSHAKE_ALERTS.into_iter().find(|alert| causes.contains(&text(*alert)))
 }
 
 /// The status with its causes; a transport error alone says no more than "transport error".

@@ -1,5 +1,8 @@
 //! A report before and after it is signed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use kho_proto::digest::Digest;
 use kho_proto::dsse;
@@ -99,21 +102,27 @@ impl Draft {
         let bytes = header.encode();
         let signature = signer.sign(&dsse::signed_bytes(&bytes)).await?;
         let record = record::assemble(bytes, self.payload, signer.algorithm(), signature, signer.certificates());
-        Ok(Signed { record_id: header.record_id, record })
+        Ok(Signed { record_id: header.record_id, record, doubt: Arc::default() })
     }
 }
 
-/// A signed record, ready to be sent any number of times.
+/// A signed record, ready to be sent any number of times. Clones are the same record: what one call leaves in doubt
+/// is in doubt for all of them.
 #[derive(Debug, Clone)]
 pub struct Signed {
     record_id: RecordId,
     record: SignedRecord,
+    doubt: Arc<AtomicBool>,
 }
 
 impl Signed {
     /// A record from a file or a queue; only its header is looked at, the nodes check the rest.
+    ///
+    /// Whoever wrote it down may have sent it, too. So a call with it never ends as *certainly not in*: where nobody
+    /// gives a definite answer, it is [`SubmitError::Unknown`](crate::SubmitError::Unknown).
     pub fn from_record(record: SignedRecord) -> Result<Self, header::Error> {
-        Ok(Self { record_id: Header::decode(&record.header)?.record_id, record })
+        let doubt = Arc::new(AtomicBool::new(true));
+        Ok(Self { record_id: Header::decode(&record.header)?.record_id, record, doubt })
     }
 
     /// Its id.
@@ -129,5 +138,36 @@ impl Signed {
     /// SHA-256 of the header: the record's identity.
     pub fn header_digest(&self) -> Digest {
         Digest::of(&self.record.header)
+    }
+
+    /// Whether somebody may have taken it already.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubt.load(Ordering::Relaxed)
+    }
+
+    /// It is about to be sent.
+    pub(crate) fn send(&self) -> UnderWay<'_> {
+        UnderWay { doubt: Some(&self.doubt) }
+    }
+}
+
+/// An attempt that leaves doubt behind unless it proves to have done nothing: also where the caller gives up waiting
+/// and drops the call.
+pub(crate) struct UnderWay<'a> {
+    doubt: Option<&'a AtomicBool>,
+}
+
+impl UnderWay<'_> {
+    /// This attempt was certainly not taken.
+    pub(crate) fn not_taken(mut self) {
+        self.doubt = None;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(doubt) = self.doubt {
+            doubt.store(true, Ordering::Relaxed);
+        }
     }
 }

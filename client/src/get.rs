@@ -11,8 +11,8 @@ use kho_proto::receipt::Receipt;
 use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::nodes::Node;
-use crate::receipts::ReceiptError;
-use crate::rounds::{Next, Rounds};
+use crate::receipts::{self, ReceiptError, Rejected};
+use crate::rounds::{Next, Rounds, within};
 
 /// A record as its sender made it, and its receipt.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct Fetched {
 /// Why there is no record.
 #[derive(Debug, thiserror::Error)]
 pub enum GetError {
-    /// A node refused.
+    /// A node answered that it will not or cannot.
     #[error("record {record_id}: {}", sentence(.refusal))]
     Refused {
         /// Which record.
@@ -61,6 +61,8 @@ pub enum GetError {
         address: String,
         /// What is wrong with it.
         source: ReceiptError,
+        /// The evidence: keep it.
+        rejected: Box<Rejected>,
     },
 }
 
@@ -80,8 +82,10 @@ impl Client {
     pub async fn get(&self, record_id: RecordId) -> Result<Fetched, GetError> {
         let mut rounds = Rounds::new(self.timing(), self.seed());
         let mut last = Failed::Unreached("no attempt was made".to_owned());
+        // says more than the silence of the nodes that were asked after it
+        let mut refused = None;
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
-            let request = GetRequest { record_id: record_id.as_bytes().to_vec().into() };
+            let request = within(budget, GetRequest { record_id: record_id.as_bytes().to_vec().into() });
             let failed = match tokio::time::timeout(budget, node.store.clone().get(request)).await {
                 Ok(Ok(response)) => return self.fetched(record_id, response.into_inner(), node),
                 Ok(Err(status)) => Failed::of(&status),
@@ -93,29 +97,33 @@ impl Client {
             }
             rounds.failed(&failed);
             let over = !failed.retry();
+            refused = failed.answer().cloned().or(refused);
             last = failed;
             if over {
                 break;
             }
             self.nodes().move_on();
         }
-        Err(match last {
-            Failed::Refused(refusal) => GetError::Refused { record_id, refusal: Box::new(refusal) },
-            Failed::Unreached(last) | Failed::Foreign(last) | Failed::Unknown(last) => {
+        Err(match refused {
+            Some(refusal) => GetError::Refused { record_id, refusal: Box::new(refusal) },
+            None => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
-                GetError::Unreachable { record_id, tried, last }
+                GetError::Unreachable { record_id, tried, last: last.to_string() }
             }
         })
     }
 
     fn fetched(&self, record_id: RecordId, response: GetResponse, node: &Node) -> Result<Fetched, GetError> {
-        let wrong = |source| GetError::Receipt { record_id, address: node.address.clone(), source };
+        let wrong =
+            |(source, rejected)| GetError::Receipt { record_id, address: node.address.clone(), source, rejected };
         self.nodes().learn(node, NodeId(response.node_id), NodeId(0));
-        let record = response
-            .record
-            .ok_or_else(|| wrong(ReceiptError::Malformed { found: "an answer without a record".to_owned() }))?;
-        let receipt = crate::receipts::parse(response.receipt).map_err(wrong)?;
-        let checkpoint = self.receipt_check().check(&receipt, record_id, &record, false).map_err(wrong)?;
+        let (receipt, (record, checkpoint)) = receipts::accept(response.receipt, |receipt| {
+            let no_record = || ReceiptError::Malformed { found: "an answer without a record".to_owned() };
+            let record = response.record.ok_or_else(no_record)?;
+            let checkpoint = self.receipt_check().check(receipt, record_id, &record, false)?;
+            Ok((record, checkpoint))
+        })
+        .map_err(wrong)?;
         Ok(Fetched {
             record,
             receipt,

@@ -52,7 +52,7 @@ pub use clock::{Surroundings, System};
 pub use draft::{Draft, SignDraftError, Signed};
 pub use get::{Fetched, GetError};
 pub use nodes::{MESSAGE_BYTES_MAX, Preference};
-pub use receipts::{ReceiptCheck, ReceiptError};
+pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
 pub use submit::{Acknowledged, SubmitError};

@@ -48,9 +48,12 @@ impl Node {
         *self.rest.lock() = Rest::default();
     }
 
-    /// It failed: others first, for a while.
+    /// It failed: others first, for a while. Calls that fail while it rests saw the same failure.
     pub(crate) fn unwell(&self, now: Instant) {
         let mut rest = self.rest.lock();
+        if rest.until.is_some_and(|until| now < until) {
+            return;
+        }
         let time: Duration = REST_MIN.saturating_mul(1 << rest.strikes.min(16)).min(REST_MAX);
         rest.strikes += 1;
         rest.until = Some(now + time);
@@ -95,12 +98,15 @@ impl Nodes {
             Preference::Spread => self.turn.fetch_add(1, Ordering::Relaxed),
             Preference::Leader => self.turn.load(Ordering::Relaxed),
         };
-        let leader = self.leader.load(Ordering::Relaxed);
-        let leads = |node: &Node| {
-            self.preference == Preference::Leader && leader != 0 && node.id.load(Ordering::Relaxed) == leader
+        let leader = match self.preference {
+            Preference::Leader => self.leader.load(Ordering::Relaxed),
+            Preference::Spread => 0,
         };
+        let id = |node: &Node| node.id.load(Ordering::Relaxed);
+        // only its own answer says which node has the leader's id: until one has it, those not heard of may be it
+        let wanted = if self.nodes.iter().any(|node| id(node) == leader) { leader } else { 0 };
         let mut round: Vec<&Node> = (0..self.nodes.len()).map(|i| &self.nodes[(turn + i) % self.nodes.len()]).collect();
-        round.sort_by_key(|node| (node.rests(now), !leads(node)));
+        round.sort_by_key(|node| (node.rests(now), leader != 0 && id(node) != wanted));
         round
     }
 
@@ -144,6 +150,8 @@ mod tests {
     async fn the_leader_comes_first_until_it_fails() {
         let nodes = nodes(Preference::Leader);
         let now = Instant::now();
+        nodes.learn(&nodes.nodes[0], NodeId(1), NodeId(3));
+        assert_eq!(first(&nodes, now), "b:1", "not the one that is known not to lead");
         nodes.learn(&nodes.nodes[2], NodeId(3), NodeId(3));
         assert_eq!(first(&nodes, now), "c:1");
         nodes.nodes[2].unwell(now);
@@ -154,11 +162,23 @@ mod tests {
     #[tokio::test]
     async fn rest_doubles_up_to_its_bound() {
         let nodes = nodes(Preference::Spread);
+        let (node, mut now) = (&nodes.nodes[0], Instant::now());
+        for doubled in 0..10 {
+            node.unwell(now);
+            let rest = (REST_MIN * (1 << doubled)).min(REST_MAX);
+            assert!(node.rests(now + rest - Duration::from_millis(1)));
+            assert!(!node.rests(now + rest));
+            now += rest;
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_at_once_are_one_failure() {
+        let nodes = nodes(Preference::Spread);
         let now = Instant::now();
-        for _ in 0..40 {
+        for _ in 0..16 {
             nodes.nodes[0].unwell(now);
         }
-        assert!(nodes.nodes[0].rests(now + REST_MAX - REST_MIN));
-        assert!(!nodes.nodes[0].rests(now + REST_MAX));
+        assert!(!nodes.nodes[0].rests(now + REST_MIN));
     }
 }

@@ -8,8 +8,16 @@ use crate::attempt::Failed;
 use crate::nodes::{Node, Nodes};
 use crate::timing::Timing;
 
-/// An attempt with less time than this proves nothing but doubt.
-pub const ATTEMPT_MIN: Duration = Duration::from_millis(20);
+/// An attempt with less time than this proves nothing but doubt: a node leaves a quarter of it for the way back.
+pub const ATTEMPT_MIN: Duration = Duration::from_millis(80);
+
+/// Tells the node how long it is waited for (`grpc-timeout`): one that finds no leader says so in time, and what is
+/// certainly not in does not end as unknown.
+pub(crate) fn within<T>(budget: Duration, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(budget);
+    request
+}
 
 pub(crate) enum Next<'a> {
     Ask { node: &'a Node, budget: Duration },

@@ -11,8 +11,8 @@ use kho_proto::receipt::Receipt;
 use crate::attempt::{Failed, sentence};
 use crate::client::Client;
 use crate::draft::Signed;
-use crate::receipts::ReceiptError;
-use crate::rounds::{Next, Rounds};
+use crate::receipts::{self, ReceiptError, Rejected};
+use crate::rounds::{Next, Rounds, within};
 
 /// The store has the record, and here is the proof.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub enum SubmitError {
         /// What the last one said.
         last: String,
     },
-    /// A node refused it, and no earlier attempt can have been taken.
+    /// A node refused it, and no attempt of this or an earlier call can have been taken.
     #[error("record {record_id} refused: {}", sentence(.refusal))]
     Refused {
         /// Which record.
@@ -74,7 +74,7 @@ pub enum SubmitError {
         /// What it said.
         status: String,
     },
-    /// A node says it has the record, but its receipt proves nothing.
+    /// A node says it has the record, but its receipt proves nothing: neither that the record is in nor that it is not.
     #[error("record {record_id}: receipt from {address} does not verify: {source}")]
     Receipt {
         /// Which record.
@@ -83,6 +83,8 @@ pub enum SubmitError {
         address: String,
         /// What is wrong with it.
         source: ReceiptError,
+        /// The evidence: keep it.
+        rejected: Box<Rejected>,
     },
 }
 
@@ -108,16 +110,21 @@ impl Client {
     /// Submits a signed record and returns its verified receipt.
     ///
     /// Retries with the same bytes, on other nodes, until the deadline. When it ends without a definite answer,
-    /// and any attempt may have been taken, the error is [`SubmitError::Unknown`]: never a failure.
+    /// and any attempt may have been taken, the error is [`SubmitError::Unknown`]: never a failure. An attempt of an
+    /// earlier call with the same [`Signed`] counts, and one that somebody may have made before
+    /// [`Signed::from_record`].
     pub async fn submit(&self, record: &Signed) -> Result<Acknowledged, SubmitError> {
         let record_id = record.record_id();
         let mut rounds = Rounds::new(self.timing(), self.seed());
         // an attempt whose fate is not known, and what was said of it
-        let mut doubt = None;
+        let mut doubt = record.is_doubtful().then(|| "an earlier call may have sent it".to_owned());
         let mut last = Failed::Unreached("no attempt was made".to_owned());
+        // says more than the absence of the nodes that were asked after it
+        let mut refused = None;
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
-            let request = SubmitRequest { record: Some(record.record().clone()) };
+            let request = within(budget, SubmitRequest { record: Some(record.record().clone()) });
             let mut store = node.store.clone();
+            let under_way = record.send();
             let failed = match tokio::time::timeout(budget, store.submit(request)).await {
                 Ok(Ok(response)) => {
                     return self.acknowledged(record, response.into_inner(), node, rounds.attempts());
@@ -129,18 +136,27 @@ impl Client {
             if failed.rests_node() {
                 node.unwell(Instant::now());
             }
-            if let Failed::Unknown(why) = &failed {
-                doubt = Some(format!("{}: {why}", node.address));
+            if failed.leaves_doubt() {
+                doubt = Some(format!("{}: {failed}", node.address));
+            } else {
+                under_way.not_taken();
             }
             if !failed.retry() && (doubt.is_none() || failed.settles()) {
                 return Err(definite(record_id, &node.address, failed));
             }
             self.nodes().move_on();
             rounds.failed(&failed);
+            if let Failed::Refused(refusal) = &failed {
+                refused = Some(refusal.clone());
+            }
             last = failed;
         }
-        Err(match (doubt, last) {
-            (Some(last), _) => SubmitError::Unknown { record_id, attempts: rounds.attempts(), last },
+        Err(match (doubt, refused.map_or(last, Failed::Refused)) {
+            (Some(doubt), last) => {
+                // the last answer settles nothing, and yet it is what the sender has to know
+                let last = if last.leaves_doubt() { doubt } else { format!("{doubt}; another attempt: {last}") };
+                SubmitError::Unknown { record_id, attempts: rounds.attempts(), last }
+            }
             (None, Failed::Unreached(last)) => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
                 SubmitError::Unreachable { record_id, tried, last }
@@ -157,11 +173,12 @@ impl Client {
         attempts: u32,
     ) -> Result<Acknowledged, SubmitError> {
         let record_id = record.record_id();
-        let wrong = |source| SubmitError::Receipt { record_id, address: node.address.clone(), source };
         self.nodes().learn(node, NodeId(response.node_id), NodeId(response.leader_id));
-        let receipt = crate::receipts::parse(response.receipt).map_err(wrong)?;
-        let checkpoint =
-            self.receipt_check().check(&receipt, record_id, record.record(), response.duplicate).map_err(wrong)?;
+        let check =
+            |receipt: &Receipt| self.receipt_check().check(receipt, record_id, record.record(), response.duplicate);
+        let (receipt, checkpoint) = receipts::accept(response.receipt, check).map_err(|(source, rejected)| {
+            SubmitError::Receipt { record_id, address: node.address.clone(), source, rejected }
+        })?;
         Ok(Acknowledged {
             record_id,
             receipt,
@@ -179,6 +196,8 @@ fn definite(record_id: RecordId, address: &str, failed: Failed) -> SubmitError {
         Failed::Refused(refusal) => SubmitError::Refused { record_id, refusal: Box::new(refusal) },
         Failed::Foreign(status) => SubmitError::Foreign { record_id, address: address.to_owned(), status },
         Failed::Unreached(last) => SubmitError::Unreachable { record_id, tried: address.to_owned(), last },
-        Failed::Unknown(last) => SubmitError::Unknown { record_id, attempts: 1, last },
+        failed @ (Failed::Unknown(_) | Failed::Admitted(_)) => {
+            SubmitError::Unknown { record_id, attempts: 1, last: failed.to_string() }
+        }
     }
 }

@@ -34,6 +34,16 @@ async fn unknown_records_are_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_nodes_answer_is_no_silence() {
+    for code in [Code::RecordDamaged, Code::StorageFailed, Code::NoLeader] {
+        let node = Fake::node(1, 1, &[refuse(code)]).await;
+        let (one, two) = (Fake::absent().await, Fake::absent().await);
+        let error = client(&[&node, &one, &two]).get(signed().await.record_id()).await.unwrap_err();
+        assert!(matches!(&error, GetError::Refused { refusal, .. } if refusal.code == code), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn silence_is_unreachable() {
     let node = Fake::node(1, 1, &[Act::Hang]).await;
     let error = client(&[&node]).get(signed().await.record_id()).await.unwrap_err();
@@ -45,4 +55,6 @@ async fn a_forged_receipt_is_found() {
     let node = Fake::node(1, 1, &[Act::Forge(|receipt| receipt.leaf.header_digest = Digest::of(b"other"))]).await;
     let error = client(&[&node]).get(signed().await.record_id()).await.unwrap_err();
     assert_eq!(error.code(), Code::ReceiptInvalid);
+    let GetError::Receipt { rejected, .. } = error else { panic!("{error}") };
+    assert!(rejected.to_file().unwrap().starts_with(b"c2sp.org/tlog-proof@v1"));
 }

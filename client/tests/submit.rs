@@ -4,8 +4,8 @@ mod fake;
 
 use std::time::{Duration, Instant};
 
-use fake::{Act, Fake, client, refuse, signed, timing};
-use kho_client::SubmitError;
+use fake::{Act, Fake, client, receipt_of, refuse, signed, timing};
+use kho_client::{Signed, SubmitError};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{NodeId, RecordId};
@@ -112,6 +112,53 @@ async fn doubt_ends_with_a_refusal_that_holds_for_all_attempts() {
 }
 
 #[tokio::test]
+async fn doubt_outlives_the_call() {
+    let hangs = Fake::node(1, 1, &[Act::Hang]).await;
+    let (refuses, absent) = (Fake::node(1, 1, &[refuse(Code::UnitNotPermitted)]).await, Fake::absent().await);
+    let record = signed().await;
+    assert!(client(&[&hangs]).submit(&record).await.unwrap_err().is_unknown());
+    for later in [&refuses, &absent] {
+        let error = client(&[later]).submit(&record).await.unwrap_err();
+        assert!(error.is_unknown(), "{error}");
+    }
+    let settles = Fake::node(1, 1, &[refuse(Code::SeriesHasHead)]).await;
+    assert_eq!(client(&[&settles]).submit(&record).await.unwrap_err().code(), Code::SeriesHasHead);
+    // nobody waited for the end of this call
+    let record = signed().await;
+    let gone = tokio::time::timeout(Duration::from_millis(100), client(&[&hangs]).submit(&record)).await;
+    assert!(gone.is_err());
+    assert!(client(&[&absent]).submit(&record).await.unwrap_err().is_unknown());
+}
+
+#[tokio::test]
+async fn a_record_from_elsewhere_may_have_been_sent() {
+    let again = Signed::from_record(signed().await.record().clone()).unwrap();
+    let absent = Fake::absent().await;
+    let error = client(&[&absent]).submit(&again).await.unwrap_err();
+    assert!(error.is_unknown(), "{error}");
+    let refuses = Fake::node(1, 1, &[refuse(Code::CertificateUntrusted)]).await;
+    let error = client(&[&refuses]).submit(&again).await.unwrap_err();
+    assert!(error.is_unknown() && error.to_string().contains("certificate-untrusted"), "{error}");
+    let settles = Fake::node(1, 1, &[refuse(Code::SignatureInvalid)]).await;
+    assert_eq!(client(&[&settles]).submit(&again).await.unwrap_err().code(), Code::SignatureInvalid);
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_forgotten_over_nodes_that_are_absent() {
+    let refuses = Fake::node(1, 0, &[refuse(Code::NoLeader)]).await;
+    let (one, two) = (Fake::absent().await, Fake::absent().await);
+    let error = client(&[&refuses, &one, &two]).submit(&signed().await).await.unwrap_err();
+    assert!(matches!(&error, SubmitError::Refused { refusal, .. } if refusal.code == Code::NoLeader), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_knows_how_long_it_is_waited_for() {
+    let node = Fake::node(1, 0, &[Act::RefuseInTime(Code::NoLeader)]).await;
+    let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+    assert_eq!(error.code(), Code::NoLeader, "certainly not in: {error}");
+}
+
+#[tokio::test]
 async fn answers_that_admit_doubt_are_unknown() {
     for code in [Code::OutcomeUnknown, Code::StorageFailed] {
         let node = Fake::node(1, 1, &[refuse(code)]).await;
@@ -140,15 +187,17 @@ async fn a_nodes_wish_to_be_left_alone_is_respected() {
 }
 
 #[tokio::test]
-async fn the_leader_is_preferred_once_it_is_known() {
+async fn the_leader_is_found_while_nothing_fails() {
     let one = Fake::node(1, 2, &[Act::Accept]).await;
     let two = Fake::node(2, 2, &[Act::Accept]).await;
     let client = client(&[&one, &two]);
-    // the first answer says who leads, the second who that is; until then node 1 is as good as any
-    let hangs =
-        [client.submit(&signed().await).await.unwrap().node, client.submit(&signed().await).await.unwrap().node];
-    assert_eq!(hangs[0], NodeId(1));
-    assert_eq!(one.requests() + two.requests(), 2);
+    let record = signed().await;
+    // the first answer says who leads, the second who that is
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push(client.submit(&record).await.unwrap().node);
+    }
+    assert_eq!(nodes, [NodeId(1), NodeId(2), NodeId(2)]);
 }
 
 #[tokio::test]
@@ -164,7 +213,11 @@ async fn every_tampering_with_a_receipt_is_found() {
     for (n, forge) in forgeries.into_iter().enumerate() {
         let node = Fake::node(1, 1, &[Act::Forge(forge)]).await;
         let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
-        assert!(matches!(error, SubmitError::Receipt { .. }), "forgery {n}: {error}");
         assert_eq!(error.code(), Code::ReceiptInvalid);
+        let SubmitError::Receipt { rejected, .. } = error else { panic!("forgery {n}: {error}") };
+        let mut forged = receipt_of(signed().await.record());
+        forge(&mut forged);
+        assert_eq!(rejected.receipt(), Some(&forged.to_pb()), "forgery {n} is evidence");
+        assert!(rejected.to_file().is_some());
     }
 }

@@ -95,8 +95,18 @@ impl Authority {
         Ok(Self { certificate, key, issuer })
     }
 
-    /// Writes `NAME.pem` and `NAME.key.pem` (mode 0600).
+    /// An error if `NAME.pem` or `NAME.key.pem` exists in `dir`.
+    pub fn check_absent(dir: &Path, name: &str) -> Result<(), Error> {
+        let files = [dir.join(format!("{name}.pem")), dir.join(format!("{name}.key.pem"))];
+        match files.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+            Some(path) => Err(Error::Exists { path }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes `NAME.pem` and `NAME.key.pem` (mode 0600); never over an authority that stands there.
     pub fn write(&self, dir: &Path, name: &str) -> Result<(), Error> {
+        Self::check_absent(dir, name)?;
         Issued { certificate: self.certificate.clone(), key: self.key.clone() }.write(dir, name).map(|_| ())
     }
 

@@ -82,6 +82,12 @@ pub enum Error {
         /// The parser's words.
         source: rcgen::Error,
     },
+    /// An authority stands there already.
+    #[error("{}: exists already; a new key would cut off all that this authority has issued", path.display())]
+    Exists {
+        /// Its certificate or key.
+        path: PathBuf,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

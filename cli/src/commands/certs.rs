@@ -17,7 +17,7 @@ Layout below --dir:  ca/{client,peer,admin,signers}-ca.pem   nodes/nodeN/{client
 Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. In production the certificates come from a real
 authority, with the same SAN URIs: urn:kho:node:CLUSTER:ID, urn:kho:role:ROLE, urn:kho:unit:CODE, urn:kho:units:all.")]
 pub enum Command {
-    /// Makes certificate authorities.
+    /// Makes certificate authorities; never over one that exists.
     #[command(
         after_help = "Examples:\n  kho certs ca --dir pki\n  kho certs ca --dir pki --plane signers --algorithm rsa2048"
     )]
@@ -136,7 +136,7 @@ impl Common {
     fn issue(&self, plane: Plane, profile: &Profile, dir: PathBuf, name: &str) -> Result {
         let issued = self.authority(plane)?.issue(profile, self.algorithm, self.validity())?;
         let (certificate, key) = issued.write(&dir, name)?;
-        println!("{}\n{}", certificate.display(), key.display());
+        outln!("{}\n{}", certificate.display(), key.display())?;
         Ok(())
     }
 }
@@ -145,11 +145,12 @@ pub fn run(command: Command) -> Result {
     match command {
         Command::Ca { common, plane } => {
             let planes = if plane.is_empty() { Plane::ALL.to_vec() } else { plane };
+            let dir = common.layout().authorities();
+            planes.iter().try_for_each(|plane| Authority::check_absent(&dir, &plane.authority()))?;
             for plane in planes {
                 let name = format!("Kho development CA: {}", plane.as_str());
-                let dir = common.layout().authorities();
                 Authority::create(&name, common.algorithm, common.validity())?.write(&dir, &plane.authority())?;
-                println!("{}", common.layout().trust(plane).display());
+                outln!("{}", common.layout().trust(plane).display())?;
             }
             Ok(())
         }
@@ -172,7 +173,7 @@ pub fn run(command: Command) -> Result {
         }
         Command::Dev { dir, nodes, cluster_id } => {
             write_certificates(&Layout::new(&dir), cluster_id, nodes, now())?;
-            println!("{}", dir.display());
+            outln!("{}", dir.display())?;
             Ok(())
         }
     }

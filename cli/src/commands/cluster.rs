@@ -9,7 +9,7 @@ use kho::dev::{DevCluster, Options};
 use kho_node::Config;
 
 use super::replace;
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 
 /// Makes and forms clusters.
 #[derive(clap::Subcommand)]
@@ -39,7 +39,7 @@ Prints the log's verifier key: pin it in every client file (verifier_key = \"...
 look. Asking a formed cluster again changes nothing and prints the same key.
 
 With --config client.toml the operator's identity and the first admin address are taken from there, and --pin writes
-the key into the file. With a node's configuration the operator's identity comes from --certificate, --key and
+the key into the file; another key that is pinned there is not replaced. With a node's configuration the operator's identity comes from --certificate, --key and
 --trust, or from a client.toml beside it.
 
 Examples:
@@ -72,12 +72,18 @@ pub async fn run(command: Command) -> Result {
         Command::New { dir, nodes, base_port } => {
             let cluster = DevCluster::create_with(&dir, &Options { nodes, base_port, ..Options::default() })?;
             for node in cluster.nodes() {
-                println!("kho serve --config {}", cluster.layout().node_file(node).display());
+                outln!("kho serve --config {}", cluster.layout().node_file(node).display())?;
             }
-            println!("kho cluster init --config {} --pin", cluster.layout().client_file().display());
+            outln!("kho cluster init --config {} --pin", cluster.layout().client_file().display())?;
             Ok(())
         }
         Command::Init { config, certificate, key, trust, pin } => {
+            if pin && is_node(&config) {
+                // before anything is formed
+                let message =
+                    format!("--pin: expected a client file, found a node's configuration: {}", config.display());
+                return Err(Failure::new(Exit::Refused, message));
+            }
             let admin = match (certificate, key, trust) {
                 (Some(certificate), Some(key), Some(trust)) => {
                     let node = Config::load(&config)?;
@@ -86,7 +92,7 @@ pub async fn run(command: Command) -> Result {
                 _ => operator(&config)?,
             };
             let formed = admin.init_cluster().await?;
-            println!("{}", formed.verifier_key);
+            outln!("{}", formed.verifier_key)?;
             if pin {
                 ClientFile::pin(&config, &formed.verifier_key)?;
             }
@@ -95,9 +101,17 @@ pub async fn run(command: Command) -> Result {
     }
 }
 
+/// Whether a file is a node's configuration rather than a client file. What is neither is left to the client file's
+/// parser, which says what is wrong.
+fn is_node(config: &Path) -> bool {
+    let table: Option<toml::Table> = std::fs::read_to_string(config).ok().and_then(|text| text.parse().ok());
+    table.is_some_and(|table| ["node_id", "listen", "members"].iter().any(|key| table.contains_key(*key)))
+}
+
 /// The first admin listener of a client file, or that of a node whose configuration has a client.toml beside it.
 fn operator(config: &Path) -> Result<Admin> {
-    if let Ok(node) = Config::load(config) {
+    if is_node(config) {
+        let node = Config::load(config)?;
         let client = config.with_file_name("client.toml");
         let file = ClientFile::load(&client)
             .context("an operator's certificate is needed: --certificate, --key, --trust, or a client.toml")?;

@@ -49,17 +49,20 @@ pub fn write(record: &SignedRecord, dir: &Path) -> Result<Vec<PathBuf>> {
     let block = SignatureBlock::decode(&record.signature_block)?;
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let mut written = Vec::new();
-    let mut put = |name: &str, bytes: &[u8]| -> Result {
+    let mut put_with = |write: fn(&Path, &[u8]) -> std::io::Result<()>, name: &str, bytes: &[u8]| -> Result {
         let path = dir.join(name);
-        kho::files::write(&path, bytes).with_context(|| path.display().to_string())?;
+        write(&path, bytes).with_context(|| path.display().to_string())?;
         written.push(path);
         Ok(())
     };
-    put("header.bin", &record.header)?;
-    put("signed.bin", &dsse::signed_bytes(&record.header))?;
+    // what the report says, who may read it, and with salt and digest in the header what it says can be guessed
+    let mut private = |name: &str, bytes: &[u8]| put_with(kho::files::write_private, name, bytes);
+    private("header.bin", &record.header)?;
+    private("signed.bin", &dsse::signed_bytes(&record.header))?;
+    private("payload", &record.payload)?;
+    private("salt.bin", &header.salt)?;
+    let mut put = |name: &str, bytes: &[u8]| put_with(kho::files::write, name, bytes);
     put("signature.bin", &block.signature)?;
-    put("payload", &record.payload)?;
-    put("salt.bin", &header.salt)?;
     let mut certificates = record.certificates.iter().map(|der| pem("CERTIFICATE", der));
     put("certificate.pem", certificates.next().unwrap_or_default().as_bytes())?;
     let intermediates: String = certificates.collect();
@@ -96,6 +99,7 @@ fn readme(header: &Header, algorithm: Algorithm, intermediates: bool) -> String 
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
 
     use kho::certs::{Authority, KeyKind, Profile, Validity};
@@ -150,6 +154,10 @@ mod tests {
             let record = record(&authority, kind, algorithm).await;
             assert!(write(&record, dir).is_ok());
             std::fs::write(dir.join("signers-ca.pem"), authority.certificate()).unwrap();
+            for name in ["header.bin", "signed.bin", "payload", "salt.bin"] {
+                let mode = std::fs::metadata(dir.join(name)).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600, "{name} holds what the report says, or lets it be guessed");
+            }
             let readme = std::fs::read_to_string(dir.join("README")).unwrap();
             let digest = Header::decode(&record.header).unwrap().payload_digest.to_string();
             assert!(readme.contains(&digest));

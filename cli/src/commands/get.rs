@@ -1,14 +1,16 @@
 //! `kho get`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kho::client_file::ClientFile;
+use kho_client::GetError;
 use kho_proto::certificate::TrustRoots;
 use kho_proto::header::{Header, SubmittedAt};
 use kho_proto::id::RecordId;
 use kho_proto::record;
 
+use super::evidence::evidence;
 use super::export;
 use super::verify::{Checks, check};
 use crate::exit::{Exit, Failure, Result};
@@ -17,7 +19,8 @@ use crate::exit::{Exit, Failure, Result};
 #[derive(clap::Args)]
 #[command(after_help = "\
 The answer reflects everything acknowledged before, whichever node gives it. Receipt and signature are checked before
-anything is written; with signers_trust in the client file the signer's certificate is, too.
+anything is written; with signers_trust in the client file the signer's certificate is, too. A receipt that proves
+nothing is kept as ID.tlog-proof.rejected, in the directory of --out or --export, or in the current one.
 
 Examples:
   kho get 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e                    (prints the payload)
@@ -47,32 +50,34 @@ pub async fn run(args: Args) -> Result {
         }
         None => None,
     };
-    let fetched = file.client()?.get(args.id).await?;
+    let fetched = file.client()?.get(args.id).await.inspect_err(|error| {
+        if let GetError::Receipt { rejected, .. } = error {
+            let dir = args.out.as_ref().or(args.export.as_ref());
+            evidence(rejected, dir.map_or(Path::new("."), PathBuf::as_path), args.id);
+        }
+    })?;
     let checks = check(&fetched.record, &fetched.receipt, &key, trust.as_ref());
     if let Some((name, why)) = checks.first_failed() {
         return Err(Failure::new(Exit::Refused, format!("{name}: {why}")));
     }
     summary(&fetched, &checks)?;
     if let Some(dir) = &args.out {
-        for (name, bytes) in [
-            (format!("{}.record", args.id), record::to_file(&fetched.record)),
-            (format!("{}.tlog-proof", args.id), fetched.receipt.to_tlog_proof().into_bytes()),
-        ] {
-            let path = dir.join(name);
-            kho::files::write(&path, &bytes).with_context(|| path.display().to_string())?;
-            println!("{}", path.display());
-        }
+        let path = dir.join(format!("{}.record", args.id));
+        kho::files::write_private(&path, &record::to_file(&fetched.record))
+            .with_context(|| path.display().to_string())?;
+        outln!("{}", path.display())?;
+        let path = dir.join(format!("{}.tlog-proof", args.id));
+        kho::files::write(&path, fetched.receipt.to_tlog_proof().as_bytes())
+            .with_context(|| path.display().to_string())?;
+        outln!("{}", path.display())?;
     }
     if let Some(dir) = &args.export {
         for path in export::write(&fetched.record, dir)? {
-            println!("{}", path.display());
+            outln!("{}", path.display())?;
         }
     }
     if args.out.is_none() && args.export.is_none() {
-        use std::io::Write;
-        let mut out = std::io::stdout().lock();
-        out.write_all(&fetched.record.payload)?;
-        out.write_all(b"\n")?;
+        crate::out::bytes(&fetched.record.payload)?;
     }
     Ok(())
 }

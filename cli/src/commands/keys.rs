@@ -60,9 +60,9 @@ pub fn run(command: Command) -> Result {
     match command {
         Command::Init { keyring, cluster_id } => {
             let made = keyring::create(&keyring, cluster_id, Seams::system().entropy.as_ref())?;
-            println!("{}", made.fingerprint());
+            outln!("{}", made.fingerprint())?;
         }
-        Command::Fingerprint { keyring } => println!("{}", keyring::load_any(&keyring)?.fingerprint()),
+        Command::Fingerprint { keyring } => outln!("{}", keyring::load_any(&keyring)?.fingerprint())?,
         Command::Public { keyring, origin, receipt } => {
             let origin = match (origin, receipt) {
                 (Some(origin), _) => origin,
@@ -71,7 +71,7 @@ pub fn run(command: Command) -> Result {
             };
             let keyring = keyring::load_any(&keyring)?;
             let key = keyring.log_key(origin.epoch())?;
-            println!("{}", LogSigner::new(key, origin).verifier_key());
+            outln!("{}", LogSigner::new(key, origin).verifier_key())?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod certs;
 mod cluster;
 mod config;
+mod evidence;
 mod export;
 mod get;
 mod keys;

@@ -111,13 +111,13 @@ pub async fn run(args: Args) -> Result {
         tokio::time::sleep(POLL).await;
     }
     bar.finish_and_clear();
-    println!("node {} votes, and node {} is no member any more", args.new, args.old);
-    println!(
+    outln!("node {} votes, and node {} is no member any more", args.new, args.old)?;
+    outln!(
         "Now put node {new}'s addresses in node {old}'s place in every node's configuration and every client file.\n\
          Node {old} must never be started again with its data.",
         new = args.new,
         old = args.old
-    );
+    )?;
     Ok(())
 }
 

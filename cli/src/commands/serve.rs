@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kho_node::Config;
 use kho_node::seams::Seams;
+use kho_node::{Config, ServeError};
 use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,11 +38,12 @@ pub fn run(args: Args) -> Result {
     if let Some(parent) = args.die_with_parent {
         die_with(parent)?;
     }
-    let config = Config::load(&args.config)?;
-    kho_node::telemetry::init(&config.telemetry)?;
+    let config = Config::load(&args.config).map_err(ServeError::Config)?;
+    kho_node::telemetry::init(&config.telemetry).map_err(ServeError::Telemetry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let receive = |kind| signal(kind).map_err(ServeError::Signal);
+        let (mut terminate, mut interrupt) = (receive(SignalKind::terminate())?, receive(SignalKind::interrupt())?);
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),

@@ -16,10 +16,10 @@ use crate::exit::{Exit, Failure, Result};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Needs admin_nodes and admin_tls in the client file (an operator's certificate). A node that does not answer within
-2 s is shown as unreachable. `lag` is the number of log entries that the node has still to apply, compared with the
+2 s is shown as unreachable, one that refuses with its code. `lag` is the number of log entries that the node has still to apply, compared with the
 highest committed index that any node knows.
 
-Ends with 0 when at least one node answered, with 4 when none did.
+Ends with 0 when at least one node told its state, with 1 when nodes only refused, with 4 when none answered.
 
 Examples:
   kho status --config client.toml
@@ -41,25 +41,15 @@ pub async fn run(args: Args) -> Result {
     let answers: Vec<Answer> = join_all(admins.into_iter().map(ask)).await;
     let committed = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).map(|status| status.committed).max();
     let Some(committed) = committed else {
-        for (address, answer) in &answers {
-            if let Err(error) = answer {
-                eprintln!("{address}: {error}");
-            }
-        }
-        return Err(Failure::new(Exit::Unreachable, "no node answered"));
+        return Err(nobody(answers));
     };
     if args.json {
-        println!(
-            "{:#}",
-            json!({
-                "nodes": answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>(),
-                "lost": lost(&answers),
-            })
-        );
+        let nodes = answers.iter().map(|answer| object(answer, committed)).collect::<Vec<_>>();
+        outln!("{:#}", json!({ "nodes": nodes, "lost": lost(&answers) }))?;
     } else {
-        println!("{}", table(&answers, committed));
+        outln!("{}", table(&answers, committed))?;
         for node in lost(&answers) {
-            println!("node {node} lost entries that it had confirmed: kho cluster replace {node} NEW");
+            outln!("node {node} lost entries that it had confirmed: kho cluster replace {node} NEW")?;
         }
     }
     Ok(())
@@ -73,12 +63,25 @@ fn lost(answers: &[Answer]) -> Vec<u64> {
     peers.filter(|peer| peer.lost).map(|peer| peer.node_id).collect()
 }
 
+/// No node told its state: the first refusal if there is one, since that node was reached.
+fn nobody(answers: Vec<Answer>) -> Failure {
+    let errors: Vec<_> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
+    errors.iter().for_each(|error| eprintln!("{error}"));
+    match errors.into_iter().find(|error| !matches!(error, admin::Error::Unreachable { .. })) {
+        Some(refused) => refused.into(),
+        None => Failure::new(Exit::Unreachable, "no node answered"),
+    }
+}
+
 fn lag(status: &NodeStatusResponse, committed: u64) -> u64 {
     committed.saturating_sub(status.applied)
 }
 
 fn object((address, answer): &Answer, committed: u64) -> Value {
     match answer {
+        Err(error @ admin::Error::Refused { .. }) => {
+            json!({ "address": address, "reachable": true, "code": error.code().as_str(), "error": error.to_string() })
+        }
         Err(error) => json!({ "address": address, "reachable": false, "error": error.to_string() }),
         Ok(status) => json!({
             "address": address, "reachable": true,
@@ -117,6 +120,7 @@ fn table(answers: &[Answer], committed: u64) -> Table {
     ]);
     for (address, answer) in answers {
         match answer {
+            Err(error @ admin::Error::Refused { .. }) => table.add_row(["?", address.as_str(), error.code().as_str()]),
             Err(_) => table.add_row(["?", address.as_str(), "unreachable"]),
             Ok(status) => table.add_row([
                 status.node_id.to_string(),
@@ -146,6 +150,8 @@ fn table(answers: &[Answer], committed: u64) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use kho_proto::error::{Code, Refusal};
+
     use super::*;
 
     fn answers() -> Vec<Answer> {
@@ -159,15 +165,22 @@ mod tests {
         };
         let why = "connection refused".to_owned();
         let error = admin::Error::Unreachable { address: "127.0.0.1:2".to_owned(), why };
-        vec![("127.0.0.1:1".to_owned(), Ok(status)), ("127.0.0.1:2".to_owned(), Err(error))]
+        let refusal = Box::new(Refusal::new(Code::RoleNotPermitted, "expected role operator"));
+        let refused = admin::Error::Refused { address: "127.0.0.1:3".to_owned(), refusal };
+        vec![
+            ("127.0.0.1:1".to_owned(), Ok(status)),
+            ("127.0.0.1:2".to_owned(), Err(error)),
+            ("127.0.0.1:3".to_owned(), Err(refused)),
+        ]
     }
 
     #[test]
-    fn the_table_shows_unreachable_nodes_as_such() {
+    fn the_table_tells_unreachable_nodes_from_those_that_refuse() {
         let text = table(&answers(), 9).to_string();
         let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap().to_owned();
         assert!(line("127.0.0.1:1").contains("leader"), "{text}");
         assert!(line("127.0.0.1:2").contains("unreachable"), "{text}");
+        assert!(line("127.0.0.1:3").contains("role-not-permitted"), "{text}");
     }
 
     #[test]
@@ -175,5 +188,6 @@ mod tests {
         let answers = answers();
         assert_eq!(object(&answers[0], 9)["lag"], 2);
         assert_eq!(object(&answers[1], 9)["reachable"], false);
+        assert_eq!(object(&answers[2], 9)["code"], "role-not-permitted");
     }
 }

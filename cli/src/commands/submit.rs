@@ -1,22 +1,29 @@
 //! `kho submit`
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use kho::client_file::ClientFile;
-use kho_client::{Client, Draft, Signed};
-use kho_proto::header::SubmittedAt;
+use kho_client::{Client, Draft, Signed, SubmitError};
+use kho_proto::digest::Digest;
+use kho_proto::error::{Code, Refusal};
+use kho_proto::header::{Header, SubmittedAt};
+use kho_proto::id::{RecordId, UnitCode};
+use kho_proto::pb::v1::SignedRecord;
 use kho_proto::record;
 use kho_proto::report::Report;
 
-use crate::exit::Result;
+use super::evidence::evidence;
+use crate::exit::{Exit, Failure, Result};
 
 /// Signs and submits a report, and writes the record and its receipt.
 #[derive(clap::Args)]
 #[command(after_help = "\
 A report document is JSON: unit, regime, period, optional series, receivers and supersedes, and either figures or text
 (docs/formats/report.md). It is signed once with the signer of the client file; ID.record is written before anything
-is sent. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
+is sent. A document with an `id` that was signed before is not signed again: its ID.record is sent, and refused if the
+document was edited since. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
 
 Examples:
   kho submit --config client.toml report.json --out records
@@ -36,13 +43,6 @@ pub struct Args {
     out: PathBuf,
 }
 
-fn write(dir: &Path, name: String, bytes: &[u8]) -> Result {
-    let path = dir.join(name);
-    kho::files::write(&path, bytes).with_context(|| path.display().to_string())?;
-    println!("{}", path.display());
-    Ok(())
-}
-
 pub async fn run(args: Args) -> Result {
     let config = ClientFile::load(&args.config)?;
     let client = config.client()?;
@@ -53,8 +53,20 @@ pub async fn run(args: Args) -> Result {
         sign(&args, &config, &client, &bytes).await?
     };
     let id = signed.record_id();
-    let done = client.submit(&signed).await?;
-    write(&args.out, format!("{id}.tlog-proof"), done.receipt.to_tlog_proof().as_bytes())?;
+    let done = client.submit(&signed).await.inspect_err(|error| {
+        if let SubmitError::Receipt { rejected, .. } = error {
+            evidence(rejected, &args.out, id);
+        }
+    })?;
+    let path = args.out.join(format!("{id}.tlog-proof"));
+    if let Err(error) = kho::files::write(&path, done.receipt.to_tlog_proof().as_bytes()) {
+        let message = format!(
+            "record {id} is in, but its receipt could not be written: {}: {error}; submit the same record again",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Unknown, message));
+    }
+    outln!("{}", path.display())?;
     eprintln!(
         "record {id}: sequence {}, accepted {}{}, by node {}",
         done.receipt.sequence,
@@ -65,16 +77,56 @@ pub async fn run(args: Args) -> Result {
     Ok(())
 }
 
+/// Where a record differs from the report that it is to be the signed form of: the field, what the report says, what
+/// was signed.
+fn difference(report: &Report, record: &SignedRecord) -> Result<Option<(&'static str, String, String)>> {
+    let header = Header::decode(&record.header)?;
+    let or_none = |id: &Option<RecordId>| id.map_or("none".to_owned(), |id| id.to_string());
+    let units = |units: &[UnitCode]| {
+        let units: BTreeSet<_> = units.iter().map(UnitCode::as_str).collect();
+        units.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    // the payload may be confidential: a message holds its digest
+    let digest = |payload: &[u8]| format!("{} bytes, SHA-256 {}", payload.len(), Digest::of(payload));
+    let fields = [
+        ("id", or_none(&report.id), header.record_id.to_string()),
+        ("unit", report.unit.to_string(), header.unit.to_string()),
+        ("regime", report.regime.to_string(), header.regime.to_string()),
+        ("period", report.period.to_string(), header.period.to_string()),
+        ("series", report.series.clone(), header.series),
+        ("supersedes", or_none(&report.supersedes), or_none(&header.supersedes)),
+        ("receivers", units(&report.receivers), units(&header.receivers)),
+        ("media_type", report.media_type.clone(), header.media_type),
+        ("payload", digest(&report.payload), digest(&record.payload)),
+    ];
+    Ok(fields.into_iter().find(|(_, expected, found)| expected != found))
+}
+
 /// Signs a document; one that names its id, and was signed before, is not signed again: another signature time
-/// would make it another record under the same id.
+/// would make it another record under the same id. Nor is the record sent if the document was edited since.
 async fn sign(args: &Args, config: &ClientFile, client: &Client, document: &[u8]) -> Result<Signed> {
     let report = Report::from_json(document)?;
     if let Some(path) = report.id.map(|id| args.out.join(format!("{id}.record"))).filter(|path| path.exists()) {
-        eprintln!("signed before: sending {} again", path.display());
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        return Ok(Signed::from_record(record::from_file(bytes)?)?);
+        let record = record::from_file(bytes)?;
+        if let Some((field, expected, found)) = difference(&report, &record)? {
+            return Err(Refusal::new(
+                Code::RecordIdConflict,
+                format!(
+                    "{} was signed for other content: {field}: expected {expected:?} as the document says, found \
+                     {found:?}; give the document a new id",
+                    path.display()
+                ),
+            )
+            .into());
+        }
+        eprintln!("signed before: sending {} again", path.display());
+        return Ok(Signed::from_record(record)?);
     }
     let signed = Draft::from(report).sign(&config.signer()?, client.surroundings()).await?;
-    write(&args.out, format!("{}.record", signed.record_id()), &record::to_file(signed.record()))?;
+    let path = args.out.join(format!("{}.record", signed.record_id()));
+    // it holds the report in clear
+    kho::files::write_private(&path, &record::to_file(signed.record())).with_context(|| path.display().to_string())?;
+    outln!("{}", path.display())?;
     Ok(signed)
 }

@@ -86,14 +86,15 @@ impl Checks {
         })
     }
 
-    fn print(&self) {
+    fn print(&self) -> Result {
         for (name, verdict) in &self.0 {
             match verdict {
-                Verdict::Ok(what) => println!("ok      {name:<22} {what}"),
-                Verdict::Failed(why) => println!("FAILED  {name:<22} {why}"),
-                Verdict::Skipped(why) => println!("skipped {name:<22} {why}"),
+                Verdict::Ok(what) => outln!("ok      {name:<22} {what}")?,
+                Verdict::Failed(why) => outln!("FAILED  {name:<22} {why}")?,
+                Verdict::Skipped(why) => outln!("skipped {name:<22} {why}")?,
             }
         }
+        Ok(())
     }
 }
 
@@ -179,7 +180,7 @@ pub fn run(args: &Args) -> Result {
     let bytes = std::fs::read(&args.record).with_context(|| args.record.display().to_string())?;
     let record = record::from_file(bytes).with_context(|| args.record.display().to_string())?;
     let checks = check(&record, &receipt, &key, trust.as_ref());
-    checks.print();
+    checks.print()?;
     match checks.first_failed() {
         None => Ok(()),
         Some((name, why)) => Err(Failure::new(Exit::Refused, format!("{name}: {why}"))),

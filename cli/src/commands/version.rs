@@ -28,12 +28,12 @@ pub fn run(args: &Args) -> Result {
     if args.json {
         let formats: serde_json::Map<_, _> =
             formats().into_iter().map(|(name, version)| (name.to_owned(), version.into())).collect();
-        println!("{}", serde_json::json!({ "version": version, "commit": commit, "formats": formats }));
+        outln!("{}", serde_json::json!({ "version": version, "commit": commit, "formats": formats }))?;
         return Ok(());
     }
-    println!("kho {version} (commit {commit})");
+    outln!("kho {version} (commit {commit})")?;
     for (name, version) in formats() {
-        println!("  {name:<16} {version}");
+        outln!("  {name:<16} {version}")?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use kho::dev::{DevCluster, Identity, NodeId};
+use kho::dev::{self, DevCluster, Identity, NodeId, READY_TIMEOUT};
 use kho_client::{Acknowledged, Client, Preference, Signed, SubmitError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -91,7 +91,7 @@ pub async fn submit_all(cluster: &mut DevCluster, records: &[Arc<Signed>], concu
     if !restarted {
         cluster.start(old_leader)?;
     }
-    let (new_leader, election) = election.await?;
+    let (new_leader, election) = election.await??;
     Ok(Drive { sent, took, old_leader, new_leader, election })
 }
 
@@ -131,14 +131,21 @@ fn others(cluster: &DevCluster, killed: NodeId) -> Result<Vec<kho::admin::Admin>
         .collect::<std::result::Result<_, _>>()?)
 }
 
-async fn new_leader(nodes: Vec<kho::admin::Admin>, killed: Instant) -> (NodeId, Duration) {
+async fn new_leader(
+    nodes: Vec<kho::admin::Admin>,
+    killed: Instant,
+) -> std::result::Result<(NodeId, Duration), dev::Error> {
     loop {
         for node in &nodes {
             if let Ok(status) = node.status().await
                 && status.role == "leader"
             {
-                return (NodeId(status.node_id), killed.elapsed());
+                return Ok((NodeId(status.node_id), killed.elapsed()));
             }
+        }
+        if killed.elapsed() > READY_TIMEOUT {
+            let (waited_ms, last) = (killed.elapsed().as_millis(), "no node calls itself leader".to_owned());
+            return Err(dev::Error::Timeout { waited_ms, what: "a new leader", last });
         }
         tokio::time::sleep(POLL).await;
     }

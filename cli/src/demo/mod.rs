@@ -57,13 +57,14 @@ pub async fn run(args: Args) -> Result {
         (None, None) => unreachable!("one of them was just made"),
     };
     let good = tokio::select! {
-        good = show(&args, &dir) => good?,
+        good = show(&args, &dir) => good,
         _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Refused, "interrupted: all nodes ended")),
     };
-    if let (true, Some(temporary)) = (args.keep || !good, temporary) {
+    // an error names logs in it
+    if let (true, Some(temporary)) = (args.keep || !matches!(good, Ok(true)), temporary) {
         eprintln!("files: {}", temporary.keep().display());
     }
-    if good { Ok(()) } else { Err(Failure::new(Exit::Refused, "the demo failed: see the table above")) }
+    if good? { Ok(()) } else { Err(Failure::new(Exit::Refused, "the demo failed: see the table above")) }
 }
 
 async fn show(args: &Args, dir: &Path) -> Result<bool> {
@@ -80,7 +81,7 @@ async fn show(args: &Args, dir: &Path) -> Result<bool> {
     let records = plan::sign_reports(&cluster, args.seed, args.reports).await?;
     let drive = drive::submit_all(&mut cluster, &records, args.concurrency as usize).await?;
     let checks = check::all(&mut cluster, &records, &drive).await?;
-    let good = outcome::print(&drive, &checks, start.elapsed());
+    let good = outcome::print(&drive, &checks, start.elapsed())?;
     if args.keep {
         outcome::print_commands(&cluster)?;
         cluster.keep();

@@ -30,7 +30,7 @@ fn longest_gap(sent: &[Sent]) -> Duration {
 }
 
 /// Prints the table; says whether all is well.
-pub fn print(drive: &Drive, verdict: &Verdict, took: Duration) -> bool {
+pub fn print(drive: &Drive, verdict: &Verdict, took: Duration) -> Result<bool> {
     let acknowledged: Vec<&Sent> = drive.sent.iter().filter(|sent| sent.answer.is_ok()).collect();
     let mut latencies: Vec<Duration> = acknowledged.iter().map(|sent| sent.latency).collect();
     latencies.sort();
@@ -57,14 +57,14 @@ pub fn print(drive: &Drive, verdict: &Verdict, took: Duration) -> bool {
     row("leader after", format!("node {} (after {})", drive.new_leader, ms(drive.election)));
     row("tree", format!("{} leaves, root {}, equal on all nodes", verdict.size, verdict.root));
     row("took", format!("{:.1} s", took.as_secs_f64()));
-    println!("{table}");
+    outln!("{table}")?;
 
     let refused = drive.sent.iter().filter_map(|sent| sent.answer.as_ref().err().map(ToString::to_string));
     let refused: Vec<String> = refused.collect();
     complain("not acknowledged", &refused);
     complain("lost", &verdict.lost);
     complain("unverified", &verdict.unverified);
-    refused.is_empty() && verdict.lost.is_empty() && verdict.unverified.is_empty() && verdict.duplicates == 0
+    Ok(refused.is_empty() && verdict.lost.is_empty() && verdict.unverified.is_empty() && verdict.duplicates == 0)
 }
 
 fn complain(what: &str, complaints: &[String]) {
@@ -80,17 +80,17 @@ fn complain(what: &str, complaints: &[String]) {
 pub fn print_commands(cluster: &DevCluster) -> Result {
     let client = cluster.layout().client_file();
     let client = client.display();
-    println!("The cluster goes on running. Talk to it:\n");
-    println!("  kho status --config {client}");
-    println!("  kho submit --config {client} report.json --out .");
-    println!("  kho get    --config {client} ID --export check");
-    println!(
+    outln!("The cluster goes on running. Talk to it:\n")?;
+    outln!("  kho status --config {client}")?;
+    outln!("  kho submit --config {client} report.json --out .")?;
+    outln!("  kho get    --config {client} ID --export check")?;
+    outln!(
         "  kho verify --key '{}' --trust {} ID.tlog-proof ID.record",
         cluster.verifier_key()?,
         cluster.layout().trust(kho::dev::Plane::Signers).display()
-    );
+    )?;
     let pids: Vec<String> = cluster.nodes().filter_map(|node| cluster.pid(node)).map(|pid| pid.to_string()).collect();
-    println!("\nEnd it:\n\n  kill {}", pids.join(" "));
+    outln!("\nEnd it:\n\n  kill {}", pids.join(" "))?;
     Ok(())
 }
 

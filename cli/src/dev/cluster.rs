@@ -97,7 +97,8 @@ impl DevCluster {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Nodes started from now on are not tied to the life of this process, so that [`DevCluster::keep`] can let them live.
+    /// Nodes started from now on are not tied to the life of this process, so that [`DevCluster::keep`] can let them
+    /// live. Without `keep` they end with this value all the same.
     pub fn detach(&mut self) {
         self.detached = true;
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kho_proto::error::Code;
 use kho_proto::id::NodeId;
 
 /// Why the cluster did not do what it was told.
@@ -120,4 +121,19 @@ pub enum Error {
     /// A signer's files.
     #[error(transparent)]
     Signer(#[from] kho_client::PemError),
+}
+
+impl Error {
+    /// Stable code of what was wrong underneath, if that has one.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Error::Keyring(error) => Some(error.code()),
+            Error::Admin(error) => Some(error.code()),
+            Error::ClientFile(error) => Some(error.code()),
+            Error::Client(error) => Some(error.code()),
+            Error::Channel(error) => Some(error.code()),
+            Error::Signer(error) => Some(error.code()),
+            _ => None,
+        }
+    }
 }

@@ -12,9 +12,12 @@ pub const IDENTITIES: [Identity; 2] = [Identity::Platform, Identity::Operator];
 /// How nodes are reached.
 const HOSTS: [&str; 2] = ["127.0.0.1", "localhost"];
 
-/// Makes all authorities, the certificates of nodes 1 to `nodes`, and of [`IDENTITIES`].
+/// Makes all authorities, the certificates of nodes 1 to `nodes`, and of [`IDENTITIES`]. Refuses where an authority
+/// stands already.
 pub fn write_certificates(layout: &Layout, cluster: ClusterId, nodes: u64, now: UnixMs) -> Result<(), Error> {
     let validity = Validity::days(now, DEV_VALIDITY_DAYS);
+    // all before the first: nothing is left half made
+    Plane::ALL.iter().try_for_each(|plane| Authority::check_absent(&layout.authorities(), &plane.authority()))?;
     for plane in Plane::ALL {
         let name = format!("Kho development CA: {}", plane.as_str());
         Authority::create(&name, KeyKind::P256, validity)?.write(&layout.authorities(), &plane.authority())?;

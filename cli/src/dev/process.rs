@@ -23,12 +23,13 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `executable serve --config CONFIG`, in a process group of its own: Ctrl-C at the terminal is the
-    /// parent's. Unless it `stays`, it also dies with the thread that started it.
+    /// parent's. Unless it is `detached`, it also dies with the thread that started it, which [`Process::keep`] can't
+    /// take back.
     pub(super) fn start(
         executable: &Path,
         config: &Path,
         log: &Path,
-        stays: bool,
+        detached: bool,
         environment: &[(String, String)],
     ) -> io::Result<Self> {
         if let Some(parent) = log.parent() {
@@ -37,12 +38,12 @@ impl Process {
         let log = OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = Command::new(executable);
         command.arg("serve").arg("--config").arg(config);
-        if !stays {
+        if !detached {
             command.arg("--die-with-parent").arg(std::process::id().to_string());
         }
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        Ok(Self { child: command.spawn()?, stays })
+        Ok(Self { child: command.spawn()?, stays: false })
     }
 
     pub(super) fn pid(&self) -> u32 {

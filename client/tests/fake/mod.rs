@@ -22,6 +22,20 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+/// How long a node works for a request that brings no deadline.
+const NODE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Reads a `grpc-timeout` as tonic writes short ones.
+fn timeout(text: &str) -> Duration {
+    let (value, unit) = text.split_at(text.len() - 1);
+    let value = value.parse().unwrap();
+    match unit {
+        "n" => Duration::from_nanos(value),
+        "u" => Duration::from_micros(value),
+        unit => panic!("{unit}"),
+    }
+}
+
 /// What the fake does with one request.
 #[derive(Clone)]
 pub enum Act {
@@ -34,6 +48,8 @@ pub enum Act {
     Hang,
     /// Answers with a receipt that was tampered with.
     Forge(fn(&mut Receipt)),
+    /// Refuses shortly before the request's own deadline, as a node does that waited in vain.
+    RefuseInTime(Code),
 }
 
 /// Refusal without more.
@@ -105,6 +121,7 @@ impl Script {
 #[tonic::async_trait]
 impl Store for Script {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        let asked = request.metadata().get("grpc-timeout").map(|asked| asked.to_str().unwrap().to_owned());
         let record = request.into_inner().record.unwrap();
         let act = self.next();
         let mut receipt = receipt_of(&record);
@@ -114,6 +131,11 @@ impl Store for Script {
             Act::Foreign(code) => return Err(Status::new(*code, "no node of yours")),
             Act::Hang => std::future::pending().await,
             Act::Forge(forge) => forge(&mut receipt),
+            Act::RefuseInTime(code) => {
+                let wait = asked.as_deref().map_or(NODE_DEADLINE, timeout);
+                tokio::time::sleep(wait * 3 / 4).await;
+                return Err(Refusal::new(*code, "nobody took it in time").into());
+            }
         }
         Ok(Response::new(SubmitResponse {
             receipt: Some(receipt.to_pb()),
@@ -133,6 +155,7 @@ impl Store for Script {
             Act::Foreign(code) => return Err(Status::new(code, "no node of yours")),
             Act::Hang => std::future::pending().await,
             Act::Forge(forge) => forge(&mut receipt),
+            Act::RefuseInTime(code) => return Err(Refusal::new(code, "nobody took it in time").into()),
         }
         let receipt = Some(receipt.to_pb());
         Ok(Response::new(GetResponse { record: Some(record), receipt, size: 1, node_id: self.id, epoch: 1 }))

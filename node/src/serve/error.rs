@@ -5,7 +5,7 @@ use std::io;
 use kho_proto::error::Code;
 use kho_proto::{certificate, id};
 
-use crate::{config, consensus, data_dir, keys, tls};
+use crate::{config, consensus, data_dir, keys, telemetry, tls};
 
 /// Exit code of a process whose node refused to start (sysexits.h, EX_CONFIG).
 pub const EXIT_REFUSED: u8 = 78;
@@ -18,6 +18,9 @@ pub enum ServeError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// Logging.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),
@@ -88,6 +91,7 @@ impl ServeError {
     pub fn code(&self) -> Code {
         match self {
             ServeError::Config(error) => error.code(),
+            ServeError::Telemetry(_) => Code::ConfigInvalid,
             ServeError::DataDir(error) => error.code(),
             ServeError::Keys(error) => error.code(),
             ServeError::Guard(error) => error.code(),

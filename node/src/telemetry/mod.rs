@@ -29,11 +29,15 @@ pub enum Error {
     Taken(#[from] TryInitError),
 }
 
+/// The filter of `telemetry.log`: all that can be wrong with it before it is used.
+pub fn filter(config: &TelemetryConfig) -> Result<EnvFilter, Error> {
+    EnvFilter::try_new(&config.log).map_err(|source| Error::Filter { found: config.log.clone(), source })
+}
+
 /// Sets up logging to standard error for this process; once.
 pub fn init(config: &TelemetryConfig) -> Result<(), Error> {
     use tracing_subscriber::util::SubscriberInitExt;
-    let filter =
-        EnvFilter::try_new(&config.log).map_err(|source| Error::Filter { found: config.log.clone(), source })?;
+    let filter = filter(config)?;
     let colours = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match config.format {

@@ -8,15 +8,19 @@ use tokio::time::Instant;
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(3);
 /// A request may not ask for more: it would hold memory that others need.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
+/// Left of a sender's time for the answer's way back: an answer after that is none, and what was certain is unknown.
+/// At most a quarter of it.
+pub const WAY_BACK: Duration = Duration::from_millis(50);
 
 /// When a request's sender stops waiting.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// So long from now; none: the default.
+    /// So long from now, less the way back; none: the default.
     pub fn after(asked: Option<Duration>) -> Self {
-        Self(Instant::now() + asked.unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX))
+        let time = asked.unwrap_or(DEADLINE_DEFAULT).min(DEADLINE_MAX);
+        Self(Instant::now() + time.saturating_sub(WAY_BACK.min(time / 4)))
     }
 
     /// The instant.
@@ -80,5 +84,14 @@ mod tests {
     fn nobody_waits_longer_than_the_bound() {
         assert!(Deadline::after(Some(Duration::from_secs(1 << 40))).left() <= DEADLINE_MAX);
         assert!(Deadline::after(None).left() <= DEADLINE_DEFAULT);
+    }
+
+    #[test]
+    fn the_answer_has_time_for_its_way_back() {
+        for (asked, left) in [(1000, 950), (200, 150), (40, 30), (0, 0)] {
+            let deadline = Deadline::after(Some(Duration::from_millis(asked)));
+            assert!(deadline.left() <= Duration::from_millis(left), "{asked} ms");
+        }
+        assert!(!Deadline::after(Some(Duration::from_secs(1))).passed());
     }
 }
