@@ -40,12 +40,12 @@ fn run(shared: &Shared) {
         let batch = encode(&jobs);
         if let Err(error) = shared.engine.write(&batch, Durability::Sync) {
             let reason = error.to_string();
-            // Poison first: no report may let anybody write behind the failure.
+            // Reports last: whoever hears of the failure finds the node stopping and the log closed.
+            shared.fatal.fire(&reason);
             shared.queue.poison(&reason);
             for job in jobs {
                 job.report(&Err(reason.clone()));
             }
-            shared.fatal.fire(&reason);
             return;
         }
         for job in jobs {
