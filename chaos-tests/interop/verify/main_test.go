@@ -78,7 +78,12 @@ func TestGoodProofs(t *testing.T) {
 
 func TestAnyOtherCharacterIsRejected(t *testing.T) {
 	verifier, text := proofOf(t, 5, 9)
+	// sumdb/note decodes signatures leniently: in the last character of this one two bits mean nothing
+	lenient := len(text) - len("?=\n")
 	for place := range []byte(text) {
+		if place == lenient {
+			continue
+		}
 		changed := []byte(text)
 		changed[place] ^= 1
 		if verify(verifier, string(changed)) == nil {
