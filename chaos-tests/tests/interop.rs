@@ -104,7 +104,10 @@ async fn submit(rig: &Rig, report: Report) -> Result<String> {
 fn receipt(verify: &Path, key: &str, proof: &Path) -> Result<()> {
     must(Command::new(verify).arg(key).arg(proof))?;
     let changed = proof.with_extension("changed");
-    for place in (0..fs::read(proof)?.len()).step_by(FLIP_STEP) {
+    let length = fs::read(proof)?.len();
+    // sumdb/note decodes signatures leniently: in the last character of a checkpoint's ("?=" and a newline) two bits mean nothing
+    let lenient = length - "?=\n".len();
+    for place in (0..length).step_by(FLIP_STEP).filter(|place| *place != lenient) {
         flip(proof, &changed, place)?;
         let (accepted, text) = run(Command::new(verify).arg(key).arg(&changed))?;
         ensure!(!accepted && text.contains("REJECTED"), "go accepts a receipt with byte {place} changed: {text}");
