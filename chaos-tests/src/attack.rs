@@ -4,15 +4,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kho::dev::DevCluster;
+use kho::dev::{DevCluster, NodeId};
 use tokio::sync::watch;
 
+use crate::disks::Disk;
 use crate::load::{self, Outcomes};
 use crate::rig::Rig;
 
 /// Acknowledgements that do not come within this do not come: an election takes a second.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(2);
+/// Documented exit code of a node whose storage failed (EX_IOERR).
+pub const STORAGE_FAILED: i32 = 74;
 
 /// How far the load has come.
 #[derive(Default)]
@@ -68,4 +71,34 @@ pub async fn under_load<T>(
     let (outcomes, faulted) = tokio::join!(loaded, faulted);
     let faulted = faulted?;
     Ok((outcomes?, faulted))
+}
+
+/// A new cluster on disks of its own: first the disk of a follower fails by `fail`, which loads the cluster meanwhile, then
+/// the leader's. Each node comes back on a sound disk, and nothing is lost. Skipped as `test` where there are no such disks.
+pub fn disk_of_a_follower_then_of_the_leader(
+    test: &str,
+    seed: u64,
+    fail: impl AsyncFn(&mut Rig, &Disk, NodeId) -> Result<Outcomes>,
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let mut rig = Rig::create(test, seed, toml::Table::new())?;
+        let Some(disks) = rig.disks(test)? else { return rig.finish().await };
+        let leader = rig.launch().await?;
+        let follower = rig.cluster.nodes().find(|node| *node != leader).context("three nodes")?;
+        let mut all = Vec::new();
+        for victim in [follower, leader] {
+            let outcomes = fail(&mut rig, &disks[victim.0 as usize - 1], victim).await?;
+            rig.cluster.start(victim)?;
+            rig.cluster.wait_ready().await?;
+            rig.check_durable(&outcomes.acknowledged).await?;
+            let settled = load::settle(&rig.cluster.client()?, &rig.senders.history, &outcomes.unknown).await?;
+            all.extend(outcomes.acknowledged);
+            all.extend(settled);
+        }
+        rig.check_all(&all).await?;
+        rig.cluster.terminate_all().await?;
+        drop(disks);
+        rig.finish().await
+    })
 }

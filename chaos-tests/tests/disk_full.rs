@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kho::dev::{DevCluster, NodeId};
-use kho_chaos_tests::attack::{self, Progress};
+use kho_chaos_tests::attack::{self, Progress, STORAGE_FAILED};
 use kho_chaos_tests::disks::{self, Disk};
-use kho_chaos_tests::load::{self, Outcomes};
+use kho_chaos_tests::load::Outcomes;
 use kho_chaos_tests::rig::Rig;
 use kho_chaos_tests::skip;
 use rustix::fs::FallocateFlags;
@@ -21,8 +21,6 @@ const SEED: u64 = 0xf011;
 const ACKNOWLEDGED: usize = 40;
 /// A node on a full disk ends within this.
 const END_LIMIT: Duration = Duration::from_secs(30);
-/// Documented exit code of a node whose storage failed (EX_IOERR).
-const STORAGE_FAILED: i32 = 74;
 /// What is left is taken in pieces of this size, then of a page.
 const PIECES: [u64; 3] = [64 << 20, 1 << 20, 4 << 10];
 
@@ -72,25 +70,5 @@ fn a_node_whose_disk_runs_full_stops_and_loses_nothing() -> Result<()> {
     if !skip::can_run("disk_full", true, disks::TOOLS) {
         return Ok(());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
-        let mut rig = Rig::create("disk-full", SEED, toml::Table::new())?;
-        let Some(disks) = rig.disks("disk_full")? else { return rig.finish().await };
-        let leader = rig.launch().await?;
-        let follower = rig.cluster.nodes().find(|node| *node != leader).context("three nodes")?;
-        let mut all = Vec::new();
-        for victim in [follower, leader] {
-            let outcomes = load_and_fill(&mut rig, &disks[victim.0 as usize - 1], victim).await?;
-            rig.cluster.start(victim)?;
-            rig.cluster.wait_ready().await?;
-            rig.check_durable(&outcomes.acknowledged).await?;
-            let settled = load::settle(&rig.cluster.client()?, &rig.senders.history, &outcomes.unknown).await?;
-            all.extend(outcomes.acknowledged);
-            all.extend(settled);
-        }
-        rig.check_all(&all).await?;
-        rig.cluster.terminate_all().await?;
-        drop(disks);
-        rig.finish().await
-    })
+    attack::disk_of_a_follower_then_of_the_leader("disk_full", SEED, load_and_fill)
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kho::dev::{DevCluster, NodeId};
-use kho_chaos_tests::attack::{self, Progress};
+use kho_chaos_tests::attack::{self, Progress, STORAGE_FAILED};
 use kho_chaos_tests::disks::{self, Disk};
-use kho_chaos_tests::load::{self, Outcomes};
+use kho_chaos_tests::load::Outcomes;
 use kho_chaos_tests::rig::Rig;
 use kho_chaos_tests::skip;
 use tokio::process::{Child, Command};
@@ -23,8 +23,6 @@ const SEED: u64 = 0xe10;
 const ACKNOWLEDGED: usize = 40;
 /// A node whose sync fails ends within this.
 const END_LIMIT: Duration = Duration::from_secs(20);
-/// Documented exit code of a node whose storage failed (EX_IOERR).
-const STORAGE_FAILED: i32 = 74;
 
 /// From now on each sync of the process fails with EIO.
 fn fail_syncs(pid: u32, trace: &Path) -> Result<Child> {
@@ -60,25 +58,5 @@ fn a_node_whose_sync_fails_stops_and_loses_nothing() -> Result<()> {
     if !skip::can_run("io_error", true, &[disks::TOOLS, &["strace"]].concat()) {
         return Ok(());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
-        let mut rig = Rig::create("io-error", SEED, toml::Table::new())?;
-        let Some(disks) = rig.disks("io_error")? else { return rig.finish().await };
-        let leader = rig.launch().await?;
-        let follower = rig.cluster.nodes().find(|node| *node != leader).context("three nodes")?;
-        let mut all = Vec::new();
-        for victim in [follower, leader] {
-            let outcomes = load_and_fail(&mut rig, &disks[victim.0 as usize - 1], victim).await?;
-            rig.cluster.start(victim)?;
-            rig.cluster.wait_ready().await?;
-            rig.check_durable(&outcomes.acknowledged).await?;
-            let settled = load::settle(&rig.cluster.client()?, &rig.senders.history, &outcomes.unknown).await?;
-            all.extend(outcomes.acknowledged);
-            all.extend(settled);
-        }
-        rig.check_all(&all).await?;
-        rig.cluster.terminate_all().await?;
-        drop(disks);
-        rig.finish().await
-    })
+    attack::disk_of_a_follower_then_of_the_leader("io_error", SEED, load_and_fail)
 }

@@ -186,15 +186,13 @@ impl ClientFile {
         crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
     }
 
-    /// Writes another node's addresses in a node's place, or adds them.
-    pub fn put_node(path: &Path, gone: Option<(&str, &str)>, client: &str, admin: &str) -> Result<(), Error> {
+    /// Writes a node's client and admin address in the place of another's.
+    pub fn replace_node(path: &Path, gone: (&str, &str), new: (&str, &str)) -> Result<(), Error> {
         let mut file = Self::parse(path)?;
-        if let Some((old_client, old_admin)) = gone {
-            file.nodes.retain(|address| address != old_client);
-            file.admin_nodes.retain(|address| address != old_admin);
+        for (addresses, gone, new) in [(&mut file.nodes, gone.0, new.0), (&mut file.admin_nodes, gone.1, new.1)] {
+            addresses.retain(|address| address != gone);
+            addresses.push(new.to_owned());
         }
-        file.nodes.push(client.to_owned());
-        file.admin_nodes.push(admin.to_owned());
         let text = toml::to_string(&file)?;
         crate::files::write(path, text.as_bytes()).map_err(|source| Error::File { path: path.to_owned(), source })
     }

@@ -175,7 +175,10 @@ pub(super) fn add(
     gone: NodeId,
     settings: &toml::Table,
 ) -> Result<NodeId, Error> {
-    let cluster: ClusterId = file.cluster_id.parse().map_err(|_| Error::Exists { path: layout.cluster_file() })?;
+    let cluster: ClusterId = file.cluster_id.parse().map_err(|error| Error::Malformed {
+        path: layout.cluster_file(),
+        source: Box::new(serde::de::Error::custom(format!("cluster_id: {error}"))),
+    })?;
     let old = file.members.iter().position(|member| member.id == gone.0).ok_or(Error::NoNode(gone))?;
     let id = file.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
     let ports = ports::free_ports(LISTENERS as usize)?;
@@ -187,8 +190,7 @@ pub(super) fn add(
     for member in &file.members {
         write_node_file(layout, file, member, settings)?;
     }
-    let gone = Some((old.client.as_str(), old.admin.as_str()));
-    ClientFile::put_node(&layout.client_file(), gone, &member.client, &member.admin)?;
+    ClientFile::replace_node(&layout.client_file(), (&old.client, &old.admin), (&member.client, &member.admin))?;
     write(&layout.cluster_file(), &toml::to_string(file)?)?;
     Ok(NodeId(id))
 }

@@ -103,24 +103,7 @@ impl Storage for NoSecondState {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_install_cut_short_leaves_the_old_state_and_is_done_again() {
     let mut cluster = Cluster::formed().await;
-    let formed = cluster.propose(genesis()).await;
-    cluster.agree_at(formed.index).await;
-    let leader = cluster.leader().await;
-    let away = *cluster.nodes.keys().find(|id| **id != leader).unwrap();
-    cluster.kill(away).await;
-    for n in 0..50 {
-        cluster.propose(keys(1 + 100 * n, 100)).await;
-    }
-    for node in cluster.nodes.values() {
-        assert!(node.consensus.snapshot_now().await);
-    }
-    let last = cluster.propose(keys(9000, 1)).await;
-    let started = Instant::now();
-    while cluster.nodes[&cluster.leader().await].consensus.status().purged.0 < 40 {
-        assert!(started.elapsed() < PATIENCE, "the log is not purged");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-
+    let (away, last) = cluster.leave_one_behind().await;
     let good = std::mem::replace(&mut cluster.storage, Arc::new(NoSecondState(RocksStorage::new(Tuning::default()))));
     cluster.start(away).await;
     let second = cluster.data_dir(away).join("logs/1/state-2");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kho_ledger::Outcome;
 use kho_proto::id::{ClusterId, NodeId};
 
-use self::rig::{Cluster, PATIENCE, PlainDial, genesis, keys};
+use self::rig::{Cluster, PlainDial, genesis, keys};
 use super::*;
 use crate::seams::Seams;
 
@@ -47,24 +47,7 @@ async fn three_nodes_elect_replicate_and_survive_the_loss_of_their_leader() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_away_past_the_purge_point_catches_up_by_snapshot() {
     let mut cluster = Cluster::formed().await;
-    cluster.propose(genesis()).await;
-    let leader = cluster.leader().await;
-    let away = *cluster.nodes.keys().find(|id| **id != leader).unwrap();
-    cluster.kill(away).await;
-    for n in 0..50 {
-        cluster.propose(keys(1 + 100 * n, 100)).await;
-    }
-    for node in cluster.nodes.values() {
-        assert!(node.consensus.snapshot_now().await);
-    }
-    let after = cluster.propose(keys(9000, 1)).await;
-    // The leader purges once no attempt to reach the one who is away is using the log.
-    let started = Instant::now();
-    while cluster.nodes[&cluster.leader().await].consensus.status().purged.0 < 40 {
-        assert!(started.elapsed() < PATIENCE, "the log is not purged");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-
+    let (away, after) = cluster.leave_one_behind().await;
     cluster.start(away).await;
     cluster.agree_at(after.index).await;
     let status = cluster.nodes[&away].consensus.status();

@@ -140,6 +140,29 @@ impl Cluster {
         self.start(id).await;
     }
 
+    /// A follower of a cluster that has taken nothing yet is stopped, and the log purged past where it stood. That follower, and the last entry.
+    pub(super) async fn leave_one_behind(&mut self) -> (NodeId, Committed) {
+        let formed = self.propose(genesis()).await;
+        self.agree_at(formed.index).await;
+        let leader = self.leader().await;
+        let away = *self.nodes.keys().find(|id| **id != leader).unwrap();
+        self.kill(away).await;
+        for n in 0..50 {
+            self.propose(keys(1 + 100 * n, 100)).await;
+        }
+        for node in self.nodes.values() {
+            assert!(node.consensus.snapshot_now().await);
+        }
+        let last = self.propose(keys(9000, 1)).await;
+        // The leader purges once no attempt to reach the one who is away is using the log.
+        let started = Instant::now();
+        while self.nodes[&self.leader().await].consensus.status().purged.0 < 40 {
+            assert!(started.elapsed() < PATIENCE, "the log is not purged");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        (away, last)
+    }
+
     /// Who votes, as the leader sees it.
     pub(super) fn voters(&self) -> Vec<NodeId> {
         let leader = self.nodes.values().find(|node| node.consensus.is_leader()).unwrap();
