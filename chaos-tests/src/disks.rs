@@ -35,8 +35,6 @@ impl Disk {
         fs::create_dir_all(mount)?;
         let disk = Self { image: image.to_owned(), mount: mount.to_owned() };
         disk.mount()?;
-        // a node expects an empty directory
-        fs::remove_dir(mount.join("lost+found"))?;
         Ok(disk)
     }
 

@@ -121,7 +121,11 @@ impl Rig {
     /// since this machine mounts none.
     pub fn disks(&self, test: &str) -> Result<Option<Vec<Disk>>> {
         let layout = self.cluster.layout();
-        let disk = |node: NodeId| Disk::create(&self.path().join(format!("disk{node}.img")), &layout.data_dir(node));
+        let disk = |node: NodeId| {
+            let disk = Disk::create(&self.path().join(format!("disk{node}.img")), &layout.data_dir(node))?;
+            self.cluster.create_data(node)?;
+            Ok(disk)
+        };
         match self.cluster.nodes().map(disk).collect() {
             Ok(disks) => Ok(Some(disks)),
             Err(error) => {

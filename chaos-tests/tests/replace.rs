@@ -4,13 +4,15 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use kho::dev::DevCluster;
+use kho::dev::{DevCluster, READY_TIMEOUT};
 use kho_chaos_tests::attack::{self, Progress};
 use kho_chaos_tests::load;
 use kho_chaos_tests::rig::Rig;
 
 const WORKERS: usize = 8;
 const SEED: u64 = 0x4e9;
+/// Documented exit code of a node that refuses to start (EX_CONFIG).
+const REFUSED: i32 = 78;
 /// Acknowledgements before each step.
 const ACKNOWLEDGED: usize = 60;
 
@@ -24,6 +26,12 @@ fn a_node_without_its_disk_is_replaced_under_load() -> Result<()> {
         let replace = async |cluster: &mut DevCluster, progress: &Progress| {
             cluster.kill(gone)?;
             std::fs::remove_dir_all(cluster.layout().data_dir(gone))?;
+            // under its old id it would have forgotten how it voted
+            cluster.start(gone)?;
+            let status = cluster.wait_ended(gone, READY_TIMEOUT).await?;
+            ensure!(status.code() == Some(REFUSED), "started without its disk: {status}");
+            let log = std::fs::read_to_string(cluster.layout().log_file(gone))?;
+            ensure!(log.contains("data-dir-missing"), "{log}");
             progress.more(ACKNOWLEDGED).await?;
             let new = cluster.add_node(gone, &toml::Table::new())?;
             cluster.start(new)?;

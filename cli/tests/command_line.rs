@@ -110,6 +110,36 @@ fn what_a_restart_does_not_help_ends_with_78() {
 }
 
 #[test]
+fn a_node_without_its_data_directory_does_not_begin_again() {
+    let dir = cluster();
+    let file = dir.path().join("c/node1.toml");
+    let config: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+    let data = dir.path().join("c").join(config["data_dir"].as_str().unwrap());
+    std::fs::remove_dir_all(&data).unwrap();
+    let create = || kho(&["data", "create", "--config", text(&file)]);
+    // absent, then empty: a mount point without its disk
+    for make in [false, true] {
+        if make {
+            std::fs::create_dir(&data).unwrap();
+        }
+        let ended = kho(&["serve", "--config", text(&file)]);
+        assert_eq!(code(&ended), 78);
+        assert!(
+            err(&ended).contains("[data-dir-missing]") && err(&ended).contains("kho data create"),
+            "{}",
+            err(&ended)
+        );
+        assert_eq!(data.exists(), make);
+    }
+    let made = create();
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    assert!(out(&made).contains("node 1 of cluster"), "{}", out(&made));
+    let again = create();
+    assert_eq!(code(&again), 78);
+    assert!(err(&again).contains("[data-dir-not-empty]"), "{}", err(&again));
+}
+
+#[test]
 fn a_keyring_is_never_overwritten_and_has_one_fingerprint() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("keyring");

@@ -179,6 +179,10 @@ codes! {
     DataDirOtherCluster = "data-dir-other-cluster", Startup, false;
     /// The data directory is of another node.
     DataDirOtherNode = "data-dir-other-node", Startup, false;
+    /// The data directory is absent or empty, and nobody asked for a new one.
+    DataDirMissing = "data-dir-missing", Startup, false;
+    /// A new data directory was asked for where something is already.
+    DataDirNotEmpty = "data-dir-not-empty", Startup, false;
     /// Another process holds the data directory.
     DataDirLocked = "data-dir-locked", Startup, true;
     /// The data directory does not open.

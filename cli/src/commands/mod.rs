@@ -3,6 +3,7 @@
 mod certs;
 mod cluster;
 mod config;
+mod data;
 mod evidence;
 mod export;
 mod get;
@@ -47,6 +48,8 @@ enum Command {
     Keys(keys::Command),
     #[command(subcommand)]
     Config(config::Command),
+    #[command(subcommand)]
+    Data(data::Command),
     Version(version::Args),
 }
 
@@ -63,6 +66,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Certs(command) => certs::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Config(command) => config::run(command),
+        Command::Data(command) => data::run(command),
         Command::Version(args) => version::run(&args),
     }
 }

@@ -23,9 +23,9 @@ const POLL: Duration = Duration::from_millis(200);
 For a node whose machine or disk is gone. A node that lost its log must not come back under its old id: it may have
 forgotten how it voted.
 
-  1. Give the new node an id that was never used, an empty data directory, the cluster's keyring, and a peer
-     certificate for that id (kho certs ...). Its configuration names all members, itself instead of the old node.
-  2. Start it: kho serve --config node4.toml
+  1. Give the new node an id that was never used, the cluster's keyring, and a peer certificate for that id
+     (kho certs ...). Its configuration names all members, itself instead of the old node.
+  2. Start it: kho data create --config node4.toml && kho serve --config node4.toml
   3. kho cluster replace 2 4 --config client.toml --node-config node4.toml
   4. Put its addresses in the old node's place in every node's configuration and every client file, for their next
      start, and never start the old node again.

@@ -115,6 +115,12 @@ impl DevCluster {
         create::add(&self.layout, &mut self.cluster, gone, settings)
     }
 
+    /// Makes a node's data directory again: where another disk was mounted in its place.
+    pub fn create_data(&self, node: NodeId) -> Result<(), Error> {
+        self.member(node)?;
+        create::create_data(&self.layout, &self.cluster, node)
+    }
+
     /// The binary that its nodes run.
     pub fn executable(&self) -> &Path {
         &self.executable

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kho_node::data_dir::DataDir;
 use kho_node::seams::Seams;
 use kho_proto::id::{ClusterId, NodeId, UnitCode};
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,7 @@ pub(super) fn create(layout: &Layout, options: &Options) -> Result<ClusterFile, 
     let cluster = ClusterFile { cluster_id: cluster.to_string(), members };
     for member in &cluster.members {
         write_node_file(layout, &cluster, member, &options.settings)?;
+        create_data(layout, &cluster, NodeId(member.id))?;
     }
     let (certificate, key) = layout.signer(&unit);
     let client = ClientFile {
@@ -175,10 +177,7 @@ pub(super) fn add(
     gone: NodeId,
     settings: &toml::Table,
 ) -> Result<NodeId, Error> {
-    let cluster: ClusterId = file.cluster_id.parse().map_err(|error| Error::Malformed {
-        path: layout.cluster_file(),
-        source: Box::new(serde::de::Error::custom(format!("cluster_id: {error}"))),
-    })?;
+    let cluster = cluster_id(layout, file)?;
     let old = file.members.iter().position(|member| member.id == gone.0).ok_or(Error::NoNode(gone))?;
     let id = file.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
     let ports = ports::free_ports(LISTENERS as usize)?;
@@ -190,9 +189,22 @@ pub(super) fn add(
     for member in &file.members {
         write_node_file(layout, file, member, settings)?;
     }
+    create_data(layout, file, NodeId(id))?;
     ClientFile::replace_node(&layout.client_file(), (&old.client, &old.admin), (&member.client, &member.admin))?;
     write(&layout.cluster_file(), &toml::to_string(file)?)?;
     Ok(NodeId(id))
+}
+
+fn cluster_id(layout: &Layout, file: &ClusterFile) -> Result<ClusterId, Error> {
+    file.cluster_id.parse().map_err(|error| Error::Malformed {
+        path: layout.cluster_file(),
+        source: Box::new(serde::de::Error::custom(format!("cluster_id: {error}"))),
+    })
+}
+
+/// Makes a node's data directory, as `kho data create` does.
+pub(super) fn create_data(layout: &Layout, file: &ClusterFile, node: NodeId) -> Result<(), Error> {
+    Ok(DataDir::create(&layout.data_dir(node), cluster_id(layout, file)?, node)?)
 }
 
 fn write_node_file(

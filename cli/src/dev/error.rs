@@ -106,6 +106,9 @@ pub enum Error {
     /// Keyring.
     #[error(transparent)]
     Keyring(#[from] kho_node::keys::Error),
+    /// A data directory.
+    #[error(transparent)]
+    DataDir(#[from] kho_node::data_dir::Error),
     /// An operator's call.
     #[error(transparent)]
     Admin(#[from] crate::admin::Error),
@@ -128,6 +131,7 @@ impl Error {
     pub fn code(&self) -> Option<Code> {
         match self {
             Error::Keyring(error) => Some(error.code()),
+            Error::DataDir(error) => Some(error.code()),
             Error::Admin(error) => Some(error.code()),
             Error::ClientFile(error) => Some(error.code()),
             Error::Client(error) => Some(error.code()),

@@ -1,5 +1,6 @@
 //! Why a data directory is refused.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use kho_proto::digest::Digest;
@@ -30,6 +31,24 @@ pub enum Error {
         path: PathBuf,
         /// What was expected and found.
         why: String,
+    },
+    /// It is not there, or nothing is in it: never made, not mounted, or lost.
+    #[error(
+        "{} holds no data of a node: a new node's directory is made by `kho data create`; if this node ran before, its disk \
+         is not mounted, or lost (then `kho cluster replace` puts a node with a new id in its place)",
+        path.display()
+    )]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is something in the place of a new directory.
+    #[error("data directory {}: expected an empty directory, found {found:?}", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// A file in it.
+        found: OsString,
     },
     /// Of another cluster.
     #[error("data directory {}: expected cluster {expected}, found cluster {found}", path.display())]
@@ -68,6 +87,8 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::Io { .. } | Error::Damaged { .. } => Code::DataDirDamaged,
+            Error::Missing { .. } => Code::DataDirMissing,
+            Error::NotEmpty { .. } => Code::DataDirNotEmpty,
             Error::Locked { .. } => Code::DataDirLocked,
             Error::OtherCluster { .. } => Code::DataDirOtherCluster,
             Error::OtherNode { .. } => Code::DataDirOtherNode,

@@ -4,6 +4,7 @@
 //! kho-data 1
 //! cluster 0192f0c1-0000-7000-8000-000000000001
 //! node 1
+//! started no
 //! keyring <64 hex digits, or ->
 //! checksum <SHA-256 of the lines above, hex>
 //! ```
@@ -20,6 +21,8 @@ pub struct Identity {
     pub cluster: ClusterId,
     /// Node.
     pub node: NodeId,
+    /// The node took part once: logs that are not there any more are lost.
+    pub started: bool,
     /// Fingerprint of the keyring that first sealed; none while the node never had one.
     pub keyring: Option<Digest>,
 }
@@ -27,7 +30,9 @@ pub struct Identity {
 impl Identity {
     pub(super) fn encode(&self) -> String {
         let keyring = self.keyring.map_or_else(|| "-".to_owned(), |digest| digest.to_string());
-        let body = format!("{FIRST_LINE}\ncluster {}\nnode {}\nkeyring {keyring}\n", self.cluster, self.node);
+        let Self { cluster, node, .. } = self;
+        let started = if self.started { "yes" } else { "no" };
+        let body = format!("{FIRST_LINE}\ncluster {cluster}\nnode {node}\nstarted {started}\nkeyring {keyring}\n");
         let checksum = Digest::of(body.as_bytes());
         format!("{body}checksum {checksum}\n")
     }
@@ -47,11 +52,17 @@ impl Identity {
         };
         let cluster = field("cluster")?;
         let node = field("node")?;
+        let started = field("started")?;
         let keyring = field("keyring")?;
         let malformed = |name: &str, found: &str| format!("{name}: expected its value, found {found:?}");
         let identity = Identity {
             cluster: cluster.parse().map_err(|_| malformed("cluster", &cluster))?,
             node: NodeId(node.parse().map_err(|_| malformed("node", &node))?),
+            started: match started.as_str() {
+                "yes" => true,
+                "no" => false,
+                _ => return Err(malformed("started", &started)),
+            },
             keyring: match keyring.as_str() {
                 "-" => None,
                 digits => Some(digest(digits).ok_or_else(|| malformed("keyring", digits))?),

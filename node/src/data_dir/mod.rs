@@ -18,6 +18,8 @@ pub use identity::Identity;
 
 const IDENTITY_FILE: &str = "identity";
 const LOCK_FILE: &str = "lock";
+/// What a new ext4 holds.
+const LOST_AND_FOUND: &str = "lost+found";
 const LOGS_DIR: &str = "logs";
 
 /// A data directory that this process holds until it is dropped.
@@ -29,24 +31,35 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens or creates the directory and takes its lock.
+    /// Makes the directory of a new node. Only on request: a node whose disk is not mounted, or gone, must not begin again
+    /// under its old id, having forgotten how it voted and what it confirmed.
+    pub fn create(path: &Path, cluster: ClusterId, node: NodeId) -> Result<(), Error> {
+        let failed = |source| Error::Io { path: path.to_owned(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let found = entry.map_err(failed)?.file_name();
+            if found != LOST_AND_FOUND {
+                return Err(Error::NotEmpty { path: path.to_owned(), found });
+            }
+        }
+        Identity { cluster, node, started: false, keyring: None }.store(path).map_err(failed)
+    }
+
+    /// Opens the directory and takes its lock.
     ///
     /// `keyring`: fingerprint of the node's keyring, if it has one. The first that comes is written down; another refuses.
     pub fn open(path: &Path, cluster: ClusterId, node: NodeId, keyring: Option<Digest>) -> Result<DataDir, Error> {
         let failed = |source| Error::Io { path: path.to_owned(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let (file, logs) = (path.join(IDENTITY_FILE), path.join(LOGS_DIR));
+        if !file.exists() && !logs.exists() {
+            return Err(Error::Missing { path: path.to_owned() });
+        }
         let lock = lock(path)?;
-        let file = path.join(IDENTITY_FILE);
         let mut identity = match std::fs::read_to_string(&file) {
             Ok(text) => Identity::decode(&text).map_err(|why| Error::Damaged { path: file.clone(), why })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if path.join(LOGS_DIR).exists() {
-                    let why = "the directory holds logs but no identity".to_owned();
-                    return Err(Error::Damaged { path: file, why });
-                }
-                let identity = Identity { cluster, node, keyring: None };
-                identity.store(path).map_err(failed)?;
-                identity
+                let why = "the directory holds logs but no identity".to_owned();
+                return Err(Error::Damaged { path: file, why });
             }
             Err(source) => return Err(Error::Io { path: file, source }),
         };
@@ -55,6 +68,9 @@ impl DataDir {
         }
         if identity.node != node {
             return Err(Error::OtherNode { path: path.to_owned(), expected: node, found: identity.node });
+        }
+        if identity.started && !logs.exists() {
+            return Err(Error::Damaged { path: logs, why: "expected the logs of a node that ran before".to_owned() });
         }
         match (identity.keyring, keyring) {
             (Some(first), Some(now)) if first != now => {
@@ -67,6 +83,15 @@ impl DataDir {
             _ => {}
         }
         Ok(DataDir { path: path.to_owned(), identity, _lock: lock })
+    }
+
+    /// Writes down that the node takes part: call it when its log stands.
+    pub fn mark_started(&mut self) -> Result<(), Error> {
+        if self.identity.started {
+            return Ok(());
+        }
+        self.identity.started = true;
+        self.identity.store(&self.path).map_err(|source| Error::Io { path: self.path.clone(), source })
     }
 
     /// The directory.

@@ -62,7 +62,8 @@ impl Node {
         let dial: Arc<dyn Dial> = Arc::new(PeerDial::new(prepared.peer_tls.clone(), seams.net.clone(), cluster));
         let opened = Consensus::open(consensus_config(&config), seams.clone(), dial.clone(), fatal.clone()).await?;
         let (consensus, state) = opened;
-        let Prepared { keys, data_dir, signers, peer_tls, client, peer, admin } = prepared;
+        let Prepared { keys, mut data_dir, signers, peer_tls, client, peer, admin } = prepared;
+        data_dir.mark_started()?;
         let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
         let Services { formation, store, forward, admin: admin_service } = services;

@@ -4,12 +4,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kho_node::data_dir::DataDir;
 use kho_node::seams::Seams;
 use kho_node::serve::Node;
 use kho_node::{Config, ServeError, keys};
 use kho_proto::checkpoint::VerifierKey;
 use kho_proto::digest::Digest;
-use kho_proto::id::ClusterId;
+use kho_proto::id::{ClusterId, NodeId};
 use kho_proto::pb::admin::v1::InitClusterRequest;
 use kho_proto::pb::admin::v1::admin_client::AdminClient;
 use kho_proto::pb::v1::store_client::StoreClient;
@@ -85,6 +86,7 @@ impl World {
             world.write_card(&format!("client{node}"), &world.clients.card(&["127.0.0.1"], &[]));
             world.write_card(&format!("peer{node}"), &world.peers.card(&["127.0.0.1"], &[&uri]));
             world.write_card(&format!("admin{node}"), &world.operators.card(&["127.0.0.1"], &[]));
+            DataDir::create(&world.path(&format!("data{node}")), CLUSTER, NodeId(node as u64)).unwrap();
         }
         keys::keyring::create(&world.path("keyring"), CLUSTER, &*Seams::system().entropy).unwrap();
         world
