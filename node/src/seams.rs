@@ -1,5 +1,6 @@
 //! What the node takes from its surroundings, so that a simulation can stand in: clocks, entropy, the
-//! network. (The key-value engine's seam is `storage::KvEngine`; tasks are spawned through [`Tasks`].)
+//! network, tasks and threads. (The key-value
+//! engine's seam is `storage::KvEngine`.)
 
 use std::future::Future;
 use std::io;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use kho_proto::id::{NodeId, UnixMs};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
 /// Wall and monotonic time.
 pub trait Clock: Send + Sync + 'static {
@@ -57,10 +59,33 @@ pub trait Dial: Send + Sync + 'static {
     async fn dial(&self, node: NodeId, address: &str) -> io::Result<BoxIo>;
 }
 
-/// Spawns tasks.
+/// What runs beside.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs tasks, and what blocks.
 pub trait Tasks: Send + Sync + 'static {
-    /// Runs `future` in the background; `name` is for traces.
-    fn spawn(&self, name: &'static str, future: Pin<Box<dyn Future<Output = ()> + Send>>);
+    /// Runs `task` in the background; `name` is for traces.
+    fn spawn(&self, name: &'static str, task: Task);
+    /// Runs `work`, which may wait for a disk, away from the tasks. It runs to its end even if nobody waits for it.
+    fn block(&self, work: Box<dyn FnOnce() + Send>);
+    /// Runs `task` on a thread of its own, where it may block.
+    fn dedicate(&self, name: &'static str, task: Task) -> io::Result<Box<dyn Dedicated>>;
+}
+
+/// A thread of [`Tasks::dedicate`].
+pub trait Dedicated: Send + Sync + 'static {
+    /// Waits until its task has ended. An error if the task panicked.
+    fn join(self: Box<Self>) -> io::Result<()>;
+}
+
+impl dyn Tasks {
+    /// Runs `work` as [`Tasks::block`] does, and waits for what it returns. An error if it panicked, or the node ends.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        let (done, result) = oneshot::channel();
+        // nobody waits any more: the work was to be done all the same
+        self.block(Box::new(move || drop(done.send(work()))));
+        result.await.map_err(|_| io::Error::other("the work was cut short: it panicked, or the node ends"))
+    }
 }
 
 /// All seams, handed down from `serve`.
@@ -145,7 +170,24 @@ impl Accept for TcpAccept {
 struct TokioTasks;
 
 impl Tasks for TokioTasks {
-    fn spawn(&self, _name: &'static str, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        tokio::spawn(future);
+    fn spawn(&self, _name: &'static str, task: Task) {
+        tokio::spawn(task);
+    }
+
+    fn block(&self, work: Box<dyn FnOnce() + Send>) {
+        tokio::task::spawn_blocking(work);
+    }
+
+    fn dedicate(&self, name: &'static str, task: Task) -> io::Result<Box<dyn Dedicated>> {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        Ok(Box::new(Thread(thread.spawn(move || futures::executor::block_on(task))?)))
+    }
+}
+
+struct Thread(std::thread::JoinHandle<()>);
+
+impl Dedicated for Thread {
+    fn join(self: Box<Self>) -> io::Result<()> {
+        self.0.join().map_err(|_| io::Error::other("the thread panicked"))
     }
 }

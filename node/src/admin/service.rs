@@ -23,7 +23,7 @@ use super::members;
 use crate::api::{identity, refuse};
 use crate::consensus::{Consensus, ConsensusStatus, MemberAddress, Replacing, StateStore};
 use crate::identity::Role;
-use crate::seams::Clock;
+use crate::seams::{Clock, Tasks};
 use crate::telemetry::resident_bytes;
 
 const OPERATORS: &[Role] = &[Role::Operator];
@@ -37,6 +37,7 @@ pub struct AdminService {
     pub(crate) formation: Arc<Formation>,
     pub(crate) data_dir: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: Arc<dyn Tasks>,
     pub(crate) started: Duration,
     pub(crate) keyed: bool,
 }
@@ -64,7 +65,7 @@ impl Admin for AdminService {
     async fn node_status(&self, request: Request<NodeStatusRequest>) -> Result<Response<NodeStatusResponse>, Status> {
         allow(request.extensions(), OBSERVERS)?;
         let data_dir = self.data_dir.clone();
-        let disk = tokio::task::spawn_blocking(move || disk_use(&data_dir)).await;
+        let disk = self.tasks.blocking(move || disk_use(&data_dir)).await;
         let disk = disk.ok().and_then(Result::ok).unwrap_or_default();
         let status = self.consensus.status();
         let tip = self.state.tip();

@@ -84,14 +84,9 @@ impl Consensus {
         let Inner { raft, state, stop, .. } = &*self.inner;
         let Some(applied) = state.position().last else { return false };
         // Most of the flush happens here, beside apply; the checkpoint between two entries then has little to do.
-        let core = Arc::clone(state);
-        match tokio::task::spawn_blocking(move || core.flush()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                self.inner.fatal.fire(&error.to_string());
-                return false;
-            }
-            Err(_) => return false,
+        if let Err(error) = state.blocking(|core| core.flush()).await {
+            self.inner.fatal.fire(&error.to_string());
+            return false;
         }
         if raft.trigger().snapshot().await.is_err() {
             return false;

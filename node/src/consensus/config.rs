@@ -7,7 +7,6 @@ use std::time::Duration;
 use kho_proto::id::{ClusterId, Epoch, NodeId};
 
 pub use super::types::MemberAddress;
-pub use crate::storage::rocks::Tuning;
 
 /// Shortest heartbeat interval, milliseconds: below, heartbeats cost more than they tell.
 pub const HEARTBEAT_MS_MIN: u64 = 10;
@@ -71,8 +70,6 @@ pub struct ConsensusConfig {
     pub timing: Timing,
     /// Snapshots.
     pub snapshot: SnapshotTrigger,
-    /// Memory and files of the databases.
-    pub storage: Tuning,
 }
 
 /// A value out of its range.
@@ -92,7 +89,7 @@ fn wrong(field: &'static str, expected: impl Into<String>, found: impl ToString)
 }
 
 impl ConsensusConfig {
-    /// A configuration with default times, snapshots and memory.
+    /// A configuration with default times and snapshots.
     pub fn new(
         cluster_id: ClusterId,
         node_id: NodeId,
@@ -107,7 +104,6 @@ impl ConsensusConfig {
             members,
             timing: Timing::default(),
             snapshot: SnapshotTrigger::default(),
-            storage: Tuning::default(),
         }
     }
 
@@ -131,10 +127,6 @@ impl ConsensusConfig {
         }
         if self.snapshot.age.is_zero() {
             return wrong("raft.snapshot_age_s", "at least 1", 0);
-        }
-        if self.storage.block_cache_mib == 0 || self.storage.write_buffer_mib < 8 {
-            let found = format!("{} and {}", self.storage.block_cache_mib, self.storage.write_buffer_mib);
-            return wrong("storage.block_cache_mib, write_buffer_mib", "at least 1 and 8", found);
         }
         if !self.members.contains_key(&self.node_id) {
             return wrong("members", format!("an entry for this node, {}", self.node_id), "none");

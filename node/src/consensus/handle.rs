@@ -188,11 +188,9 @@ impl Consensus {
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");
         }
-        let state = Arc::clone(&self.inner.state);
-        let flushed = tokio::task::spawn_blocking(move || state.flush()).await;
         // Nothing is lost if it fails: the log has it all.
-        if !matches!(flushed, Ok(Ok(()))) {
-            tracing::warn!("the state was not flushed; it is rebuilt from the log");
+        if let Err(error) = self.inner.state.blocking(|state| state.flush()).await {
+            tracing::warn!(%error, "the state was not flushed; it is rebuilt from the log");
         }
     }
 

@@ -24,7 +24,7 @@ mod wire;
 #[cfg(test)]
 mod cluster_tests;
 
-pub use self::config::{ConfigError, ConsensusConfig, MemberAddress, SnapshotTrigger, Timing, Tuning};
+pub use self::config::{ConfigError, ConsensusConfig, MemberAddress, SnapshotTrigger, Timing};
 pub use self::error::{InitError, OpenError, ProposeError, ReadError, TransferError};
 pub use self::handle::{Committed, Consensus};
 pub use self::membership::{ReplaceError, Replacing};

@@ -20,23 +20,11 @@ use super::types::Raft;
 use crate::seams::{Dial, Seams};
 use crate::snapshot::layout::Layout;
 use crate::storage::fatal::FatalSwitch;
-use crate::storage::rocks::RocksStorage;
 use crate::storage::{Profile, Storage};
 
 impl Consensus {
-    /// Opens log and state in the data directory and starts raft. `fatal` fires once, on a storage error.
+    /// Opens log and state in the data directory, by `storage`, and starts raft. `fatal` fires once, on a storage error.
     pub async fn open(
-        config: ConsensusConfig,
-        seams: Seams,
-        dial: Arc<dyn Dial>,
-        fatal: FatalSwitch,
-    ) -> Result<(Consensus, StateStore), OpenError> {
-        let storage = Arc::new(RocksStorage::new(config.storage));
-        Self::open_on(storage, config, seams, dial, fatal).await
-    }
-
-    /// The same on any storage, for simulation and tests.
-    pub async fn open_on(
         storage: Arc<dyn Storage>,
         config: ConsensusConfig,
         seams: Seams,
@@ -52,19 +40,20 @@ impl Consensus {
         let layout = Layout::create(&config.data_dir, LOG_ID)?;
         // The log first: its lock keeps a second process out before anything is swept.
         let engine = storage.open(&layout.raft(), Profile::Log, TABLES)?;
-        let state = Arc::new(StateCore::open(storage, layout.clone(), Arc::clone(&seams.clock))?);
+        let state = Arc::new(StateCore::open(storage, layout.clone(), &seams)?);
         let identity = Identity::new(config.cluster_id, config.node_id);
-        let log = LogStore::open(engine, identity, Arc::new(Persist(Arc::clone(&state))), fatal.clone())?;
+        let log = LogStore::open(engine, identity, Arc::new(Persist(Arc::clone(&state))), fatal.clone(), &seams.tasks)?;
         agree(&log, &state.position())?;
 
         let gate = PeerGate::new(config.cluster_id, config.node_id, config.epoch);
         let addresses: HashMap<_, _> = config.members.iter().map(|(id, address)| (*id, address.peer.clone())).collect();
         let confirmed = Arc::new(Confirmed::default());
         let channels = Arc::new(Channels::new(dial, addresses));
-        let network = Network { gate, channels, confirmed: Arc::clone(&confirmed) };
+        let tasks = Arc::clone(&seams.tasks);
+        let network = Network { gate, channels, confirmed: Arc::clone(&confirmed), tasks };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
         let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await?;
-        let service = RaftService::new(raft.clone(), gate, layout);
+        let service = RaftService::new(raft.clone(), gate, layout, Arc::clone(&seams.tasks));
         let inner = Inner {
             raft,
             log,

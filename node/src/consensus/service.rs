@@ -18,6 +18,7 @@ use super::network::MESSAGE_BYTES_MAX;
 use super::peer::{PeerGate, PeerIdentity};
 use super::types::{Raft, Snapshot, TypeConfig, Vote};
 use super::wire::{self, WireError};
+use crate::seams::Tasks;
 use crate::snapshot::incoming::{Incoming, IncomingError};
 use crate::snapshot::layout::Layout;
 
@@ -34,11 +35,12 @@ pub struct RaftService {
     gate: PeerGate,
     layout: Layout,
     offered: Arc<tokio::sync::Mutex<Offered>>,
+    tasks: Arc<dyn Tasks>,
 }
 
 impl RaftService {
-    pub(super) fn new(raft: Raft, gate: PeerGate, layout: Layout) -> Self {
-        Self { raft, gate, layout, offered: Arc::default() }
+    pub(super) fn new(raft: Raft, gate: PeerGate, layout: Layout, tasks: Arc<dyn Tasks>) -> Self {
+        Self { raft, gate, layout, offered: Arc::default(), tasks }
     }
 
     pub(super) fn server(self) -> RaftServer<Self> {
@@ -191,7 +193,7 @@ impl RaftRpc for RaftService {
         let mut offered = self.transfer_slot().await?;
         *offered = None;
         let layout = self.layout.clone();
-        let (incoming, files) = blocking(move || {
+        let (incoming, files) = blocking(&self.tasks, move || {
             let incoming = Incoming::begin(&layout, manifest)?;
             let wanted = incoming.wanted()?;
             Ok((incoming, wanted))
@@ -218,13 +220,13 @@ impl RaftRpc for RaftService {
         }
         while let Some(chunk) = chunks.message().await? {
             // The slot goes along: if this call is dropped, no other transfer starts while a write is under way.
-            (incoming, slot) = blocking(move || {
+            (incoming, slot) = blocking(&self.tasks, move || {
                 incoming.chunk(&chunk.name, chunk.offset, &chunk.data)?;
                 Ok((incoming, slot))
             })
             .await?;
         }
-        let ((files, manifest), slot) = blocking(move || Ok((incoming.finish()?, slot))).await?;
+        let ((files, manifest), slot) = blocking(&self.tasks, move || Ok((incoming.finish()?, slot))).await?;
         let meta = wire::meta_from_pb(&manifest.meta.unwrap_or_default()).map_err(malformed)?;
         tracing::info!(%meta, "snapshot received");
         let response =
@@ -244,7 +246,8 @@ impl RaftService {
 }
 
 async fn blocking<T: Send + 'static>(
+    tasks: &Arc<dyn Tasks>,
     work: impl FnOnce() -> Result<T, IncomingError> + Send + 'static,
 ) -> Result<T, Status> {
-    tokio::task::spawn_blocking(work).await.map_err(stopped)?.map_err(transfer)
+    tasks.blocking(work).await.map_err(stopped)?.map_err(transfer)
 }

@@ -56,11 +56,10 @@ impl StateMachine {
         {
             self.core.check_next(first).map_err(|error| self.failed(error))?;
         }
-        let core = Arc::clone(&self.core);
         let applied = if bytes <= INLINE_BYTES_MAX {
-            apply_in_order(&core, entries)
+            apply_in_order(&self.core, entries)
         } else {
-            tokio::task::spawn_blocking(move || apply_in_order(&core, entries)).await.map_err(io::Error::other)?
+            self.core.blocking(move |core| apply_in_order(core, entries)).await
         };
         applied.map_err(|error| self.failed(error))
     }
@@ -127,37 +126,27 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         // Here and not in the builder's own task: openraft must not hear of a snapshot that is ahead of what
         // it knows to be applied.
-        let core = Arc::clone(&self.core);
-        let made = tokio::task::spawn_blocking(move || {
+        let made = self.core.blocking(|core| {
             let kept = core.snapshot()?;
             let position = core.position_of(&kept.files)?;
-            Ok::<_, StateError>(Snapshot { meta: meta_of(&position), snapshot: kept.files })
-        })
-        .await
-        .map_err(io::Error::other)
-        .and_then(|made| made.map_err(|error| self.failed(error)));
-        SnapshotBuilder { made: Some(made) }
+            Ok(Snapshot { meta: meta_of(&position), snapshot: kept.files })
+        });
+        SnapshotBuilder { made: Some(made.await.map_err(|error| self.failed(error))) }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotFiles) -> io::Result<()> {
-        let core = Arc::clone(&self.core);
         let expected = meta.last_log_id;
-        tokio::task::spawn_blocking(move || core.install(&snapshot, expected))
-            .await
-            .map_err(io::Error::other)?
-            .map_err(|error| self.failed(error))
+        let installed = self.core.blocking(move |core| core.install(&snapshot, expected));
+        installed.await.map_err(|error| self.failed(error))
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         let Some(kept) = self.core.snapshots().newest() else {
             return Ok(None);
         };
-        let core = Arc::clone(&self.core);
         let files = kept.files.clone();
-        let position = tokio::task::spawn_blocking(move || core.position_of(&files))
-            .await
-            .map_err(io::Error::other)?
-            .map_err(|error| self.failed(error))?;
+        let position = self.core.blocking(move |core| core.position_of(&files));
+        let position = position.await.map_err(|error| self.failed(error))?;
         Ok(Some(Snapshot { meta: meta_of(&position), snapshot: kept.files }))
     }
 }

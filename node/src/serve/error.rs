@@ -2,8 +2,8 @@
 
 use std::io;
 
+use kho_proto::certificate;
 use kho_proto::error::Code;
-use kho_proto::{certificate, id};
 
 use crate::{config, consensus, data_dir, keys, telemetry, tls};
 
@@ -49,16 +49,6 @@ pub enum ServeError {
         /// Why.
         source: certificate::Error,
     },
-    /// A node certificate is another node's.
-    #[error("tls.peer.certificate: expected cluster {cluster}, node {node} in its SAN, found {found}")]
-    PeerCertificate {
-        /// This cluster.
-        cluster: id::ClusterId,
-        /// This node.
-        node: id::NodeId,
-        /// What stands there.
-        found: String,
-    },
     /// A listener's address.
     #[error("listen.{plane} {address}: {source}")]
     Bind {
@@ -96,9 +86,7 @@ impl ServeError {
             ServeError::Keys(error) => error.code(),
             ServeError::Guard(error) => error.code(),
             ServeError::Tls(error) => error.code(),
-            ServeError::SignersUnreadable { .. } | ServeError::Signers { .. } | ServeError::PeerCertificate { .. } => {
-                Code::TlsFileInvalid
-            }
+            ServeError::SignersUnreadable { .. } | ServeError::Signers { .. } => Code::TlsFileInvalid,
             ServeError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Code::PortInUse,
             ServeError::Bind { .. } => Code::ConfigInvalid,
             ServeError::Open(error) => error.code(),

@@ -1,13 +1,11 @@
 //! A listener: accept, TLS, HTTP/2, with a bound on everything.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -17,7 +15,7 @@ use super::metered::Budget;
 use super::metric_definitions::{self as measured, rejected};
 use crate::identity::Identity;
 use crate::seams::{Accept, BoxIo};
-use crate::tls::{Plane, ServerTls};
+use crate::tls::{Plane, Secure, SecureError};
 
 /// A client that has not finished its handshake by then is not a client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,8 +45,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One plane's listener.
 pub(super) struct Listener {
+    pub plane: Plane,
     pub accept: Box<dyn Accept>,
-    pub tls: Arc<ServerTls>,
+    pub secure: Arc<dyn Secure>,
     pub routes: Routes,
     pub connections_max: usize,
 }
@@ -56,7 +55,7 @@ pub(super) struct Listener {
 impl Listener {
     /// Serves until `stop`; then connections finish what they have begun. `connections` tracks them.
     pub async fn run(mut self, stop: CancellationToken, connections: TaskTracker) {
-        let plane = self.tls.plane();
+        let plane = self.plane;
         let places = Arc::new(Semaphore::new(self.connections_max));
         let http = Arc::new(http(plane));
         let budget = Budget::new(REQUESTS_BYTES_MAX);
@@ -80,7 +79,7 @@ impl Listener {
             };
             let connection = Connection {
                 plane,
-                tls: self.tls.clone(),
+                secure: self.secure.clone(),
                 http: http.clone(),
                 routes: self.routes.clone(),
                 budget: budget.clone(),
@@ -123,17 +122,15 @@ fn http(plane: Plane) -> Builder<TokioExecutor> {
 enum ConnectionError {
     #[error("no TLS handshake in {HANDSHAKE_TIMEOUT:?}")]
     HandshakeTimeout,
-    #[error("TLS handshake: {0}")]
-    Handshake(io::Error),
-    #[error("client certificate: {0}")]
-    Certificate(#[from] kho_proto::certificate::Error),
+    #[error(transparent)]
+    Secure(#[from] SecureError),
     #[error("http: {0}")]
     Http(Box<dyn std::error::Error + Send + Sync>),
 }
 
 struct Connection {
     plane: Plane,
-    tls: Arc<ServerTls>,
+    secure: Arc<dyn Secure>,
     http: Arc<Builder<TokioExecutor>>,
     routes: Routes,
     budget: Budget,
@@ -141,25 +138,22 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, io: BoxIo, stop: CancellationToken) -> Result<(), ConnectionError> {
-        let handshake = TlsAcceptor::from(self.tls.current()).accept(io);
-        let tls = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-            Ok(Ok(tls)) => tls,
+        let handshake = self.secure.secure(io);
+        let (io, identity) = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(Ok(secured)) => secured,
             Ok(Err(error)) => {
-                rejected(self.plane, "handshake");
-                return Err(ConnectionError::Handshake(error));
+                let why = if matches!(error, SecureError::Handshake(_)) { "handshake" } else { "certificate" };
+                rejected(self.plane, why);
+                return Err(error.into());
             }
             Err(_elapsed) => {
                 rejected(self.plane, "timeout");
                 return Err(ConnectionError::HandshakeTimeout);
             }
         };
-        let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let identity = Identity::of_certificate(certificate.map(AsRef::as_ref)).inspect_err(|_| {
-            rejected(self.plane, "certificate");
-        })?;
         let anonymous = matches!(identity, Identity::Anonymous);
         let service = gate::service(self.plane, identity, self.routes, self.budget);
-        let connection = self.http.serve_connection(TokioIo::new(tls), service);
+        let connection = self.http.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);
         let end = end(anonymous, stop);
         tokio::select! {

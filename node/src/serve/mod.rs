@@ -5,6 +5,7 @@ mod gate;
 mod harden;
 mod health;
 mod listener;
+mod machine;
 mod metered;
 pub(crate) mod metric_definitions;
 mod node;
@@ -18,6 +19,7 @@ use std::future::Future;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use error::{EXIT_REFUSED, EXIT_STORAGE_FAILED, ServeError};
+pub use machine::Machine;
 pub use node::Node;
 
 use crate::config::Config;

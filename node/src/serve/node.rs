@@ -13,14 +13,14 @@ use tokio_util::task::TaskTracker;
 use super::listener::{Listener, PEER_CONNECTIONS_MAX};
 use super::prepare::{Door, Prepared};
 use super::services::{EPOCH_FIRST, Log, Services};
-use super::{ServeError, health, planes, watch};
+use super::{Machine, ServeError, health, planes, watch};
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::telemetry;
-use crate::tls::{ClientTls, PeerDial, ServerTls};
+use crate::tls::{Dialler, Plane, Secure};
 
 /// Requests that were begun may end within so long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,8 +38,8 @@ struct Group {
 pub struct Node {
     consensus: Consensus,
     state: StateStore,
-    tls: Vec<Arc<ServerTls>>,
-    peer_tls: Arc<ClientTls>,
+    doors: Vec<(Plane, Arc<dyn Secure>)>,
+    dialler: Arc<dyn Dialler>,
     /// Health says no, and no new connections of clients.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
@@ -55,14 +55,21 @@ pub struct Node {
 impl Node {
     /// Checks everything that can be checked, opens the databases, and answers.
     pub async fn start(config: Config, seams: Seams) -> Result<Node, ServeError> {
-        let prepared = Prepared::check(&config, &seams).await?;
+        let machine = Machine::of(&config, seams);
+        Self::start_on(machine, config).await
+    }
+
+    /// The same on any machine.
+    pub async fn start_on(machine: Machine, config: Config) -> Result<Node, ServeError> {
+        let prepared = Prepared::check(&config, &machine).await?;
+        let Machine { seams, storage, .. } = machine;
         let (node, cluster) = (config.node(), config.cluster_id);
         let (failed, failures) = mpsc::unbounded_channel();
         let fatal = fatal_switch(failed.clone());
-        let dial: Arc<dyn Dial> = Arc::new(PeerDial::new(prepared.peer_tls.clone(), seams.net.clone(), cluster));
-        let opened = Consensus::open(consensus_config(&config), seams.clone(), dial.clone(), fatal.clone()).await?;
-        let (consensus, state) = opened;
-        let Prepared { keys, mut data_dir, signers, peer_tls, client, peer, admin } = prepared;
+        let Prepared { keys, mut data_dir, signers, dialler, client, peer, admin } = prepared;
+        let dial: Arc<dyn Dial> = dialler.clone();
+        let opened = Consensus::open(storage, consensus_config(&config), seams.clone(), dial.clone(), fatal.clone());
+        let (consensus, state) = opened.await?;
         data_dir.mark_started()?;
         let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
@@ -73,9 +80,9 @@ impl Node {
         let stopping = CancellationToken::new();
         let outer = Group::default();
         let inner = Group::default();
-        let tls = vec![client.tls.clone(), peer.tls.clone(), admin.tls.clone()];
-        let listen = |name, Door { accept, tls }: Door, routes, connections_max, group: &Group| {
-            let listener = Listener { accept, tls, routes, connections_max };
+        let doors = [&client, &peer, &admin].map(|door| (door.plane, door.secure.clone())).to_vec();
+        let listen = |name, Door { accept, plane, secure }: Door, routes, connections_max, group: &Group| {
+            let listener = Listener { plane, accept, secure, routes, connections_max };
             seams.tasks.spawn(name, Box::pin(listener.run(group.stop.clone(), group.connections.clone())));
         };
         listen("peer-listener", peer, planes::peer(forward, &consensus), PEER_CONNECTIONS_MAX, &inner);
@@ -106,7 +113,7 @@ impl Node {
             None => beside("hand-over", Box::pin(watch::hand_over(node, consensus.clone(), leader))),
         }
         tracing::info!(%cluster, %node, version = env!("CARGO_PKG_VERSION"), "serving");
-        Ok(Node { consensus, state, tls, peer_tls, stopping, outer, inner, failures, node, _data_dir: data_dir })
+        Ok(Node { consensus, state, doors, dialler, stopping, outer, inner, failures, node, _data_dir: data_dir })
     }
 
     /// Ends when the node can't go on.
@@ -130,8 +137,8 @@ impl Node {
 
     /// Reads certificates, keys and roots of all planes again. What does not load stays as it was, and is logged.
     pub fn reload_certificates(&self) {
-        let servers = self.tls.iter().map(|tls| (tls.plane().as_str(), tls.reload()));
-        let all = servers.chain([("peer, dialling", self.peer_tls.reload())]);
+        let servers = self.doors.iter().map(|(plane, door)| (plane.as_str(), door.reload()));
+        let all = servers.chain([("peer, dialling", self.dialler.reload())]);
         for (plane, reloaded) in all {
             match reloaded {
                 Ok(()) => tracing::info!(plane, "certificates read again"),
@@ -173,7 +180,7 @@ fn fatal_switch(failed: mpsc::UnboundedSender<ServeError>) -> FatalSwitch {
 }
 
 fn consensus_config(config: &Config) -> ConsensusConfig {
-    let Config { raft, storage, .. } = config;
+    let raft = &config.raft;
     let members = config.members.iter().map(|member| {
         let (peer, client, admin) = (member.peer.clone(), member.client.clone(), member.admin.clone());
         (NodeId(member.id), MemberAddress { peer, client, admin })
@@ -194,6 +201,5 @@ fn consensus_config(config: &Config) -> ConsensusConfig {
             age: Duration::from_secs(raft.snapshot_age_s),
             ..SnapshotTrigger::default()
         },
-        storage: storage.tuning(),
     }
 }

@@ -92,6 +92,7 @@ impl Services {
             formation: formation.clone(),
             data_dir: data_dir.to_owned(),
             clock: seams.clock.clone(),
+            tasks: seams.tasks.clone(),
             started: seams.clock.monotonic(),
             keyed: keys.is_some(),
         };

@@ -5,6 +5,8 @@
 
 pub mod fatal;
 pub mod rocks;
+#[cfg(any(test, feature = "simulation"))]
+pub mod sim;
 
 use std::fmt;
 use std::io;

@@ -65,6 +65,10 @@ impl PeerDial {
         Self { tls, net, cluster }
     }
 
+    pub(super) fn tls(&self) -> &ClientTls {
+        &self.tls
+    }
+
     async fn connect(&self, node_id: NodeId, address: &str) -> io::Result<BoxIo> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kho_proto::error::Code;
+use kho_proto::id::{ClusterId, NodeId};
 
 /// Why the files of a plane are refused.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,16 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: rustls::server::VerifierBuilderError,
+    },
+    /// A node certificate is another node's.
+    #[error("tls.peer.certificate: expected cluster {cluster}, node {node} in its SAN, found {found}")]
+    NotOwn {
+        /// This cluster.
+        cluster: ClusterId,
+        /// This node.
+        node: NodeId,
+        /// What stands there.
+        found: String,
     },
 }
 

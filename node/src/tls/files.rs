@@ -49,7 +49,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 /// The node's own certificate of a plane, DER.
-pub fn own_certificate(files: &TlsFiles) -> Result<Vec<u8>, Error> {
+pub(super) fn own_certificate(files: &TlsFiles) -> Result<Vec<u8>, Error> {
     let chain = certificates(&files.certificate)?;
     Ok(chain.into_iter().next().map(|certificate| certificate.to_vec()).unwrap_or_default())
 }

@@ -10,6 +10,7 @@ mod files;
 mod server;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ use rustls::crypto::CryptoProvider;
 
 pub use client::{ClientTls, PeerDial};
 pub use error::Error;
-pub use files::own_certificate;
 pub use server::ServerTls;
+pub use transport::{Dialler, Secure, SecureError, Tls, Transport};
 
 /// A kind of listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -73,7 +73,8 @@ async fn leadership_is_handed_over_on_request() {
     assert_ne!(new, old);
     eprintln!("handed over in {:?}", started.elapsed());
     let follower = &cluster.nodes[&old].consensus;
-    assert_eq!(follower.transfer_leader(None).await, Err(TransferError::NotLeader { leader: Some(new) }));
+    // whom it names is a hint: under load the next may lead already
+    assert!(matches!(follower.transfer_leader(None).await, Err(TransferError::NotLeader { .. })));
     cluster.propose(keys(1, 1)).await;
 }
 
@@ -123,8 +124,8 @@ async fn a_data_directory_that_lost_a_part_is_refused() {
 
     let mut config = cluster.config(NodeId(3));
     config.cluster_id = ClusterId([9; 16]);
-    let seams = Seams::system();
+    let (storage, seams) = (Arc::clone(&cluster.storage), Seams::system());
     let dial = Arc::new(PlainDial::new());
-    let other = Consensus::open(config, seams, dial, FatalSwitch::new(|_| {})).await.err().unwrap();
+    let other = Consensus::open(storage, config, seams, dial, FatalSwitch::new(|_| {})).await.err().unwrap();
     assert!(matches!(other, OpenError::OtherCluster { .. }), "{other}");
 }

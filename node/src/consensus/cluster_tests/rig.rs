@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::seams::{BoxIo, Dial, Seams};
 use crate::storage::Storage;
-use crate::storage::rocks::RocksStorage;
+use crate::storage::rocks::{RocksStorage, Tuning};
 
 pub(super) const CLUSTER: ClusterId = ClusterId([0xc1; 16]);
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -96,7 +96,7 @@ impl Cluster {
     pub(super) async fn open(&self, id: NodeId) -> Result<(Consensus, StateStore), OpenError> {
         let dial = Arc::new(self.dial.clone());
         let fatal = FatalSwitch::new(|reason| eprintln!("fatal: {reason}"));
-        Consensus::open_on(Arc::clone(&self.storage), self.config(id), Seams::system(), dial, fatal).await
+        Consensus::open(Arc::clone(&self.storage), self.config(id), Seams::system(), dial, fatal).await
     }
 
     /// How often anybody tried to connect to `id`.

@@ -36,6 +36,7 @@ use self::tail::Tail;
 use self::writer::Writer;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::wire;
+use crate::seams::Tasks;
 use crate::storage::KvEngine;
 use crate::storage::fatal::FatalSwitch;
 
@@ -66,6 +67,7 @@ pub(super) struct Shared {
     flushed: watch::Sender<Option<u64>>,
     appended_bytes: AtomicU64,
     fatal: FatalSwitch,
+    tasks: Arc<dyn Tasks>,
 }
 
 impl LogStore {
@@ -93,11 +95,11 @@ impl LogStore {
     /// Frees the space of purged entries; they are gone already.
     fn reclaim(&self, below: u64) {
         let engine = Arc::clone(&self.shared.engine);
-        tokio::task::spawn_blocking(move || {
+        self.shared.tasks.block(Box::new(move || {
             if let Err(error) = engine.reclaim(open::LOG, &open::key(0), &open::key(below)) {
                 tracing::warn!(%error, "space of purged log entries was not freed yet");
             }
-        });
+        }));
     }
 }
 

@@ -15,6 +15,7 @@ use super::writer::Writer;
 use super::{LogStore, PersistState, Shared};
 use crate::consensus::types::LogId;
 use crate::consensus::{codec, wire};
+use crate::seams::Tasks;
 use crate::storage::fatal::FatalSwitch;
 use crate::storage::{Batch, Direction, Durability, KeyRange, KvEngine, KvError};
 
@@ -77,6 +78,7 @@ impl LogStore {
         identity: Identity,
         persist: Arc<dyn PersistState>,
         fatal: FatalSwitch,
+        tasks: &Arc<dyn Tasks>,
     ) -> Result<Self, LogOpenError> {
         claim(&*engine, identity)?;
         let purged = metadata::<LogId>(&*engine, "purged", PURGED)?;
@@ -103,6 +105,7 @@ impl LogStore {
             queue: Queue::new(),
             flushed: watch::Sender::new(flushed),
             fatal,
+            tasks: Arc::clone(tasks),
         });
         let writer = Arc::new(Writer::spawn(Arc::clone(&shared)).map_err(LogOpenError::Thread)?);
         Ok(Self { shared, persist, _writer: writer })

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use openraft::storage::IOFlushed;
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::consensus::types::{Entry, LogId, TypeConfig, Vote};
 
@@ -66,7 +66,7 @@ struct State {
 /// Jobs on their way to the writer.
 pub(super) struct Queue {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Notify,
     room: Arc<Semaphore>,
     poison: OnceLock<String>,
 }
@@ -75,7 +75,7 @@ impl Queue {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::default(),
-            changed: Condvar::new(),
+            changed: Notify::new(),
             room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
             poison: OnceLock::new(),
         }
@@ -119,10 +119,21 @@ impl Queue {
     }
 
     /// Jobs for one batch; none when it is time to stop and nothing is left.
-    pub(super) fn next_batch(&self) -> Option<Vec<Job>> {
+    pub(super) async fn next_batch(&self) -> Option<Vec<Job>> {
+        loop {
+            if let Some(batch) = self.take() {
+                return if batch.is_empty() { None } else { Some(batch) };
+            }
+            // one waits: a notification that came in between is kept for it
+            self.changed.notified().await;
+        }
+    }
+
+    /// Jobs for one batch, if there are any that must be durable, or if it is time to stop: then whatever is left.
+    fn take(&self) -> Option<Vec<Job>> {
         let mut state = self.state.lock();
-        while state.durable == 0 && !state.stopping {
-            self.changed.wait(&mut state);
+        if state.durable == 0 && !state.stopping {
+            return None;
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -136,7 +147,7 @@ impl Queue {
                 batch.push(job);
             }
         }
-        if batch.is_empty() { None } else { Some(batch) }
+        Some(batch)
     }
 
     /// Nothing is written any more: everything queued, now or later, fails.

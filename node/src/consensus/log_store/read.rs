@@ -45,9 +45,8 @@ impl LogStore {
         };
         let entries = if start < on_disk {
             let engine = Arc::clone(&self.shared.engine);
-            let mut entries = tokio::task::spawn_blocking(move || read_disk(&*engine, start, on_disk, bytes_max))
-                .await
-                .map_err(io::Error::other)??;
+            let read = self.shared.tasks.blocking(move || read_disk(&*engine, start, on_disk, bytes_max));
+            let mut entries = read.await??;
             entries.extend(cached);
             entries
         } else {

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::*;
 use crate::consensus::types::{EntryBytes, log_id};
+use crate::seams::Seams;
 use crate::storage::rocks::{RocksStorage, Tuning};
 use crate::storage::{Batch, Direction, Durability, KeyRange, KvError, KvErrorKind, KvRead, Profile, Rows, Storage};
 
@@ -46,7 +47,7 @@ fn engine(path: &Path) -> Arc<dyn KvEngine> {
 }
 
 fn store(path: &Path) -> LogStore {
-    LogStore::open(engine(path), IDENTITY, Arc::new(StateOnDisk), no_fatal()).expect("a log")
+    LogStore::open(engine(path), IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks).expect("a log")
 }
 
 fn entry(term: u64, index: u64) -> Entry {
@@ -160,7 +161,9 @@ async fn synced_entries_vote_and_purge_survive_reopening() {
 async fn entries_are_readable_before_they_are_flushed_and_one_sync_serves_many() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Wrapped::new(engine(dir.path()));
-    let mut log = LogStore::open(Arc::clone(&engine) as _, IDENTITY, Arc::new(StateOnDisk), no_fatal()).expect("a log");
+    let mut log =
+        LogStore::open(Arc::clone(&engine) as _, IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks)
+            .expect("a log");
     let before = engine.batches.load(Ordering::SeqCst);
     engine.hold(true);
     let mut flushed = Vec::new();
@@ -271,8 +274,14 @@ async fn an_io_error_poisons_the_log_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Wrapped::new(engine(dir.path()));
     let fatal = FatalSwitch::new(|_| {});
-    let mut log =
-        LogStore::open(Arc::clone(&engine) as _, IDENTITY, Arc::new(StateOnDisk), fatal.clone()).expect("a log");
+    let mut log = LogStore::open(
+        Arc::clone(&engine) as _,
+        IDENTITY,
+        Arc::new(StateOnDisk),
+        fatal.clone(),
+        &Seams::system().tasks,
+    )
+    .expect("a log");
     append(&mut log, entries(1, 0..3)).await;
     engine.failing.store(true, Ordering::SeqCst);
     let (failing, failed) = callback();
@@ -295,7 +304,9 @@ async fn an_io_error_poisons_the_log_for_ever() {
 async fn a_log_of_another_node_or_cluster_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(store(dir.path()));
-    let open = |identity| LogStore::open(engine(dir.path()), identity, Arc::new(StateOnDisk), no_fatal()).err();
+    let open = |identity| {
+        LogStore::open(engine(dir.path()), identity, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks).err()
+    };
     let other_node = open(Identity { node: 2, ..IDENTITY });
     assert!(matches!(other_node, Some(LogOpenError::OtherNode { expected: 2, found: 1 })));
     let other_cluster = open(Identity { cluster: [8; 16], ..IDENTITY });
@@ -317,6 +328,7 @@ async fn a_damaged_vote_is_told() {
         batch.put("meta", &b"vote"[..], bytes);
         engine.write(&batch, Durability::Sync).unwrap();
     }
-    let error = LogStore::open(engine(dir.path()), IDENTITY, Arc::new(StateOnDisk), no_fatal()).err();
+    let error =
+        LogStore::open(engine(dir.path()), IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks).err();
     assert!(matches!(error, Some(LogOpenError::Metadata { key: "vote", .. })), "{error:?}");
 }

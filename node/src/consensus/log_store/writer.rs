@@ -2,24 +2,24 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::Shared;
 use super::open::{self, COMMITTED, LOG, META, PURGED, VOTE};
 use super::queue::Job;
 use crate::consensus::{codec, wire};
+use crate::seams::Dedicated;
 use crate::storage::{Batch, Durability};
 
 /// Owns the thread; dropping it writes what is queued and stops.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Box<dyn Dedicated>>,
 }
 
 impl Writer {
     pub(super) fn spawn(shared: Arc<Shared>) -> io::Result<Self> {
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || run(&of_thread))?;
+        let thread = shared.tasks.dedicate("raft-log", Box::pin(async move { run(&of_thread).await }))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 }
@@ -28,15 +28,15 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.queue.stop();
         if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
+            && let Err(error) = thread.join()
         {
-            self.shared.fatal.fire("the raft log writer panicked");
+            self.shared.fatal.fire(&format!("the raft log's writer: {error}"));
         }
     }
 }
 
-fn run(shared: &Shared) {
-    while let Some(jobs) = shared.queue.next_batch() {
+async fn run(shared: &Shared) {
+    while let Some(jobs) = shared.queue.next_batch().await {
         let batch = encode(&jobs);
         if let Err(error) = shared.engine.write(&batch, Durability::Sync) {
             let reason = error.to_string();

@@ -29,6 +29,7 @@ pub(crate) use self::confirmed::Confirmed;
 use super::peer::PeerGate;
 use super::types::{MemberAddress, RpcError, Snapshot, TypeConfig, Vote};
 use super::wire;
+use crate::seams::Tasks;
 use crate::snapshot::SnapshotFiles;
 
 /// Makes clients of peers.
@@ -37,6 +38,7 @@ pub(crate) struct Network {
     pub(crate) gate: PeerGate,
     pub(crate) channels: Arc<Channels>,
     pub(crate) confirmed: Arc<Confirmed>,
+    pub(crate) tasks: Arc<dyn Tasks>,
 }
 
 /// What a client is for.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Peer, Plane, failed, malformed, within};
 use crate::consensus::types::{Snapshot, TypeConfig, Vote};
 use crate::consensus::wire;
+use crate::seams::Tasks;
 use crate::snapshot::{SnapshotFiles, manifest};
 
 /// Bytes of a chunk.
@@ -31,10 +33,9 @@ pub(super) async fn send(peer: &Peer, vote: Vote, snapshot: Snapshot) -> Sent {
     let files = snapshot.snapshot;
     let meta = wire::meta_to_pb(&snapshot.meta);
     let of_task = files.clone();
-    let manifest = tokio::task::spawn_blocking(move || manifest::make(&of_task, meta))
-        .await
-        .map_err(|error| unreadable(&io::Error::other(error)))?
-        .map_err(|error| unreadable(&error.into()))?;
+    let tasks = &peer.network.tasks;
+    let manifest = tasks.blocking(move || manifest::make(&of_task, meta)).await;
+    let manifest = manifest.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error.into()))?;
 
     let offer = pb::SnapshotOffer {
         origin: Some(peer.origin()),
@@ -54,14 +55,10 @@ pub(super) async fn send(peer: &Peer, vote: Vote, snapshot: Snapshot) -> Sent {
         transfer_id: wanted.transfer_id.clone(),
         ..pb::SnapshotChunk::default()
     };
-    let reader = tokio::task::spawn_blocking(move || feed(&files, first, &wanted.files, &chunks));
+    let fed = feed(tasks, &files, first, &wanted.files, chunks);
     // No limit on the whole: it may be hours. Pings find a dead peer.
-    let done = client.send_snapshot(ReceiverStream::new(outbound)).await;
-    match reader.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(unreadable(&error)),
-        Err(error) => return Err(unreadable(&io::Error::other(error))),
-    }
+    let (done, fed) = tokio::join!(client.send_snapshot(ReceiverStream::new(outbound)), fed);
+    fed.map_err(|error| unreadable(&error))?;
     let done = done.map_err(|status| failed(&status))?.into_inner();
     let vote = wire::vote_from_pb(done.vote).map_err(malformed)?;
     Ok(SnapshotResponse::new(vote))
@@ -75,14 +72,14 @@ fn unreadable(error: &io::Error) -> StreamingError<TypeConfig> {
 }
 
 /// Reads wanted files into chunks, until all are read or the call has ended.
-fn feed(
+async fn feed(
+    tasks: &Arc<dyn Tasks>,
     files: &SnapshotFiles,
     first: pb::SnapshotChunk,
     wanted: &[pb::WantedFile],
-    chunks: &mpsc::Sender<pb::SnapshotChunk>,
+    chunks: mpsc::Sender<pb::SnapshotChunk>,
 ) -> io::Result<()> {
-    let mut send = |chunk| chunks.blocking_send(chunk).is_ok();
-    if !send(first) {
+    if chunks.send(first).await.is_err() {
         return Ok(());
     }
     for file in wanted {
@@ -91,32 +88,32 @@ fn feed(
         if !plain {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown file {:?} wanted", file.name)));
         }
-        if !feed_file(files, file, &mut send)? {
-            return Ok(());
+        let mut offset = file.offset;
+        loop {
+            let path = files.path().join(&file.name);
+            let data = tasks.blocking(move || read_at(&path, offset)).await??;
+            let read = data.len() as u64;
+            // An empty file is one empty chunk.
+            if read > 0 || offset == file.offset {
+                let chunk = pb::SnapshotChunk { name: file.name.clone(), offset, data, ..Default::default() };
+                if chunks.send(chunk).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if read == 0 {
+                break;
+            }
+            offset += read;
         }
     }
     Ok(())
 }
 
-fn feed_file(
-    files: &SnapshotFiles,
-    wanted: &pb::WantedFile,
-    send: &mut impl FnMut(pb::SnapshotChunk) -> bool,
-) -> io::Result<bool> {
-    let mut file = File::open(files.path().join(&wanted.name))?;
-    let mut offset = file.seek(SeekFrom::Start(wanted.offset))?;
-    loop {
-        let mut data = Vec::with_capacity(CHUNK_BYTES);
-        let read = file.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut data)?;
-        let chunk =
-            pb::SnapshotChunk { name: wanted.name.clone(), offset, data: Bytes::from(data), ..Default::default() };
-        // An empty file is one empty chunk.
-        if (read > 0 || offset == wanted.offset) && !send(chunk) {
-            return Ok(false);
-        }
-        if read == 0 {
-            return Ok(true);
-        }
-        offset += read as u64;
-    }
+/// A chunk; empty at the end of the file.
+fn read_at(path: &Path, offset: u64) -> io::Result<Bytes> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut data = Vec::with_capacity(CHUNK_BYTES);
+    file.take(CHUNK_BYTES as u64).read_to_end(&mut data)?;
+    Ok(data.into())
 }

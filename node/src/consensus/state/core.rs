@@ -14,7 +14,7 @@ use super::view::{Rows, StateView};
 use crate::consensus::codec::CodecError;
 use crate::consensus::log_store::PersistState;
 use crate::consensus::types::{Entry, EntryBytes, LogId, StoredMembership};
-use crate::seams::Clock;
+use crate::seams::{Clock, Seams, Tasks};
 use crate::snapshot::SnapshotFiles;
 use crate::snapshot::files::{self, FileError};
 use crate::snapshot::layout::{Layout, LayoutError};
@@ -42,6 +42,8 @@ pub(crate) enum StateError {
     Apply { index: u64, source: kho_ledger::apply::Error },
     #[error("expected a snapshot at {expected:?}, found one at {found:?}")]
     SnapshotPosition { expected: Option<LogId>, found: Option<LogId> },
+    #[error(transparent)]
+    Cut(io::Error),
     #[error("expected the state on disk up to index {expected}, found {found:?}")]
     Behind { expected: u64, found: Option<u64> },
 }
@@ -69,6 +71,7 @@ pub(crate) struct StateCore {
     storage: Arc<dyn Storage>,
     layout: Layout,
     clock: Arc<dyn Clock>,
+    tasks: Arc<dyn Tasks>,
     live: RwLock<Live>,
     published: ArcSwap<Published>,
     applied: watch::Sender<Option<u64>>,
@@ -78,7 +81,7 @@ pub(crate) struct StateCore {
 
 impl StateCore {
     /// Opens the live state, or makes the first.
-    pub(crate) fn open(storage: Arc<dyn Storage>, layout: Layout, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+    pub(crate) fn open(storage: Arc<dyn Storage>, layout: Layout, seams: &Seams) -> Result<Self, StateError> {
         let current = layout.current()?;
         let number = current.unwrap_or(1);
         layout.sweep(number)?;
@@ -90,7 +93,8 @@ impl StateCore {
         let index = published.position.last.map(|last| last.index());
         Ok(Self {
             storage,
-            clock,
+            clock: Arc::clone(&seams.clock),
+            tasks: Arc::clone(&seams.tasks),
             live: RwLock::new(Live { engine, number }),
             published: ArcSwap::from_pointee(published),
             applied: watch::Sender::new(index),
@@ -98,6 +102,15 @@ impl StateCore {
             snapshots: SnapshotStore::open(layout.clone())?,
             layout,
         })
+    }
+
+    /// Runs `work` on this state away from the tasks: it may wait for the disk.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
+        let core = Arc::clone(self);
+        self.tasks.blocking(move || work(&core)).await.map_err(StateError::Cut)?
     }
 
     pub(super) fn published(&self) -> Arc<Published> {
@@ -250,16 +263,14 @@ pub(crate) struct Persist(pub(crate) Arc<StateCore>);
 #[async_trait::async_trait]
 impl PersistState for Persist {
     async fn persist_up_to(&self, index: u64) -> io::Result<()> {
-        let core = Arc::clone(&self.0);
-        if *core.persisted.lock() >= Some(index) {
+        if *self.0.persisted.lock() >= Some(index) {
             return Ok(());
         }
-        tokio::task::spawn_blocking(move || {
+        let flushed = self.0.blocking(move |core| {
             core.flush()?;
             let found = *core.persisted.lock();
-            if found >= Some(index) { Ok(()) } else { Err(StateError::Behind { expected: index, found }.into()) }
-        })
-        .await
-        .map_err(io::Error::other)?
+            if found >= Some(index) { Ok(()) } else { Err(StateError::Behind { expected: index, found }) }
+        });
+        Ok(flushed.await?)
     }
 }

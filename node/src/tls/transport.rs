@@ -1,0 +1,97 @@
+//! Who is at the other end of a connection: the seam between a plane and TLS, so that a simulation can assert what
+//! certificates prove.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kho_proto::certificate;
+use tokio_rustls::TlsAcceptor;
+
+use super::{ClientTls, Error, PeerDial, Plane, ServerTls, files};
+use crate::config::{Config, TlsFiles};
+use crate::consensus::PeerIdentity;
+use crate::identity::Identity;
+use crate::seams::{BoxIo, Dial, Net};
+
+/// Makes both ends of a node's planes.
+pub trait Transport: Send + Sync + 'static {
+    /// The accepting side of a plane.
+    fn door(&self, plane: Plane, files: &TlsFiles) -> Result<Arc<dyn Secure>, Error>;
+    /// The dialling side of the peer plane.
+    fn dialler(&self, config: &Config, net: Arc<dyn Net>) -> Result<Arc<dyn Dialler>, Error>;
+}
+
+/// The accepting side of a plane.
+#[async_trait]
+pub trait Secure: Send + Sync + 'static {
+    /// Learns who is there.
+    async fn secure(&self, io: BoxIo) -> Result<(BoxIo, Identity), SecureError>;
+    /// Reads certificates, keys and roots again; new connections use what they hold now. On an error the old stays.
+    fn reload(&self) -> Result<(), Error>;
+}
+
+/// Why nobody is known to be there.
+#[derive(Debug, thiserror::Error)]
+pub enum SecureError {
+    /// No handshake.
+    #[error("TLS handshake: {0}")]
+    Handshake(#[from] io::Error),
+    /// A certificate that was proven, but does not parse.
+    #[error("client certificate: {0}")]
+    Certificate(#[from] certificate::Error),
+}
+
+/// A dialling side whose files can be read again.
+pub trait Dialler: Dial {
+    /// As [`Secure::reload`].
+    fn reload(&self) -> Result<(), Error>;
+}
+
+/// TLS 1.3, with the files that the configuration names.
+pub struct Tls;
+
+impl Transport for Tls {
+    fn door(&self, plane: Plane, files: &TlsFiles) -> Result<Arc<dyn Secure>, Error> {
+        Ok(Arc::new(ServerTls::load(plane, files)?))
+    }
+
+    fn dialler(&self, config: &Config, net: Arc<dyn Net>) -> Result<Arc<dyn Dialler>, Error> {
+        let tls = Arc::new(ClientTls::load(&config.tls.peer)?);
+        own_certificate(config)?;
+        Ok(Arc::new(PeerDial::new(tls, net, config.cluster_id)))
+    }
+}
+
+/// With another node's certificate every peer would refuse this one, and say so only in its own log.
+fn own_certificate(config: &Config) -> Result<(), Error> {
+    let expected = PeerIdentity { cluster_id: config.cluster_id, node_id: config.node() };
+    let der = files::own_certificate(&config.tls.peer)?;
+    let found = match Identity::of_certificate(Some(&der)) {
+        Ok(Identity::Node(found)) if found == expected => return Ok(()),
+        Ok(Identity::Node(found)) => format!("cluster {}, node {}", found.cluster_id, found.node_id),
+        Ok(_) => "no node".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::NotOwn { cluster: config.cluster_id, node: config.node(), found })
+}
+
+#[async_trait]
+impl Secure for ServerTls {
+    async fn secure(&self, io: BoxIo) -> Result<(BoxIo, Identity), SecureError> {
+        let tls = TlsAcceptor::from(self.current()).accept(io).await?;
+        let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let identity = Identity::of_certificate(certificate.map(AsRef::as_ref))?;
+        Ok((Box::new(tls), identity))
+    }
+
+    fn reload(&self) -> Result<(), Error> {
+        ServerTls::reload(self)
+    }
+}
+
+impl Dialler for PeerDial {
+    fn reload(&self) -> Result<(), Error> {
+        self.tls().reload()
+    }
+}
