@@ -19,7 +19,6 @@ use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigge
 use crate::data_dir::DataDir;
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
-use crate::telemetry;
 use crate::tls::{Dialler, Plane, Secure};
 
 /// Requests that were begun may end within so long.
@@ -62,7 +61,7 @@ impl Node {
     /// The same on any machine.
     pub async fn start_on(machine: Machine, config: Config) -> Result<Node, ServeError> {
         let prepared = Prepared::check(&config, &machine).await?;
-        let Machine { seams, storage, .. } = machine;
+        let Machine { seams, storage, recorder, .. } = machine;
         let (node, cluster) = (config.node(), config.cluster_id);
         let (failed, failures) = mpsc::unbounded_channel();
         let fatal = fatal_switch(failed.clone());
@@ -75,7 +74,6 @@ impl Node {
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
         let Services { formation, store, forward, admin: admin_service } = services;
 
-        let recorder = telemetry::recorder();
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let stopping = CancellationToken::new();
         let outer = Group::default();

@@ -1,0 +1,84 @@
+//! One seed: three real nodes on simulated machines, senders, faults; then everything is healed and judged. The same seed
+//! does the same again, to the last line of its trace.
+//!
+//! `kho-simulate --seed 42`
+
+mod caller;
+mod cards;
+mod faults;
+mod host;
+mod judge;
+mod machine;
+mod observer;
+mod plan;
+mod record;
+mod senders;
+mod transport;
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use rand_mad::SeedableRng;
+
+/// Simulates one seed.
+#[derive(Parser)]
+struct Args {
+    /// Decides everything.
+    #[arg(long)]
+    seed: u64,
+    /// Virtual seconds of faults; healing and judging come on top.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Writes the trace.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Shows the plan, and ends.
+    #[arg(long)]
+    plan: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let plan = plan::Plan::draw(args.seed, Duration::from_secs(args.seconds));
+    if args.plan {
+        println!("{}", serde_json::to_string_pretty(&plan).expect("a plan has a JSON form"));
+        return ExitCode::SUCCESS;
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+    // before anything of this process asks for either
+    mad_turmoil::rand::set_rng(rand_mad::rngs::StdRng::seed_from_u64(args.seed));
+    let clocks = mad_turmoil::time::SimClocksGuard::init();
+    let record = record::Record::new();
+    let ended = world::run(&plan, &record);
+    drop(clocks);
+    if let Some(path) = args.trace
+        && let Err(error) = std::fs::write(&path, record.text())
+    {
+        eprintln!("{}: {error}", path.display());
+        return ExitCode::from(3);
+    }
+    let summary = match ended {
+        Ok(summary) => summary,
+        Err(error) => {
+            eprintln!("seed {}: the simulation itself failed: {error:#}", args.seed);
+            return ExitCode::from(3);
+        }
+    };
+    println!("{}", serde_json::to_string(&summary).expect("a summary has a JSON form"));
+    if summary.breaches.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    for breach in summary.breaches.iter().take(20) {
+        eprintln!("{breach}");
+    }
+    let mutant = std::env::var("KHO_MUTANT").map(|mutant| format!("KHO_MUTANT={mutant} ")).unwrap_or_default();
+    eprintln!("replay: {mutant}kho-simulate --seed {} --seconds {}", args.seed, args.seconds);
+    ExitCode::FAILURE
+}
