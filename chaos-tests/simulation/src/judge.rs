@@ -9,6 +9,7 @@ use kho_chaos_tests::history::Kind;
 use kho_chaos_tests::invariants::durable::Seen;
 use kho_chaos_tests::invariants::merkle::Stated;
 use kho_chaos_tests::invariants::{Acknowledged, Breach, durable, exactly_once, merkle, receipts};
+use rand::rngs::SmallRng;
 
 use crate::plan::NODES;
 use crate::senders::{Senders, Sent};
@@ -39,6 +40,10 @@ async fn until<T>(what: &str, senders: &Senders, mut ask: impl AsyncFnMut(usize)
 
 /// Settles what is unknown: each record is submitted until it has its receipt.
 pub async fn settle(senders: &Senders) {
+    // what is still under way ends as known or unknown
+    while senders.known.lock().working > 0 {
+        tokio::time::sleep(PAUSE).await;
+    }
     let unknown = std::mem::take(&mut senders.known.lock().unknown);
     for sent in unknown {
         let submit = async |attempt: usize| {
@@ -46,6 +51,15 @@ pub async fn settle(senders: &Senders) {
             senders.submit(Kind::Resubmit, node, &sent).await.then_some(())
         };
         until(&format!("record {}", sent.id), senders, submit).await;
+    }
+}
+
+/// I11: every node takes new records.
+pub async fn submit_anew(senders: &Senders, chance: &mut SmallRng) {
+    for node in NODES {
+        let sent = senders.report(chance);
+        let submit = async |_| senders.submit(Kind::Resubmit, node, &sent).await.then_some(());
+        until(&format!("a new record by node {node}"), senders, submit).await;
     }
 }
 

@@ -168,8 +168,8 @@ impl Plan {
             flush_by_itself: if chance.random() { chance.random_range(0.0..0.2) } else { 0.0 },
             snapshot_kib: *[64, 256, 1 << 20].choose(&mut chance).expect("not empty"),
             heartbeat_ms: *[50, 75, 150].choose(&mut chance).expect("not empty"),
-            workers: chance.random_range(2..10),
-            think_max_ms: *[20, 100, 400].choose(&mut chance).expect("not empty"),
+            workers: chance.random_range(2..8),
+            think_max_ms: *[300, 800, 2_000].choose(&mut chance).expect("not empty"),
             payload_max: *[64, 1_024, 16 << 10].choose(&mut chance).expect("not empty"),
             events,
         }

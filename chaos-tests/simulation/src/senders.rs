@@ -46,6 +46,8 @@ pub struct Known {
     pub breaches: Vec<Breach>,
     /// Senders stop.
     pub stop: bool,
+    /// Senders at work.
+    pub working: usize,
 }
 
 /// A unit's senders.
@@ -72,7 +74,7 @@ impl Senders {
     }
 
     /// A report on its own.
-    fn report(&self, chance: &mut SmallRng) -> Sent {
+    pub fn report(&self, chance: &mut SmallRng) -> Sent {
         let now = UnixMs(BEGINNING.0 + elapsed().as_millis() as u64);
         let id = RecordId::new_v7(now.0, &chance.random());
         let draft = Draft {
@@ -186,6 +188,7 @@ impl Senders {
     /// Works until told to stop.
     pub async fn work(self: Arc<Self>, seed: u64, think_max: Duration) {
         let mut chance = SmallRng::seed_from_u64(seed);
+        self.known.lock().working += 1;
         while !self.known.lock().stop {
             tokio::time::sleep(think_max.mul_f64(chance.random())).await;
             let node = *NODES.choose(&mut chance).expect("three nodes");
@@ -226,5 +229,6 @@ impl Senders {
                 }
             }
         }
+        self.known.lock().working -= 1;
     }
 }

@@ -35,6 +35,9 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 /// Settling and judging is done by then.
 const JUDGED_WITHIN: Duration = Duration::from_secs(30 * 60);
 
+/// How a node may end by itself: as it was told, or because a write failed.
+const ENDS: [&str; 2] = ["stopped", "storage-failed"];
+
 /// What came of it.
 #[derive(Debug, Serialize)]
 pub struct Summary {
@@ -200,9 +203,10 @@ impl<'a> World<'a> {
 
     /// Asks every node for everything.
     fn ask(&mut self) -> Result<Vec<Seen>> {
-        let senders = self.senders.clone();
+        let (senders, mut chance) = (self.senders.clone(), SmallRng::seed_from_u64(self.plan.seed ^ 0xa5c));
         let asking = async move {
             judge::settle(&senders).await;
+            judge::submit_anew(&senders, &mut chance).await;
             judge::ask_again(&senders).await
         };
         self.until_done("judge", JUDGED_WITHIN, asking)
@@ -211,6 +215,11 @@ impl<'a> World<'a> {
     fn judge(mut self, key: &VerifierKey, seen: &[Seen], healed_after: f64) -> Summary {
         let sizes: Vec<u64> = self.hosts.iter().filter_map(|host| Some(host.running()?.state.tip().size())).collect();
         let mut breaches = std::mem::take(&mut self.breaches);
+        // no plan damages what is on a disk: nothing else may end a node
+        let wrong = self.faults.ended.iter().filter(|(code, _)| !ENDS.contains(&code.as_str()));
+        breaches.extend(
+            wrong.map(|(code, count)| Breach { invariant: "I12", what: format!("{count} nodes ended: {code}") }),
+        );
         breaches.extend(judge::judge(key, &self.senders, seen, &sizes));
         for breach in &breaches {
             self.record.note(&breach.to_string());

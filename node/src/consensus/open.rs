@@ -52,7 +52,12 @@ impl Consensus {
         let tasks = Arc::clone(&seams.tasks);
         let network = Network { gate, channels, confirmed: Arc::clone(&confirmed), tasks };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
-        let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await?;
+        let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await;
+        // It applies what the state lacks; a disk that fails meanwhile is no fault of raft's.
+        let raft = raft.map_err(|error| match fatal.fired() {
+            true => OpenError::Io(std::io::Error::other(error)),
+            false => error.into(),
+        })?;
         let service = RaftService::new(raft.clone(), gate, layout, Arc::clone(&seams.tasks));
         let inner = Inner {
             raft,
