@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use kho_chaos_tests::auditor::VerifierKey;
 use kho_chaos_tests::history::Kind;
 use kho_chaos_tests::invariants::durable::Seen;
@@ -16,6 +17,8 @@ use crate::senders::{Senders, Sent};
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Questions at once.
+const AT_ONCE: usize = 16;
 /// I11: after the heal, an answer to a good request comes within so long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -69,21 +72,24 @@ pub async fn ask_again(senders: &Arc<Senders>) -> Vec<Seen> {
         let known = senders.known.lock();
         known.acknowledged.iter().map(|(sent, _)| (sent.id.to_string(), sent.clone())).collect()
     };
-    let mut seen = Vec::new();
-    for (at, sent) in first.values().enumerate() {
+    let ask = async |(at, sent): (usize, Sent)| {
+        let sent = &sent;
         let again = async |attempt: usize| {
             let node = NODES[(at + attempt) % NODES.len()];
             senders.submit(Kind::Resubmit, node, sent).await.then_some(())
         };
         until(&format!("record {} again", sent.id), senders, again).await;
+        let mut seen = Vec::new();
         for node in NODES {
             let read = async |_| senders.get(node, sent).await;
             if let Some(answer) = until(&format!("record {} of node {node}", sent.id), senders, read).await {
                 seen.push(Seen { node: node.0, answer });
             }
         }
-    }
-    seen
+        seen
+    };
+    let asked = stream::iter(first.into_values().enumerate()).map(ask).buffered(AT_ONCE);
+    asked.collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
 /// Holds all that was said against all promises. `sizes`: of each node's tree.

@@ -26,6 +26,10 @@ use crate::machine::{BEGINNING, elapsed};
 use crate::plan::NODES;
 use crate::record::Record;
 
+/// Acknowledgements after which senders are in no hurry: a seed shall cost a few seconds of CPU.
+const ENOUGH: usize = 300;
+const THINK_LONG: Duration = Duration::from_secs(4);
+
 /// A signed record and its id.
 #[derive(Clone)]
 pub struct Sent {
@@ -190,6 +194,8 @@ impl Senders {
         let mut chance = SmallRng::seed_from_u64(seed);
         self.known.lock().working += 1;
         while !self.known.lock().stop {
+            let enough = self.known.lock().acknowledged.len() >= ENOUGH;
+            let think_max = if enough { THINK_LONG } else { think_max };
             tokio::time::sleep(think_max.mul_f64(chance.random())).await;
             let node = *NODES.choose(&mut chance).expect("three nodes");
             let earlier = {
