@@ -10,5 +10,6 @@ pub mod links;
 pub mod load;
 pub mod needles;
 pub mod rig;
+pub mod rot;
 pub mod skip;
 pub mod swarm;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -173,7 +174,7 @@ impl Connection {
     async fn pump(&self, way: &str, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, bytes_per_s: u64) {
         let (queue, mut queued) = mpsc::channel::<(Instant, Vec<u8>)>(IN_FLIGHT);
         let read = async move {
-            let (mut due, mut passed) = (Instant::now(), 0);
+            let (mut due, mut passed, mut records) = (Instant::now(), 0, Records::default());
             let mut chunk = vec![0; if bytes_per_s > 0 { 256 } else { CHUNK_BYTES }];
             while let Ok(length @ 1..) = from.read(&mut chunk).await {
                 let mut bytes = chunk[..length].to_vec();
@@ -182,7 +183,8 @@ impl Connection {
                     due += Duration::from_secs_f64(length as f64 / bytes_per_s as f64);
                 }
                 passed += length;
-                if !self.harm(&mut bytes, way, passed) || queue.send((due, bytes)).await.is_err() {
+                let places = records.places(&bytes);
+                if !self.harm(&mut bytes, &places, way, passed) || queue.send((due, bytes)).await.is_err() {
                     return;
                 }
             }
@@ -215,7 +217,7 @@ impl Connection {
     }
 
     /// Whether the connection goes on.
-    fn harm(&self, bytes: &mut [u8], way: &str, passed: usize) -> bool {
+    fn harm(&self, bytes: &mut [u8], places: &[usize], way: &str, passed: usize) -> bool {
         if self.calm.load(Ordering::Relaxed) {
             return true;
         }
@@ -224,14 +226,91 @@ impl Connection {
             self.cut.notify_one();
             return false;
         }
-        if random.random_ratio(self.mood.corrupt_per_mille.min(1000), 1000) && !self.bad.swap(true, Ordering::Relaxed) {
+        if random.random_ratio(self.mood.corrupt_per_mille.min(1000), 1000)
+            && let Some(&place) = places.choose(&mut random)
+            && !self.bad.swap(true, Ordering::Relaxed)
+        {
             self.seen.corrupted.fetch_add(1, Ordering::Relaxed);
-            let place = random.random_range(0..bytes.len());
             let text =
                 format!("{}: {way} the listener, byte {place} of a chunk of {} up to {passed}", self.from, bytes.len());
             self.seen.going_on.lock().expect(WHOLE).insert(self.number, text);
             bytes[place] ^= 1 << random.random_range(0..8);
         }
         true
+    }
+}
+
+/// Where TLS records begin and end in one direction of a connection (RFC 8446, 5.1).
+#[derive(Default)]
+struct Records {
+    header: Vec<u8>,
+    left: usize,
+}
+
+impl Records {
+    /// Places in the next bytes that mean something. The two bytes of `legacy_record_version` do not: they "must be
+    /// ignored for all purposes", and rustls does so.
+    fn places(&mut self, bytes: &[u8]) -> Vec<usize> {
+        let mut places = Vec::with_capacity(bytes.len());
+        for (place, byte) in bytes.iter().enumerate() {
+            if self.left > 0 {
+                self.left -= 1;
+                places.push(place);
+                continue;
+            }
+            self.header.push(*byte);
+            if ![2, 3].contains(&self.header.len()) {
+                places.push(place);
+            }
+            if let [_, _, _, high, low] = self.header[..] {
+                self.left = usize::from(high) << 8 | usize::from(low);
+                self.header.clear();
+            }
+        }
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_but_the_version_of_each_record_means_something() {
+        let mut records = Records::default();
+        let two = [22, 3, 3, 0, 2, 7, 7, 23, 3, 3, 0, 0, 21, 3];
+        assert_eq!(records.places(&two), [0, 3, 4, 5, 6, 7, 10, 11, 12]);
+        assert_eq!(records.places(&[3, 0, 1, 9]), [1, 2, 3]);
+    }
+
+    /// What arrives is what was sent, but for one bit of it.
+    #[tokio::test]
+    async fn a_flipped_bit_is_counted_and_so_is_the_end_of_its_connection() {
+        let echo = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let SocketAddr::V4(to) = echo.local_addr().unwrap() else { panic!("an address of version 4") };
+        let mood = Mood { corrupt_per_mille: 1000, ..Mood::default() };
+        let (seen, calm) = (Arc::<Seen>::default(), Arc::default());
+        let connection = Connection {
+            mood,
+            seen: seen.clone(),
+            calm,
+            cut: Notify::new(),
+            bad: AtomicBool::new(false),
+            number: 1,
+            from: to.into(),
+        };
+        let mut near = TcpStream::connect(to).await.unwrap();
+        let (near_end, _) = echo.accept().await.unwrap();
+        let far_end = TcpStream::connect(to).await.unwrap();
+        let (mut far, _) = echo.accept().await.unwrap();
+        let run = tokio::spawn(connection.run(near_end, far_end));
+        near.write_all(&[0; 9]).await.unwrap();
+        let mut got = [0; 9];
+        far.read_exact(&mut got).await.unwrap();
+        assert_eq!(got.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1, "{got:?}");
+        assert_eq!((Seen::count(&seen.corrupted), Seen::count(&seen.refused)), (1, 0));
+        drop(far);
+        run.await.unwrap();
+        assert_eq!(Seen::count(&seen.refused), 1);
     }
 }
