@@ -66,8 +66,11 @@ async fn case(pattern: &str, rot: Rot) -> Result<()> {
         None => {
             let client = rig.cluster.client_of(victim)?;
             let mut errors = std::collections::BTreeMap::new();
-            for one in &all {
-                if let Err(error) = load::get(&client, &rig.senders.history, one).await {
+            let reads: Vec<_> = all.iter().map(|one| load::get(&client, &rig.senders.history, one)).collect();
+            use futures::StreamExt;
+            let answers: Vec<_> = futures::stream::iter(reads).buffered(100).collect().await;
+            for answer in answers {
+                if let Err(error) = answer {
                     let text = error.split(": ").skip(1).collect::<Vec<_>>().join(": ");
                     *errors.entry(text).or_insert(0) += 1;
                 }

@@ -16,7 +16,7 @@ use crate::links::{CLIENTS, Machine};
 const PATIENCE: Duration = Duration::from_secs(12);
 /// TLS finds a flipped bit when the record is whole: if the bit stood in the record's length, when more has come. On a
 /// connection that is idle this is when it is tried, by either end.
-const REFUSAL: Duration = Duration::from_secs(30);
+const REFUSAL: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 /// Connections of a proxy that ends are closed before its rules go, or their other ends would hang.
 const CLOSE: Duration = Duration::from_millis(100);

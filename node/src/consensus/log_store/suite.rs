@@ -25,7 +25,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let layout = Layout::create(dir.path(), 1).expect("an empty directory");
         let engine = storage.open(&layout.raft(), Profile::Log, TABLES).expect("a new log");
         let log = LogStore::open(engine, IDENTITY, Arc::new(StateOnDisk), no_fatal()).expect("a new log");
-        let state = StateCore::open(Arc::new(storage), layout, Seams::system().clock).expect("a new state");
+        let state =
+            StateCore::open(Arc::new(storage), layout, Seams::system().clock, Arc::new(|_| {})).expect("a new state");
         // The suite applies entries that it never appends, so here nothing waits for the log's sync.
         let flushed = watch::Sender::new(Some(u64::MAX));
         let machine = StateMachine::new(Arc::new(state), flushed.subscribe(), no_fatal());
