@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 KHO := $(TARGET)/debug/kho
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-confidential test-power bench-thin-line fresh
+.PHONY: help setup build demo test lint doc test-interop test-confidential test-power test-processes bench-thin-line fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-confidential: build ## No plaintext in any file; and the test fails on a bu
 test-power: build ## Power loss on loop-mounted disks, as root; and the test catches a node that forgets its syncs
 	@scripts/setup power
 	CARGO="$(CARGO)" scripts/test-power
+
+test-processes: build ## Real processes on real links under faults that seeds draw, as root; KHO_SEEDS, KHO_SECONDS
+	@scripts/setup processes
+	CARGO="$(CARGO)" scripts/test-processes
 
 bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh

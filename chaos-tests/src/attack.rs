@@ -8,7 +8,7 @@ use kho::dev::{DevCluster, NodeId};
 use tokio::sync::watch;
 
 use crate::disks::Disk;
-use crate::load::{self, Outcomes};
+use crate::load::{self, Outcomes, Workers};
 use crate::rig::Rig;
 
 /// Acknowledgements that do not come within this do not come: an election takes a second.
@@ -24,6 +24,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// One came.
+    pub fn one_more(&self) {
+        self.acknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Acknowledgements so far.
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Relaxed)
@@ -67,7 +72,7 @@ pub async fn under_load<T>(
         stop.send_replace(true);
         faulted
     };
-    let loaded = load::run(&client, senders, workers, stopped, &progress.acknowledged);
+    let loaded = load::run(&client, senders, Workers::busy(workers), stopped, |_| progress.one_more());
     let (outcomes, faulted) = tokio::join!(loaded, faulted);
     let faulted = faulted?;
     Ok((outcomes?, faulted))

@@ -1,6 +1,5 @@
 //! Senders at work, each operation in the history.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -91,14 +90,32 @@ async fn submit(client: &Client, history: &History, kind: Kind, record: &Signed)
     submitted
 }
 
-/// `workers` senders submit one report after the other until `stop` says so. What is in flight then counts as unknown.
+/// Who submits.
+#[derive(Debug, Clone, Copy)]
+pub struct Workers {
+    /// How many at once.
+    pub count: usize,
+    /// After each acknowledgement.
+    pub rest: Duration,
+}
+
+impl Workers {
+    /// So many, as fast as they can.
+    pub fn busy(count: usize) -> Self {
+        Self { count, rest: Duration::ZERO }
+    }
+}
+
+/// `workers` submit one report after the other until `stop` says so; `told` hears of each acknowledgement. What is in
+/// flight then counts as unknown.
 pub async fn run(
     client: &Client,
     senders: &Senders,
-    workers: usize,
+    workers: Workers,
     stop: watch::Receiver<bool>,
-    acknowledged: &AtomicUsize,
+    told: impl Fn(&Acknowledged),
 ) -> Result<Outcomes> {
+    let told = &told;
     let worker = |mut stop: watch::Receiver<bool>| async move {
         let mut outcomes = Outcomes::default();
         while !*stop.borrow() {
@@ -115,8 +132,9 @@ pub async fn run(
             };
             match submitted {
                 Submitted::Acknowledged(one) => {
-                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                    told(&one);
                     outcomes.acknowledged.push(*one);
+                    tokio::time::sleep(workers.rest).await;
                 }
                 Submitted::NotYet => {
                     outcomes.not_in += 1;
@@ -130,7 +148,7 @@ pub async fn run(
         Ok::<_, anyhow::Error>(outcomes)
     };
     let mut all = Outcomes::default();
-    for outcomes in join_all((0..workers).map(|_| worker(stop.clone()))).await {
+    for outcomes in join_all((0..workers.count).map(|_| worker(stop.clone()))).await {
         let outcomes = outcomes?;
         all.acknowledged.extend(outcomes.acknowledged);
         all.unknown.extend(outcomes.unknown);

@@ -36,10 +36,18 @@ pub struct Senders {
 impl Senders {
     /// Takes the next report and signs it.
     pub async fn next(&self, client: &Client) -> Result<Signed> {
-        let report = self.reports.lock().expect("no thread panics while it generates").next();
-        let unit = report.unit.clone();
-        let signer = self.signers.get(&unit).context("a signer for each unit")?;
-        Ok(draft(report)?.sign(signer, client.surroundings()).await?)
+        self.sign(client, self.draft()?).await
+    }
+
+    /// Takes the next report.
+    pub fn draft(&self) -> Result<Draft> {
+        draft(self.reports.lock().expect("no thread panics while it generates").next())
+    }
+
+    /// Has the unit of `draft` sign it.
+    pub async fn sign(&self, client: &Client, draft: Draft) -> Result<Signed> {
+        let signer = self.signers.get(draft.unit.as_str()).context("a signer for each unit")?;
+        Ok(draft.sign(signer, client.surroundings()).await?)
     }
 }
 
@@ -92,9 +100,13 @@ fn scratch() -> Result<PathBuf> {
 impl Rig {
     /// Three nodes, not yet running. `settings` go into every node's configuration.
     pub fn create(name: &str, seed: u64, settings: toml::Table) -> Result<Self> {
+        Self::create_with(name, seed, &Options { settings, ..Options::default() })
+    }
+
+    /// A cluster of another kind.
+    pub fn create_with(name: &str, seed: u64, options: &Options) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(scratch()?)?;
-        let options = Options { settings, ..Options::default() };
-        let cluster = DevCluster::create_with(&directory.path().join("cluster"), &options)?;
+        let cluster = DevCluster::create_with(&directory.path().join("cluster"), options)?;
         let signers: Result<_, kho::dev::Error> = Country::load()
             .units()
             .iter()

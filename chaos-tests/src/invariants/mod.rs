@@ -3,7 +3,9 @@
 
 pub mod durable;
 pub mod exactly_once;
+pub mod log;
 pub mod merkle;
+pub mod one_leader;
 pub mod receipts;
 
 use kho_proto::pb::v1::SignedRecord;

@@ -35,6 +35,7 @@ pub struct DevCluster {
     cluster: ClusterFile,
     executable: PathBuf,
     environment: Vec<(String, String)>,
+    launchers: BTreeMap<NodeId, Vec<String>>,
     detached: bool,
     running: BTreeMap<NodeId, Process>,
     /// Connections that were opened before; they live in the runtime that opened them.
@@ -81,6 +82,7 @@ impl DevCluster {
             cluster,
             executable,
             environment: Vec::new(),
+            launchers: BTreeMap::new(),
             detached: false,
             running: BTreeMap::new(),
             admins: Mutex::default(),
@@ -95,6 +97,12 @@ impl DevCluster {
     /// Sets an environment variable for nodes started from now on.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// A node started from now on is started by this command, with the node's own command behind it: for a network
+    /// namespace, a control group. It must end in an `exec`: the process is signalled by its id.
+    pub fn set_launcher(&mut self, node: NodeId, command: Vec<String>) {
+        self.launchers.insert(node, command);
     }
 
     /// Nodes started from now on are not tied to the life of this process, so that [`DevCluster::keep`] can let them
@@ -159,7 +167,8 @@ impl DevCluster {
         }
         let log = self.layout.log_file(node);
         let config = self.layout.node_file(node);
-        let process = Process::start(&self.executable, &config, &log, self.detached, &self.environment)
+        let launcher = self.launchers.get(&node).map_or(&[][..], Vec::as_slice);
+        let process = Process::start(launcher, &self.executable, &config, &log, self.detached, &self.environment)
             .map_err(|source| Error::Process { node, source, log })?;
         self.running.insert(node, process);
         Ok(())

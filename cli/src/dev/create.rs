@@ -1,5 +1,6 @@
 //! Writes a development cluster's directory.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use kho_node::data_dir::DataDir;
@@ -24,13 +25,15 @@ pub struct Options {
     pub nodes: u64,
     /// Node 1 listens here and on the next two, node 2 on the three after; random free ports if absent.
     pub base_port: Option<u16>,
+    /// Address of each node, in order: machines, or network namespaces, of their own. All on loopback if empty.
+    pub hosts: Vec<Ipv4Addr>,
     /// Tables that go into every node's configuration as they are: `raft`, `storage`, `telemetry`, `limits`.
     pub settings: toml::Table,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 3, base_port: None, settings: toml::Table::new() }
+        Self { nodes: 3, base_port: None, hosts: Vec::new(), settings: toml::Table::new() }
     }
 }
 
@@ -45,6 +48,21 @@ pub struct Member {
     pub peer: String,
     /// `host:port` for operators.
     pub admin: String,
+}
+
+impl Member {
+    fn at(id: u64, host: Ipv4Addr, ports: &[u16]) -> Self {
+        let [client, peer, admin] = [0, 1, 2].map(|listener| format!("{host}:{}", ports[listener]));
+        Self { id, client, peer, admin }
+    }
+
+    /// Where it stands; loopback if its addresses are names.
+    pub(super) fn host(&self) -> Ipv4Addr {
+        match self.peer.parse() {
+            Ok(SocketAddr::V4(address)) => *address.ip(),
+            _ => Ipv4Addr::LOCALHOST,
+        }
+    }
 }
 
 /// `cluster.toml`: what the directory is.
@@ -115,14 +133,9 @@ fn addresses(options: &Options) -> Result<Vec<Member>, Error> {
         }
         None => ports::free_ports(count as usize)?,
     };
-    let at = |port: u16| format!("127.0.0.1:{port}");
-    let members = ports.chunks_exact(LISTENERS as usize).zip(1..).map(|(ports, id)| Member {
-        id,
-        client: at(ports[0]),
-        peer: at(ports[1]),
-        admin: at(ports[2]),
-    });
-    Ok(members.collect())
+    let hosts = options.hosts.iter().copied().chain(std::iter::repeat(Ipv4Addr::LOCALHOST));
+    let members = ports.chunks_exact(LISTENERS as usize).zip(hosts).zip(1..);
+    Ok(members.map(|((ports, host), id)| Member::at(id, host, ports)).collect())
 }
 
 /// Writes certificates, keyring and configurations.
@@ -139,7 +152,10 @@ pub(super) fn create(layout: &Layout, options: &Options) -> Result<ClusterFile, 
     let now = seams.clock.now();
     let cluster = ClusterId(uuid::Builder::from_unix_timestamp_millis(now.0, &random).into_uuid().into_bytes());
 
-    files::write_certificates(layout, cluster, options.nodes, now)?;
+    files::write_authorities(layout, now)?;
+    for member in &members {
+        files::write_node_certificates(layout, cluster, NodeId(member.id), member.host(), now)?;
+    }
     kho_node::keys::keyring::create(&layout.keyring(), cluster, seams.entropy.as_ref())?;
     let unit: UnitCode = FIRST_SIGNER.parse().expect("a unit code");
     signers::load_or_issue(layout, &unit, now)?;
@@ -181,10 +197,10 @@ pub(super) fn add(
     let old = file.members.iter().position(|member| member.id == gone.0).ok_or(Error::NoNode(gone))?;
     let id = file.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
     let ports = ports::free_ports(LISTENERS as usize)?;
-    let at = |port: u16| format!("127.0.0.1:{port}");
-    let member = Member { id, client: at(ports[0]), peer: at(ports[1]), admin: at(ports[2]) };
-    files::write_node_certificates(layout, cluster, NodeId(id), Seams::system().clock.now())?;
     let old = file.members.remove(old);
+    // on the machine of the old one
+    let member = Member::at(id, old.host(), &ports);
+    files::write_node_certificates(layout, cluster, NodeId(id), member.host(), Seams::system().clock.now())?;
     file.members.push(member.clone());
     for member in &file.members {
         write_node_file(layout, file, member, settings)?;

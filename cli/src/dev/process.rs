@@ -22,10 +22,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `executable serve --config CONFIG`, in a process group of its own: Ctrl-C at the terminal is the
+    /// Starts `[launcher...] executable serve --config CONFIG`, in a process group of its own: Ctrl-C at the terminal is the
     /// parent's. Unless it is `detached`, it also dies with the thread that started it, which [`Process::keep`] can't
     /// take back.
     pub(super) fn start(
+        launcher: &[String],
         executable: &Path,
         config: &Path,
         log: &Path,
@@ -36,7 +37,14 @@ impl Process {
             fs::create_dir_all(parent)?;
         }
         let log = OpenOptions::new().create(true).append(true).open(log)?;
-        let mut command = Command::new(executable);
+        let mut command = match launcher {
+            [] => Command::new(executable),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(executable);
+                command
+            }
+        };
         command.arg("serve").arg("--config").arg(config);
         if !detached {
             command.arg("--die-with-parent").arg(std::process::id().to_string());

@@ -67,6 +67,14 @@ pub enum OpenError {
         /// Index up to which the state is applied, 0 if there is none.
         applied: u64,
     },
+    /// Log or vote are damaged: what this node confirmed or voted may be forgotten.
+    #[error(
+        "the raft log is damaged: {detail}; this node must not start again with it: put a node with a new id in its place (kho cluster replace), or restore the disk"
+    )]
+    LogDamaged {
+        /// What was found.
+        detail: String,
+    },
     /// Files of the data directory are damaged or not understood.
     #[error("the data directory does not open: {detail}")]
     Damaged {
@@ -92,12 +100,23 @@ impl OpenError {
             OpenError::OtherCluster { .. } => Code::DataDirOtherCluster,
             OpenError::OtherNode { .. } => Code::DataDirOtherNode,
             OpenError::Locked(_) => Code::DataDirLocked,
-            OpenError::LogLost { .. }
+            OpenError::LogDamaged { .. }
+            | OpenError::LogLost { .. }
             | OpenError::LogBehindState { .. }
             | OpenError::StateLost { .. }
             | OpenError::Damaged { .. }
             | OpenError::Raft { .. } => Code::DataDirDamaged,
             OpenError::Io(_) => Code::StorageFailed,
+        }
+    }
+}
+
+impl OpenError {
+    /// Of the log's database.
+    pub(super) fn log(error: KvError) -> Self {
+        match error.kind {
+            KvErrorKind::Corruption | KvErrorKind::Misuse => OpenError::LogDamaged { detail: error.to_string() },
+            KvErrorKind::Locked | KvErrorKind::Io => error.into(),
         }
     }
 }
@@ -143,14 +162,14 @@ impl From<StateError> for OpenError {
 impl From<LogOpenError> for OpenError {
     fn from(error: LogOpenError) -> Self {
         match error {
-            LogOpenError::Store(error) => error.into(),
+            LogOpenError::Store(error) => OpenError::log(error),
             LogOpenError::OtherCluster { expected, found } => {
                 let name = |bytes| kho_proto::id::ClusterId(bytes).to_string();
                 OpenError::OtherCluster { expected: name(expected), found: name(found) }
             }
             LogOpenError::OtherNode { expected, found } => OpenError::OtherNode { expected, found },
             LogOpenError::Thread(error) => OpenError::Io(error),
-            other => OpenError::Damaged { detail: other.to_string() },
+            other => OpenError::LogDamaged { detail: other.to_string() },
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use openraft::RaftLogReader;
+use openraft::storage::RaftLogStorage;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -10,17 +12,19 @@ use super::background;
 use super::config::{ConfigError, ConsensusConfig};
 use super::error::OpenError;
 use super::handle::{Consensus, Inner};
-use super::log_store::{Identity, LogStore, TABLES};
+use super::log_store::{self, Identity, LogStore, TABLES};
 use super::network::{Channels, Confirmed, Network};
 use super::peer::{LOG_ID, PeerGate};
+use super::rebuild::Rebuild;
 use super::service::RaftService;
 use super::state::{Persist, Position, StateCore, StateStore};
 use super::state_machine::StateMachine;
 use super::types::Raft;
 use crate::seams::{Dial, Seams};
-use crate::snapshot::layout::Layout;
+use crate::snapshot::layout::{Layout, Part};
 use crate::storage::fatal::FatalSwitch;
-use crate::storage::{Profile, Storage};
+use crate::storage::guard::{Guard, OnDamage};
+use crate::storage::{KvEngine, KvError, Profile, Storage};
 
 impl Consensus {
     /// Opens log and state in the data directory, by `storage`, and starts raft. `fatal` fires once, on a storage error.
@@ -38,17 +42,24 @@ impl Consensus {
             found: error.to_string(),
         })?;
         let layout = Layout::create(&config.data_dir, LOG_ID)?;
-        // The log first: its lock keeps a second process out before anything is swept.
-        let engine = storage.open(&layout.raft(), Profile::Log, TABLES)?;
-        let state = Arc::new(StateCore::open(storage, layout.clone(), &seams)?);
-        let identity = Identity::new(config.cluster_id, config.node_id);
-        let log = LogStore::open(engine, identity, Arc::new(Persist(Arc::clone(&state))), fatal.clone(), &seams.tasks)?;
-        agree(&log, &state.position())?;
-
         let gate = PeerGate::new(config.cluster_id, config.node_id, config.epoch);
         let addresses: HashMap<_, _> = config.members.iter().map(|(id, address)| (*id, address.peer.clone())).collect();
-        let confirmed = Arc::new(Confirmed::default());
         let channels = Arc::new(Channels::new(dial, addresses));
+
+        // The log first: its lock keeps a second process out before anything is swept.
+        let engine = open_log(&*storage, &layout, &fatal)?;
+        let (node, members) = (config.node_id, &config.members);
+        let tasks = &seams.tasks;
+        let rebuild = Rebuild { storage: &storage, layout: &layout, gate, channels: &channels, node, members, tasks };
+        let damaged = on_damage(&layout, Part::State, &fatal);
+        let state = Arc::new(open_state(&rebuild, &*engine, &seams, damaged).await?);
+        let identity = Identity::new(config.cluster_id, config.node_id);
+        let persist = Arc::new(Persist(Arc::clone(&state)));
+        let mut log = LogStore::open(engine, identity, persist, fatal.clone(), &seams.tasks)?;
+        agree(&log, &state.position())?;
+        drop_other_history(&mut log, &state.position()).await.map_err(OpenError::Io)?;
+
+        let confirmed = Arc::new(Confirmed::default());
         let tasks = Arc::clone(&seams.tasks);
         let network = Network { gate, channels, confirmed: Arc::clone(&confirmed), tasks };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
@@ -58,7 +69,7 @@ impl Consensus {
             true => OpenError::Io(std::io::Error::other(error)),
             false => error.into(),
         })?;
-        let service = RaftService::new(raft.clone(), gate, layout, Arc::clone(&seams.tasks));
+        let service = RaftService::new(raft.clone(), gate, layout, Arc::clone(&state), Arc::clone(&seams.tasks));
         let inner = Inner {
             raft,
             log,
@@ -75,6 +86,70 @@ impl Consensus {
         background::start(&consensus, &seams);
         Ok((consensus, StateStore::new(state)))
     }
+}
+
+/// A log that is damaged may have forgotten a vote or an entry that was confirmed: it is not opened.
+fn open_log(storage: &dyn Storage, layout: &Layout, fatal: &FatalSwitch) -> Result<Arc<dyn KvEngine>, OpenError> {
+    if let Some(detail) = layout.damage(Part::Log)? {
+        return Err(OpenError::LogDamaged { detail });
+    }
+    let engine = storage.open(&layout.raft(), Profile::Log, TABLES).map_err(OpenError::log)?;
+    Ok(Arc::new(Guard::new(engine, on_damage(layout, Part::Log, fatal))))
+}
+
+/// A state that is damaged is built anew first.
+async fn open_state(
+    rebuild: &Rebuild<'_>,
+    log: &dyn KvEngine,
+    seams: &Seams,
+    damaged: OnDamage,
+) -> Result<StateCore, OpenError> {
+    let open = || {
+        let (storage, layout) = (Arc::clone(rebuild.storage), rebuild.layout.clone());
+        StateCore::open(storage, layout, seams, Arc::clone(&damaged))
+    };
+    let why = match rebuild.layout.damage(Part::State)? {
+        Some(why) => why,
+        None => match open() {
+            Err(error) if error.is_damage() => error.to_string(),
+            opened => return Ok(opened?),
+        },
+    };
+    tracing::error!(why, "the state is damaged, and built anew");
+    rebuild.run(log_store::purged(log)?).await?;
+    Ok(open()?)
+}
+
+/// A state that was fetched may stand where this log holds an entry that was never committed. What follows it was not
+/// either: all of it goes, and comes again from the leader.
+async fn drop_other_history(log: &mut LogStore, state: &Position) -> std::io::Result<()> {
+    let Some(last) = state.last.filter(|last| last.index() == state.base) else { return Ok(()) };
+    let there = log.try_get_log_entries(last.index()..=last.index()).await?;
+    if there.first().is_some_and(|entry| entry.log_id != last) {
+        tracing::warn!(
+            index = last.index(),
+            "the log has another history than the state that was fetched: it is dropped"
+        );
+        log.truncate_after(log.bounds().0).await?;
+    }
+    Ok(())
+}
+
+/// Damage that shows while the node runs ends it: what was read may be wrong elsewhere too. The next start knows.
+fn on_damage(layout: &Layout, part: Part, fatal: &FatalSwitch) -> OnDamage {
+    let (layout, fatal) = (layout.clone(), fatal.clone());
+    Arc::new(move |error: &KvError| {
+        if fatal.fired() {
+            return;
+        }
+        if let Err(unwritten) = layout.mark_damaged(part, &error.to_string()) {
+            tracing::error!(%unwritten, "the damage was not written down");
+        }
+        fatal.fire(&match part {
+            Part::Log => format!("the raft log is damaged: {error}; replace this node by one with a new id"),
+            Part::State => format!("the state is damaged: {error}; started again, this node builds it anew"),
+        });
+    })
 }
 
 /// Whether log and state can be of one node that lost nothing.

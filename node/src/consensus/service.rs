@@ -14,11 +14,14 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::fetch;
 use super::network::MESSAGE_BYTES_MAX;
 use super::peer::{PeerGate, PeerIdentity};
+use super::state::StateCore;
 use super::types::{Raft, Snapshot, TypeConfig, Vote};
 use super::wire::{self, WireError};
 use crate::seams::Tasks;
+use crate::snapshot::SnapshotFiles;
 use crate::snapshot::incoming::{Incoming, IncomingError};
 use crate::snapshot::layout::Layout;
 
@@ -34,13 +37,20 @@ pub struct RaftService {
     raft: Raft,
     gate: PeerGate,
     layout: Layout,
+    state: Arc<StateCore>,
     offered: Arc<tokio::sync::Mutex<Offered>>,
     tasks: Arc<dyn Tasks>,
 }
 
 impl RaftService {
-    pub(super) fn new(raft: Raft, gate: PeerGate, layout: Layout, tasks: Arc<dyn Tasks>) -> Self {
-        Self { raft, gate, layout, offered: Arc::default(), tasks }
+    pub(super) fn new(
+        raft: Raft,
+        gate: PeerGate,
+        layout: Layout,
+        state: Arc<StateCore>,
+        tasks: Arc<dyn Tasks>,
+    ) -> Self {
+        Self { raft, gate, layout, state, offered: Arc::default(), tasks }
     }
 
     pub(super) fn server(self) -> RaftServer<Self> {
@@ -176,6 +186,16 @@ impl RaftRpc for RaftService {
         }))
     }
 
+    type FetchSnapshotStream = fetch::Parts;
+
+    async fn fetch_snapshot(
+        &self,
+        request: Request<pb::FetchSnapshotRequest>,
+    ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
+        let message = self.admit(request, |message| message.origin.as_ref())?;
+        fetch::serve(&self.raft, &self.state, &self.tasks, message.at_least).await.map(Response::new)
+    }
+
     async fn offer_snapshot(
         &self,
         request: Request<pb::SnapshotOffer>,
@@ -227,6 +247,7 @@ impl RaftRpc for RaftService {
             .await?;
         }
         let ((files, manifest), slot) = blocking(&self.tasks, move || Ok((incoming.finish()?, slot))).await?;
+        self.sound(&files).await?;
         let meta = wire::meta_from_pb(&manifest.meta.unwrap_or_default()).map_err(malformed)?;
         tracing::info!(%meta, "snapshot received");
         let response =
@@ -237,6 +258,15 @@ impl RaftRpc for RaftService {
 }
 
 impl RaftService {
+    /// Whether all of a received snapshot can be read: its files are what the sender has, which may be damaged.
+    async fn sound(&self, files: &SnapshotFiles) -> Result<(), Status> {
+        let files = files.clone();
+        self.state.blocking(move |state| state.verify(&files)).await.map_err(|error| {
+            tracing::error!(%error, "a snapshot was received that is damaged: it is not installed");
+            Status::data_loss(format!("record-damaged: the snapshot is damaged where it came from: {error}"))
+        })
+    }
+
     async fn transfer_slot(&self) -> Result<OwnedMutexGuard<Offered>, Status> {
         let slot = Arc::clone(&self.offered).lock_owned();
         tokio::time::timeout(TRANSFER_WAIT, slot)

@@ -32,8 +32,12 @@ use crate::seams::Seams;
 pub async fn serve(config: Config, seams: Seams, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     harden::no_core_dumps()?;
     let mut reload = signal(SignalKind::hangup()).map_err(ServeError::Signal)?;
-    let mut node = Node::start(config, seams).await?;
     tokio::pin!(stop);
+    let mut node = tokio::select! {
+        started = Node::start(config, seams) => started?,
+        // a node whose state is built anew may wait for others for long
+        () = &mut stop => return Ok(()),
+    };
     loop {
         tokio::select! {
             failed = node.failed() => return Err(failed),

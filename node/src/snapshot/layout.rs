@@ -31,6 +31,15 @@ pub enum LayoutError {
     },
 }
 
+/// What can be damaged by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Log and vote: without them the node may not come back under its id.
+    Log,
+    /// All else: it can be had from others again.
+    State,
+}
+
 /// The directory of one log.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -70,6 +79,51 @@ impl Layout {
 
     fn pointer(&self) -> PathBuf {
         self.root.join("CURRENT")
+    }
+
+    fn mark(&self, part: Part) -> PathBuf {
+        self.root.join(match part {
+            Part::Log => "LOG-DAMAGED",
+            Part::State => "STATE-DAMAGED",
+        })
+    }
+
+    /// Writes down that a part is damaged, and how that was seen: the next start must know, for the same bytes may look
+    /// sound until they are read again.
+    pub fn mark_damaged(&self, part: Part, why: &str) -> Result<(), LayoutError> {
+        Ok(files::replace(&self.mark(part), why.as_bytes())?)
+    }
+
+    /// Why a part is known to be damaged.
+    pub fn damage(&self, part: Part) -> Result<Option<String>, LayoutError> {
+        let path = self.mark(part);
+        match fs::read(&path) {
+            Ok(why) => Ok(Some(String::from_utf8_lossy(&why).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("read", &path).map_err(LayoutError::from),
+        }
+    }
+
+    /// A number that no state has.
+    pub fn unused(&self) -> Result<u64, LayoutError> {
+        let used = directories(&self.root)?;
+        let numbers = used.iter().filter_map(|path| name(path).strip_prefix("state-")?.parse::<u64>().ok());
+        Ok(numbers.max().unwrap_or(0) + 1)
+    }
+
+    /// The state was built anew as `number`: it is live from now on, and what the damaged one left goes, its snapshots
+    /// too, since they share its files.
+    pub fn rebuilt(&self, number: u64) -> Result<(), LayoutError> {
+        self.set_current(number)?;
+        for snapshot in directories(&self.snapshots())? {
+            files::remove_directory(&snapshot)?;
+        }
+        let mark = self.mark(Part::State);
+        match fs::remove_file(&mark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove", &mark)?,
+            _ => files::sync_directory(&self.root)?,
+        }
+        self.sweep(number)
     }
 
     /// Number of the live state; none before the first start.

@@ -4,6 +4,7 @@
 //! Raft, records or snapshots of the ledger; [`rocks`] alone knows RocksDB.
 
 pub mod fatal;
+pub mod guard;
 pub mod rocks;
 #[cfg(any(test, feature = "simulation"))]
 pub mod sim;

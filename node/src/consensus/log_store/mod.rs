@@ -29,7 +29,7 @@ use openraft::{LogState, OptionalSend, RaftLogReader};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-pub(crate) use open::{Identity, LogOpenError, TABLES};
+pub(crate) use open::{Identity, LogOpenError, TABLES, purged};
 
 use self::queue::{Job, Queue};
 use self::tail::Tail;

@@ -112,6 +112,11 @@ impl LogStore {
     }
 }
 
+/// Last purged log id of a log that is not open yet.
+pub(crate) fn purged(engine: &dyn KvEngine) -> Result<Option<LogId>, LogOpenError> {
+    metadata::<LogId>(engine, "purged", PURGED)
+}
+
 fn claim(engine: &dyn KvEngine, identity: Identity) -> Result<(), LogOpenError> {
     let Some(found) = metadata::<Identity>(engine, "identity", IDENTITY)? else {
         let mut batch = Batch::default();

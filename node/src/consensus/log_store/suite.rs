@@ -27,7 +27,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let engine = storage.open(&layout.raft(), Profile::Log, TABLES).expect("a new log");
         let log = LogStore::open(engine, IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks)
             .expect("a new log");
-        let state = StateCore::open(storage, layout, &Seams::system()).expect("a new state");
+        let state = StateCore::open(storage, layout, &Seams::system(), Arc::new(|_| {})).expect("a new state");
         // The suite applies entries that it never appends, so here nothing waits for the log's sync.
         let flushed = watch::Sender::new(Some(u64::MAX));
         let machine = StateMachine::new(Arc::new(state), flushed.subscribe(), no_fatal());

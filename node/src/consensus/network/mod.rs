@@ -4,7 +4,7 @@
 mod append;
 mod channel;
 mod confirmed;
-mod snapshot;
+pub(super) mod snapshot;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ use crate::snapshot::{SnapshotFiles, manifest};
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks read ahead.
-const CHUNKS_AHEAD: usize = 4;
+pub(in crate::consensus) const CHUNKS_AHEAD: usize = 4;
 /// Time for the peer to look at an offer; it may have to remove another transfer.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -72,7 +72,7 @@ fn unreadable(error: &io::Error) -> StreamingError<TypeConfig> {
 }
 
 /// Reads wanted files into chunks, until all are read or the call has ended.
-async fn feed(
+pub(in crate::consensus) async fn feed(
     tasks: &Arc<dyn Tasks>,
     files: &SnapshotFiles,
     first: pb::SnapshotChunk,

@@ -1,6 +1,7 @@
 //! The live state: apply, publish, persist, snapshot, install.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -19,7 +20,8 @@ use crate::snapshot::SnapshotFiles;
 use crate::snapshot::files::{self, FileError};
 use crate::snapshot::layout::{Layout, LayoutError};
 use crate::snapshot::store::{Kept, SnapshotError, SnapshotStore};
-use crate::storage::{Batch, Durability, KvEngine, KvError, KvRead, Profile, Storage};
+use crate::storage::guard::{self, Guard, OnDamage};
+use crate::storage::{Batch, Durability, KvEngine, KvError, KvErrorKind, KvRead, Profile, Storage};
 
 /// Why the state cannot go on. All of them stop the node.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,21 @@ pub(crate) enum StateError {
     Cut(io::Error),
     #[error("expected the state on disk up to index {expected}, found {found:?}")]
     Behind { expected: u64, found: Option<u64> },
+}
+
+impl StateError {
+    /// Whether stored bytes are damaged: not a disk that fails, and no bug.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            // a database of other tables than ours was never written: its description is damaged
+            StateError::Store(error) => matches!(error.kind, KvErrorKind::Corruption | KvErrorKind::Misuse),
+            StateError::Layout(error) => {
+                matches!(error, LayoutError::Current { .. } | LayoutError::StateMissing { .. })
+            }
+            StateError::Position { .. } | StateError::Read(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<StateError> for io::Error {
@@ -77,11 +94,18 @@ pub(crate) struct StateCore {
     applied: watch::Sender<Option<u64>>,
     persisted: Mutex<Option<u64>>,
     snapshots: SnapshotStore,
+    damaged: OnDamage,
 }
 
 impl StateCore {
-    /// Opens the live state, or makes the first.
-    pub(crate) fn open(storage: Arc<dyn Storage>, layout: Layout, seams: &Seams) -> Result<Self, StateError> {
+    /// Opens the live state, or makes the first. `damaged` hears of damage that is met later; what is met here is an
+    /// error for which [`StateError::is_damage`] holds.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        layout: Layout,
+        seams: &Seams,
+        damaged: OnDamage,
+    ) -> Result<Self, StateError> {
         let current = layout.current()?;
         let number = current.unwrap_or(1);
         layout.sweep(number)?;
@@ -89,9 +113,12 @@ impl StateCore {
         if current.is_none() {
             layout.set_current(number)?;
         }
+        load_checked(&engine)?;
+        let engine: Arc<dyn KvEngine> = Arc::new(Guard::new(engine, Arc::clone(&damaged)));
         let published = load(&*engine)?;
         let index = published.position.last.map(|last| last.index());
         Ok(Self {
+            damaged,
             storage,
             clock: Arc::clone(&seams.clock),
             tasks: Arc::clone(&seams.tasks),
@@ -208,6 +235,11 @@ impl StateCore {
         Ok(kept)
     }
 
+    /// Reads all of a snapshot that came from elsewhere.
+    pub(crate) fn verify(&self, snapshot: &SnapshotFiles) -> Result<(), StateError> {
+        verify(&*self.storage, snapshot.path())
+    }
+
     /// The position that a snapshot holds.
     pub(crate) fn position_of(&self, snapshot: &SnapshotFiles) -> Result<Position, StateError> {
         position::read_position(&*self.storage, snapshot.path())
@@ -216,21 +248,9 @@ impl StateCore {
     /// Replaces the state by a snapshot that must stand at `expected`. A crash leaves the old or the new one.
     pub(crate) fn install(&self, snapshot: &SnapshotFiles, expected: Option<LogId>) -> Result<(), StateError> {
         let number = self.live.read().number + 1;
-        let home = self.layout.state(number);
-        files::remove_directory(&home)?;
-        files::link_tree(snapshot.path(), &home)?;
-        let engine = self.storage.open(&home, Profile::State, &tables())?;
-        let found = Position::load(&*engine)?.last;
-        if found != expected {
-            drop(engine);
-            files::remove_directory(&home)?;
-            return Err(StateError::SnapshotPosition { expected, found });
-        }
-        let index = found.map_or(0, |last| last.index());
-        let mut batch = Batch::default();
-        put_base(&mut batch, index);
-        engine.write(&batch, Durability::Sync)?;
-        files::sync_tree(&home)?;
+        let engine = place(&*self.storage, &self.layout, number, snapshot, expected)?;
+        let index = expected.map_or(0, |last| last.index());
+        let engine: Arc<dyn KvEngine> = Arc::new(Guard::new(engine, Arc::clone(&self.damaged)));
         let published = load(&*engine)?;
         let kept = self.snapshot_of(&*engine);
         self.layout.set_current(number)?;
@@ -246,8 +266,52 @@ impl StateCore {
     }
 }
 
+/// Puts a snapshot that must stand at `expected` beside the live state, as number `number`, durably.
+pub(crate) fn place(
+    storage: &dyn Storage,
+    layout: &Layout,
+    number: u64,
+    snapshot: &SnapshotFiles,
+    expected: Option<LogId>,
+) -> Result<Arc<dyn KvEngine>, StateError> {
+    let home = layout.state(number);
+    files::remove_directory(&home)?;
+    files::link_tree(snapshot.path(), &home)?;
+    let engine = storage.open(&home, Profile::State, &tables())?;
+    let found = Position::load(&*engine)?.last;
+    if found != expected {
+        drop(engine);
+        files::remove_directory(&home)?;
+        return Err(StateError::SnapshotPosition { expected, found });
+    }
+    let mut batch = Batch::default();
+    put_base(&mut batch, found.map_or(0, |last| last.index()));
+    engine.write(&batch, Durability::Sync)?;
+    // The linked files were synced before, and those that the database has made since it syncs itself. They are not
+    // listed here: it removes obsolete ones meanwhile.
+    files::sync_directory(&home)?;
+    Ok(engine)
+}
+
+/// Reads all of a checkpoint: a damaged block is an error.
+pub(crate) fn verify(storage: &dyn Storage, checkpoint: &Path) -> Result<(), StateError> {
+    let rows = storage.open_read_only(checkpoint, Profile::State, &tables())?;
+    Ok(guard::verify(&*rows, &tables(), |_| {})?)
+}
+
+/// What is read at every start; damage is told from a disk that fails.
+fn load_checked(engine: &Arc<dyn KvEngine>) -> Result<(), StateError> {
+    let met = Arc::new(Mutex::new(None));
+    let meet = Arc::clone(&met);
+    let guarded = Guard::new(Arc::clone(engine), Arc::new(move |error: &KvError| *meet.lock() = Some(error.clone())));
+    let loaded = load(&guarded);
+    let met = met.lock().take();
+    // the ledger's errors keep only the words of the database's
+    met.map_or(loaded.map(drop), |error| Err(error.into()))
+}
+
 fn unreadable(error: &StateError) -> KvError {
-    let kind = crate::storage::KvErrorKind::Corruption;
+    let kind = KvErrorKind::Corruption;
     KvError { operation: "read position of checkpoint", kind, detail: error.to_string() }
 }
 

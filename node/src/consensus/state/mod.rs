@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use kho_ledger::Tip;
 
-pub(crate) use self::core::{Persist, StateCore, StateError};
-pub(crate) use self::position::Position;
+pub(crate) use self::core::{Persist, StateCore, StateError, place, verify};
+pub(crate) use self::position::{Position, tables};
 pub use self::view::StateView;
 
 /// Readers' handle to the state. Cheap to clone.

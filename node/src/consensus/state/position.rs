@@ -20,7 +20,7 @@ const MEMBERSHIP: &[u8] = b"membership";
 const BASE: &[u8] = b"base";
 
 /// Tables of the state database.
-pub(super) fn tables() -> Vec<&'static str> {
+pub(crate) fn tables() -> Vec<&'static str> {
     let mut tables: Vec<_> = Table::ALL.iter().map(|table| table.name()).collect();
     tables.push(APPLIED);
     tables

@@ -123,6 +123,8 @@ pub(super) fn failed(operation: &'static str, error: &rocksdb::Error) -> KvError
     let detail = error.to_string();
     let kind = match error.kind() {
         ErrorKind::Corruption => KvErrorKind::Corruption,
+        // a file that the database's own description names
+        _ if operation.starts_with("open") && detail.contains("No such file or directory") => KvErrorKind::Corruption,
         ErrorKind::InvalidArgument | ErrorKind::NotSupported => KvErrorKind::Misuse,
         _ if detail.contains("lock") => KvErrorKind::Locked,
         _ => KvErrorKind::Io,
