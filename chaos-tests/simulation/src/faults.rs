@@ -80,6 +80,13 @@ impl<'a> Faults<'a> {
         match event.fault {
             Fault::Kill { node, power } if up(node) => self.kill(&[node], power, event.to_ms, sim, hosts),
             Fault::KillTwice { node } if up(node) => self.kill(&[node], true, now + 1, sim, hosts),
+            Fault::LoseState { node } if up(node) => {
+                self.kill(&[node], true, event.to_ms, sim, hosts);
+                if let Err(error) = find(hosts, node).lose_state() {
+                    record.note(&format!("the state of node {node} is still there: {error}"));
+                    return;
+                }
+            }
             Fault::KillTwo { spared, power } => {
                 let two: Vec<_> = all.into_iter().filter(|node| *node != spared && up(*node)).collect();
                 self.kill(&two, power, event.to_ms, sim, hosts);
@@ -115,7 +122,11 @@ impl<'a> Faults<'a> {
             Fault::Snapshot { node } if up(node) => find(hosts, node).order(Order::Snapshot),
             Fault::Transfer => hosts.iter().for_each(|host| host.order(Order::Transfer)),
             Fault::Clock { node, ms } => find(hosts, node).machine.skew_ms.store(ms, Ordering::Relaxed),
-            Fault::Kill { .. } | Fault::KillTwice { .. } | Fault::Restart { .. } | Fault::Snapshot { .. } => {
+            Fault::Kill { .. }
+            | Fault::KillTwice { .. }
+            | Fault::LoseState { .. }
+            | Fault::Restart { .. }
+            | Fault::Snapshot { .. } => {
                 record.note(&format!("{:?}: it is down already", event.fault));
                 return;
             }

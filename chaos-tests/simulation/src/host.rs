@@ -168,6 +168,18 @@ impl Host {
         Ok(())
     }
 
+    /// Removes its state, as a damaged disk would; log and vote stay.
+    pub fn lose_state(&self) -> std::io::Result<()> {
+        let log = self.config.data_dir.join("logs/1");
+        for entry in std::fs::read_dir(&log)? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("state-")) {
+                std::fs::remove_dir_all(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What its process lets be seen; none: it does not run, or has not begun.
     pub fn running(&self) -> Option<Running> {
         self.running.lock().clone()

@@ -1,7 +1,7 @@
 //! One seed: three real nodes on simulated machines, senders, faults; then everything is healed and judged. The same seed
 //! does the same again, to the last line of its trace.
 //!
-//! `kho-simulate --seed 42`
+//! `kho-simulate --seed 42`, or many: `kho-simulate --seed 100 --seeds 40`
 
 mod caller;
 mod cards;
@@ -9,6 +9,7 @@ mod faults;
 mod host;
 mod judge;
 mod machine;
+mod many;
 mod observer;
 mod plan;
 mod record;
@@ -29,6 +30,12 @@ struct Args {
     /// Decides everything.
     #[arg(long)]
     seed: u64,
+    /// So many seeds from that one on, a process each.
+    #[arg(long, conflicts_with_all = ["trace", "plan"])]
+    seeds: Option<u64>,
+    /// With --seeds: JSON instead of a table.
+    #[arg(long, requires = "seeds")]
+    json: bool,
     /// Virtual seconds of faults; healing and judging come on top.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -42,6 +49,12 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(seeds) = args.seeds {
+        return many::run(args.seed, seeds, args.seconds, args.json).unwrap_or_else(|error| {
+            eprintln!("{error}");
+            ExitCode::from(3)
+        });
+    }
     let plan = plan::Plan::draw(args.seed, Duration::from_secs(args.seconds));
     if args.plan {
         println!("{}", serde_json::to_string_pretty(&plan).expect("a plan has a JSON form"));

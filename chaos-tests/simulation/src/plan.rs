@@ -24,6 +24,8 @@ pub enum Fault {
     KillAll { power: bool },
     /// Killed when it has just begun again.
     KillTwice { node: u64 },
+    /// Killed, and its state is gone when it comes back; log and vote are there.
+    LoseState { node: u64 },
     /// Told to stop, as an operator would.
     Restart { node: u64 },
     /// Whoever leads is cut off from the others; clients still reach it.
@@ -107,6 +109,7 @@ const KINDS: &[Kind] = &[
     |chance| Fault::KillTwo { spared: node(chance), power: chance.random() },
     |chance| Fault::KillAll { power: chance.random_bool(0.8) },
     |chance| Fault::KillTwice { node: node(chance) },
+    |chance| Fault::LoseState { node: node(chance) },
     |chance| Fault::Restart { node: node(chance) },
     |_| Fault::IsolateLeader,
     |chance| Fault::Isolate { node: node(chance) },
@@ -185,6 +188,7 @@ impl Fault {
             Fault::KillTwo { .. } => "kill two",
             Fault::KillAll { .. } => "kill all",
             Fault::KillTwice { .. } => "kill twice",
+            Fault::LoseState { .. } => "state lost",
             Fault::Restart { .. } => "restart",
             Fault::IsolateLeader => "isolate the leader",
             Fault::Isolate { .. } => "isolate one",
