@@ -11,6 +11,7 @@ mod open;
 mod queue;
 mod read;
 mod tail;
+mod tide;
 mod writer;
 
 #[cfg(test)]
@@ -26,13 +27,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::Stream;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 pub(crate) use open::{Identity, LogOpenError, TABLES, purged};
 
 use self::queue::{Job, Queue};
 use self::tail::Tail;
+pub(crate) use self::tide::Tide;
 use self::writer::Writer;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::wire;
@@ -65,6 +67,8 @@ pub(super) struct Shared {
     queue: Queue,
     flushed: watch::Sender<Option<u64>>,
     appended_bytes: AtomicU64,
+    /// None in tests that need no protection from a log that is cut.
+    tide: Option<Mutex<Tide>>,
     fatal: FatalSwitch,
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use openraft::storage::IOFlushed;
 use parking_lot::{Condvar, Mutex};
@@ -118,11 +119,13 @@ impl Queue {
         written.await.map_err(|_| io::Error::other("the raft log was closed"))?
     }
 
-    /// Jobs for one batch; none when it is time to stop and nothing is left.
-    pub(super) fn next_batch(&self) -> Option<Vec<Job>> {
+    /// Jobs for one batch, an empty one if none came for `idle`; none when it is time to stop and nothing is left.
+    pub(super) fn next_batch(&self, idle: Duration) -> Option<Vec<Job>> {
         let mut state = self.state.lock();
         while state.durable == 0 && !state.stopping {
-            self.changed.wait(&mut state);
+            if self.changed.wait_for(&mut state, idle).timed_out() && state.durable == 0 && !state.stopping {
+                return Some(Vec::new());
+            }
         }
         let mut batch = Vec::new();
         let mut bytes = 0;

@@ -24,7 +24,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let storage = rocks();
         let layout = Layout::create(dir.path(), 1).expect("an empty directory");
         let engine = storage.open(&layout.raft(), Profile::Log, TABLES).expect("a new log");
-        let log = LogStore::open(engine, IDENTITY, Arc::new(StateOnDisk), no_fatal()).expect("a new log");
+        let log = LogStore::open(engine, IDENTITY, Arc::new(StateOnDisk), no_fatal(), None).expect("a new log");
         let state =
             StateCore::open(Arc::new(storage), layout, Seams::system().clock, Arc::new(|_| {})).expect("a new state");
         // The suite applies entries that it never appends, so here nothing waits for the log's sync.

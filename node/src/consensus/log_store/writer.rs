@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use super::Shared;
 use super::open::{self, COMMITTED, LOG, META, PURGED, VOTE};
 use super::queue::Job;
+use super::tide::TIDE_INTERVAL;
 use crate::consensus::{codec, wire};
 use crate::storage::{Batch, Durability};
 
@@ -36,10 +37,8 @@ impl Drop for Writer {
 }
 
 fn run(shared: &Shared) {
-    while let Some(jobs) = shared.queue.next_batch() {
-        let batch = encode(&jobs);
-        if let Err(error) = shared.engine.write(&batch, Durability::Sync) {
-            let reason = error.to_string();
+    while let Some(jobs) = shared.queue.next_batch(TIDE_INTERVAL) {
+        if let Err(reason) = write(shared, &jobs) {
             // Reports last: whoever hears of the failure finds the node stopping and the log closed.
             shared.fatal.fire(&reason);
             shared.queue.poison(&reason);
@@ -53,6 +52,23 @@ fn run(shared: &Shared) {
             job.report(&Ok(()));
         }
     }
+}
+
+/// The mark falls before the log is cut back, and rises to what was synced before.
+fn write(shared: &Shared, jobs: &[Job]) -> Result<(), String> {
+    if let Some(tide) = &shared.tide {
+        let mut tide = tide.lock();
+        tide.rise(*shared.flushed.borrow()).map_err(|error| error.to_string())?;
+        for job in jobs {
+            if let Job::Truncate { range, .. } = job {
+                tide.fall(range.start.checked_sub(1)).map_err(|error| error.to_string())?;
+            }
+        }
+    }
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    shared.engine.write(&encode(jobs), Durability::Sync).map_err(|error| error.to_string())
 }
 
 fn encode(jobs: &[Job]) -> Batch {

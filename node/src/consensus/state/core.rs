@@ -114,7 +114,14 @@ impl StateCore {
         let engine: Arc<dyn KvEngine> = Arc::new(Guard::new(engine, Arc::clone(&damaged)));
         let published = load(&*engine)?;
         let index = published.position.last.map(|last| last.index());
-        Ok(Self {
+        let snapshots = SnapshotStore::open(layout.clone())?;
+        let unreadable = snapshots.newest().map(|kept| position::read_position(&*storage, kept.files.path()));
+        let damaged_snapshot = matches!(&unreadable, Some(Err(error)) if error.is_damage());
+        if let Some(Err(error)) = unreadable.filter(|_| damaged_snapshot) {
+            tracing::warn!(%error, "the newest snapshot is damaged, and made anew");
+            snapshots.forget();
+        }
+        let core = Self {
             damaged,
             storage,
             clock,
@@ -122,9 +129,13 @@ impl StateCore {
             published: ArcSwap::from_pointee(published),
             applied: watch::Sender::new(index),
             persisted: Mutex::new(index),
-            snapshots: SnapshotStore::open(layout.clone())?,
+            snapshots,
             layout,
-        })
+        };
+        if damaged_snapshot {
+            core.snapshot()?;
+        }
+        Ok(core)
     }
 
     pub(super) fn published(&self) -> Arc<Published> {
