@@ -38,8 +38,8 @@ pub(crate) use self::tide::Tide;
 use self::writer::Writer;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::wire;
-use crate::storage::KvEngine;
 use crate::storage::fatal::FatalSwitch;
+use crate::storage::{KvEngine, KvError, guard};
 
 /// Bytes that one read for replication returns, at most (one entry at least).
 pub(crate) const READ_BYTES_MAX: usize = 2 << 20;
@@ -87,6 +87,11 @@ impl LogStore {
     pub(crate) fn bounds(&self) -> (Option<LogId>, Option<LogId>) {
         let tail = self.shared.tail.read();
         (tail.purged, tail.last)
+    }
+
+    /// Reads all of it, at the pace of `go_on`.
+    pub(crate) fn scrub(&self, go_on: impl FnMut(usize) -> bool) -> Result<(), KvError> {
+        guard::verify(&*self.shared.engine, TABLES, go_on)
     }
 
     /// Whether this node ever voted.

@@ -233,6 +233,12 @@ impl StateCore {
         Ok(kept)
     }
 
+    /// Reads all of the live state, at the pace of `go_on`.
+    pub(crate) fn scrub(&self, go_on: impl FnMut(usize) -> bool) -> Result<(), KvError> {
+        let engine = Arc::clone(&self.live.read().engine);
+        guard::verify(&*engine, &tables(), go_on)
+    }
+
     /// Reads all of a snapshot that came from elsewhere.
     pub(crate) fn verify(&self, snapshot: &SnapshotFiles) -> Result<(), StateError> {
         verify(&*self.storage, snapshot.path())
@@ -294,7 +300,7 @@ pub(crate) fn place(
 /// Reads all of a checkpoint: a damaged block is an error.
 pub(crate) fn verify(storage: &dyn Storage, checkpoint: &Path) -> Result<(), StateError> {
     let rows = storage.open_read_only(checkpoint, Profile::State, &tables())?;
-    Ok(guard::verify(&*rows, &tables(), |_| {})?)
+    Ok(guard::verify(&*rows, &tables(), |_| true)?)
 }
 
 /// What is read at every start; damage is told from a disk that fails.
