@@ -63,10 +63,14 @@ impl Group {
             ["total_rss", "anon"].contains(&name).then(|| bytes.parse::<u64>().ok())?
         });
         let limit = held.context("memory.stat names what is held")? + SLACK_BYTES;
-        // version 1 refuses a limit that it can't reach at once: then what is used now is the limit
-        if self.limit(&limit.to_string()).is_err() {
-            self.limit(&usage.to_string())?;
+        // version 1 refuses a limit that it can't reach at once: then what is used now is the limit, or was just now
+        for bytes in [limit, usage, usage + SLACK_BYTES] {
+            match self.limit(&bytes.to_string()) {
+                Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {}
+                done => return Ok(done?),
+            }
         }
+        // it grows as we look: the next call finds it elsewhere
         Ok(())
     }
 

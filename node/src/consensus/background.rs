@@ -5,14 +5,23 @@ use std::time::Duration;
 
 use kho_proto::id::UnixMs;
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio_util::sync::CancellationToken;
 
 use super::handle::{Consensus, Inner};
-use crate::seams::Seams;
+use super::log_store::LogStore;
+use super::state::StateCore;
+use crate::seams::{Seams, Tasks};
 
 /// A snapshot shares its files with the state, so a quarter of an hour means that something is wrong.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Between two looks at whether a snapshot is made.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// From a start to the first look at all that is stored, and from one to the next.
+const SCRUB_DELAY: Duration = Duration::from_secs(2);
+const SCRUB_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// A disk reads some hundred times as fast: nobody should notice.
+const SCRUB_BYTES_PER_S: f64 = (16 << 20) as f64;
 
 /// How much of the log goes after a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +45,11 @@ pub(super) fn start(consensus: &Consensus, seams: &Seams) {
     };
     seams.tasks.spawn("follow-leader", Box::pin(following));
 
+    seams.tasks.spawn(
+        "scrub",
+        Box::pin(scrub(inner.log.clone(), Arc::downgrade(&inner.state), Arc::clone(&seams.tasks), inner.stop.clone())),
+    );
+
     let (weak, stop, clock) = (Arc::downgrade(inner), inner.stop.clone(), Arc::clone(&seams.clock));
     let check = inner.config.snapshot.check;
     let triggering = async move {
@@ -50,6 +64,33 @@ pub(super) fn start(consensus: &Consensus, seams: &Seams) {
         }
     };
     seams.tasks.spawn("snapshot-trigger", Box::pin(triggering));
+}
+
+/// Reads log and state once after the start and then once a day: damage is found before somebody needs what it hit. Who
+/// meets it ends the node (`on_damage`).
+async fn scrub(log: LogStore, state: Weak<StateCore>, tasks: Arc<dyn Tasks>, stop: CancellationToken) {
+    let mut wait = SCRUB_DELAY;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => wait = SCRUB_INTERVAL,
+        }
+        let Some(state) = Weak::upgrade(&state) else { return };
+        let (log, stopped) = (log.clone(), stop.clone());
+        let read = tasks.blocking(move || {
+            let pace = |bytes: usize| {
+                std::thread::sleep(Duration::from_secs_f64(bytes as f64 / SCRUB_BYTES_PER_S));
+                !stopped.is_cancelled()
+            };
+            log.scrub(pace).and_then(|()| state.scrub(pace))
+        });
+        match read.await {
+            Ok(Ok(())) => tracing::debug!("log and state were read through"),
+            // a state that is replaced meanwhile loses its files
+            Ok(Err(error)) => tracing::warn!(%error, "log and state were not read through"),
+            Err(_) => return,
+        }
+    }
 }
 
 /// When the last snapshot was, in log bytes and time.

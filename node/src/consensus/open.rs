@@ -12,7 +12,7 @@ use super::background;
 use super::config::{ConfigError, ConsensusConfig};
 use super::error::OpenError;
 use super::handle::{Consensus, Inner};
-use super::log_store::{self, Identity, LogStore, TABLES};
+use super::log_store::{self, Identity, LogStore, TABLES, Tide};
 use super::network::{Channels, Confirmed, Network};
 use super::peer::{LOG_ID, PeerGate};
 use super::rebuild::Rebuild;
@@ -53,9 +53,10 @@ impl Consensus {
         let rebuild = Rebuild { storage: &storage, layout: &layout, gate, channels: &channels, node, members, tasks };
         let damaged = on_damage(&layout, Part::State, &fatal);
         let state = Arc::new(open_state(&rebuild, &*engine, &seams, damaged).await?);
+        let tide = Tide::open(&layout.tide()).map_err(OpenError::Io)?;
         let identity = Identity::new(config.cluster_id, config.node_id);
         let persist = Arc::new(Persist(Arc::clone(&state)));
-        let mut log = LogStore::open(engine, identity, persist, fatal.clone(), &seams.tasks)?;
+        let mut log = LogStore::open(engine, identity, persist, fatal.clone(), &seams.tasks, Some(tide))?;
         agree(&log, &state.position())?;
         drop_other_history(&mut log, &state.position()).await.map_err(OpenError::Io)?;
 
@@ -117,7 +118,12 @@ async fn open_state(
     };
     tracing::error!(why, "the state is damaged, and built anew");
     rebuild.run(log_store::purged(log)?).await?;
-    Ok(open()?)
+    let state = open()?;
+    if state.position().last.is_some() {
+        // raft hands it to followers that lack what is purged
+        state.snapshot()?;
+    }
+    Ok(state)
 }
 
 /// A state that was fetched may stand where this log holds an entry that was never committed. What follows it was not

@@ -81,6 +81,11 @@ impl Layout {
         self.root.join("CURRENT")
     }
 
+    /// How far the raft log was on disk.
+    pub fn tide(&self) -> PathBuf {
+        self.root.join("TIDE")
+    }
+
     fn mark(&self, part: Part) -> PathBuf {
         self.root.join(match part {
             Part::Log => "LOG-DAMAGED",

@@ -67,6 +67,13 @@ impl SnapshotStore {
         self.newest.lock().clone()
     }
 
+    /// Lets go of the newest snapshot: it is damaged.
+    pub fn forget(&self) {
+        if let Some(kept) = self.newest.lock().take() {
+            kept.files.retire();
+        }
+    }
+
     /// Makes a checkpoint of `engine`; `index_of` reads from it where in the log it stands.
     pub fn make(
         &self,

@@ -26,6 +26,15 @@ impl<D: ?Sized> Guard<D> {
     fn tell<T>(&self, result: Result<T, KvError>) -> Result<T, KvError> {
         result.inspect_err(|error| tell(&self.damaged, error))
     }
+
+    fn listening<'a>(&self, rows: Rows<'a>) -> Rows<'a> {
+        let damaged = Arc::clone(&self.damaged);
+        Box::new(rows.inspect(move |row: &Result<Row, KvError>| {
+            if let Err(error) = row {
+                tell(&damaged, error);
+            }
+        }))
+    }
 }
 
 fn tell(damaged: &OnDamage, error: &KvError) {
@@ -40,13 +49,11 @@ impl<D: KvRead + ?Sized> KvRead for Guard<D> {
     }
 
     fn iter(&self, table: &'static str, range: KeyRange, direction: Direction) -> Result<Rows<'_>, KvError> {
-        let rows = self.tell(self.inner.iter(table, range, direction))?;
-        let damaged = Arc::clone(&self.damaged);
-        Ok(Box::new(rows.inspect(move |row: &Result<Row, KvError>| {
-            if let Err(error) = row {
-                tell(&damaged, error);
-            }
-        })))
+        Ok(self.listening(self.tell(self.inner.iter(table, range, direction))?))
+    }
+
+    fn scan(&self, table: &'static str, range: KeyRange) -> Result<Rows<'_>, KvError> {
+        Ok(self.listening(self.tell(self.inner.scan(table, range))?))
     }
 }
 
@@ -83,20 +90,22 @@ impl KvEngine for Guard<dyn KvEngine> {
 /// Rows that are read between two pauses.
 const ROWS_AT_ONCE: usize = 256;
 
-/// Reads every row of `tables` once, so that every block's checksum is checked; `pause` is called again and again
-/// between. The first damaged block is an error.
-pub fn verify(rows: &dyn KvRead, tables: &[&'static str], mut pause: impl FnMut(usize)) -> Result<(), KvError> {
+/// Reads every row of `tables` once, so that every block's checksum is checked. The first damaged block is an error.
+/// `go_on` hears again and again how many bytes were read; it may wait, or end it.
+pub fn verify(rows: &dyn KvRead, tables: &[&'static str], mut go_on: impl FnMut(usize) -> bool) -> Result<(), KvError> {
     for table in tables {
         let mut from = Vec::new();
         loop {
             let (mut last, mut bytes) = (None, 0);
             // piece by piece: a long iteration would hold files that are obsolete
-            for row in rows.iter(table, KeyRange::starting(from), Direction::Forward)?.take(ROWS_AT_ONCE) {
+            for row in rows.scan(table, KeyRange::starting(from))?.take(ROWS_AT_ONCE) {
                 let (key, value) = row?;
                 bytes += key.len() + value.len();
                 last = Some(key);
             }
-            pause(bytes);
+            if !go_on(bytes) {
+                return Ok(());
+            }
             let Some(last) = last else { break };
             from = [last.as_ref(), &[0]].concat();
         }

@@ -118,6 +118,10 @@ pub trait KvRead: Send + Sync + 'static {
     fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Bytes>, KvError>;
     /// Rows of a range.
     fn iter(&self, table: &'static str, range: KeyRange, direction: Direction) -> Result<Rows<'_>, KvError>;
+    /// The same forward, and nothing of it stays in memory for others.
+    fn scan(&self, table: &'static str, range: KeyRange) -> Result<Rows<'_>, KvError> {
+        self.iter(table, range, Direction::Forward)
+    }
 }
 
 /// A database.

@@ -11,6 +11,7 @@ mod open;
 mod queue;
 mod read;
 mod tail;
+mod tide;
 mod writer;
 
 #[cfg(test)]
@@ -26,19 +27,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::Stream;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 pub(crate) use open::{Identity, LogOpenError, TABLES, purged};
 
 use self::queue::{Job, Queue};
 use self::tail::Tail;
+pub(crate) use self::tide::Tide;
 use self::writer::Writer;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::wire;
 use crate::seams::Tasks;
-use crate::storage::KvEngine;
 use crate::storage::fatal::FatalSwitch;
+use crate::storage::{KvEngine, KvError, guard};
 
 /// Bytes that one read for replication returns, at most (one entry at least).
 pub(crate) const READ_BYTES_MAX: usize = 2 << 20;
@@ -66,6 +68,8 @@ pub(super) struct Shared {
     queue: Queue,
     flushed: watch::Sender<Option<u64>>,
     appended_bytes: AtomicU64,
+    /// None in tests that need no protection from a log that is cut.
+    tide: Option<Mutex<Tide>>,
     fatal: FatalSwitch,
     tasks: Arc<dyn Tasks>,
 }
@@ -85,6 +89,11 @@ impl LogStore {
     pub(crate) fn bounds(&self) -> (Option<LogId>, Option<LogId>) {
         let tail = self.shared.tail.read();
         (tail.purged, tail.last)
+    }
+
+    /// Reads all of it, at the pace of `go_on`.
+    pub(crate) fn scrub(&self, go_on: impl FnMut(usize) -> bool) -> Result<(), KvError> {
+        guard::verify(&*self.shared.engine, TABLES, go_on)
     }
 
     /// Whether this node ever voted.

@@ -5,12 +5,14 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use kho_proto::id::{ClusterId, NodeId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::queue::Queue;
 use super::tail::{self, Tail};
+use super::tide;
+use super::tide::Tide;
 use super::writer::Writer;
 use super::{LogStore, PersistState, Shared};
 use crate::consensus::types::LogId;
@@ -62,6 +64,8 @@ pub(crate) enum LogOpenError {
     OtherCluster { expected: [u8; 16], found: [u8; 16] },
     #[error("expected a log of node {expected}, found one of node {found}")]
     OtherNode { expected: u64, found: u64 },
+    #[error("expected entries up to index {expected} at least, found them up to {found}: the end of the log is gone")]
+    Cut { expected: u64, found: u64 },
     #[error("the writer thread did not start: {0}")]
     Thread(std::io::Error),
 }
@@ -72,13 +76,14 @@ pub(super) fn key(index: u64) -> [u8; 8] {
 }
 
 impl LogStore {
-    /// Opens the log in `engine`; a new one gets its identity.
+    /// Opens the log in `engine`, which must reach up to the mark of `tide`; a new one gets its identity.
     pub(crate) fn open(
         engine: Arc<dyn KvEngine>,
         identity: Identity,
         persist: Arc<dyn PersistState>,
         fatal: FatalSwitch,
         tasks: &Arc<dyn Tasks>,
+        tide: Option<Tide>,
     ) -> Result<Self, LogOpenError> {
         claim(&*engine, identity)?;
         let purged = metadata::<LogId>(&*engine, "purged", PURGED)?;
@@ -91,6 +96,9 @@ impl LogStore {
         }
         let last = last.or(purged);
         let flushed = last.map(|last| last.index());
+        if let Some(expected) = tide.as_ref().and_then(Tide::mark).filter(|mark| *mark > flushed.unwrap_or(0)) {
+            return Err(LogOpenError::Cut { expected, found: flushed.unwrap_or(0) });
+        }
         let mut tail = Tail::default();
         tail.vote = metadata(&*engine, "vote", VOTE)?;
         tail.committed = metadata::<Option<LogId>>(&*engine, "committed", COMMITTED)?.flatten();
@@ -101,12 +109,16 @@ impl LogStore {
         let shared = Arc::new(Shared {
             appended_bytes: AtomicU64::new(engine.approximate_bytes(LOG)?),
             engine,
+            tide: tide.map(Mutex::new),
             tail: RwLock::new(tail),
             queue: Queue::new(),
             flushed: watch::Sender::new(flushed),
             fatal,
             tasks: Arc::clone(tasks),
         });
+        if shared.tide.is_some() {
+            tasks.spawn("tide", Box::pin(tide::keep(Arc::downgrade(&shared))));
+        }
         let writer = Arc::new(Writer::spawn(Arc::clone(&shared)).map_err(LogOpenError::Thread)?);
         Ok(Self { shared, persist, _writer: writer })
     }

@@ -61,6 +61,14 @@ struct State {
     jobs: VecDeque<Job>,
     durable: usize,
     stopping: bool,
+    woken: bool,
+}
+
+/// What there is to do.
+enum Next {
+    Batch(Vec<Job>),
+    Nothing,
+    End,
 }
 
 /// Jobs on their way to the writer.
@@ -118,22 +126,30 @@ impl Queue {
         written.await.map_err(|_| io::Error::other("the raft log was closed"))?
     }
 
-    /// Jobs for one batch; none when it is time to stop and nothing is left.
+    /// Jobs for one batch, an empty one if the writer was woken for something else; none when it is time to stop and
+    /// nothing is left.
     pub(super) async fn next_batch(&self) -> Option<Vec<Job>> {
         loop {
-            if let Some(batch) = self.take() {
-                return if batch.is_empty() { None } else { Some(batch) };
+            match self.take() {
+                Next::Batch(jobs) => return Some(jobs),
+                Next::End => return None,
+                // one waits: a notification that came in between is kept for it
+                Next::Nothing => self.changed.notified().await,
             }
-            // one waits: a notification that came in between is kept for it
-            self.changed.notified().await;
         }
     }
 
-    /// Jobs for one batch, if there are any that must be durable, or if it is time to stop: then whatever is left.
-    fn take(&self) -> Option<Vec<Job>> {
+    /// Wakes the writer although there is nothing to write.
+    pub(super) fn wake(&self) {
+        self.state.lock().woken = true;
+        self.changed.notify_one();
+    }
+
+    fn take(&self) -> Next {
         let mut state = self.state.lock();
+        let woken = std::mem::take(&mut state.woken);
         if state.durable == 0 && !state.stopping {
-            return None;
+            return if woken { Next::Batch(Vec::new()) } else { Next::Nothing };
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -147,7 +163,7 @@ impl Queue {
                 batch.push(job);
             }
         }
-        Some(batch)
+        if batch.is_empty() { Next::End } else { Next::Batch(batch) }
     }
 
     /// Nothing is written any more: everything queued, now or later, fails.

@@ -25,7 +25,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let storage = self.0();
         let layout = Layout::create(dir.path(), 1).expect("an empty directory");
         let engine = storage.open(&layout.raft(), Profile::Log, TABLES).expect("a new log");
-        let log = LogStore::open(engine, IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks)
+        let log = LogStore::open(engine, IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks, None)
             .expect("a new log");
         let state = StateCore::open(storage, layout, &Seams::system(), Arc::new(|_| {})).expect("a new state");
         // The suite applies entries that it never appends, so here nothing waits for the log's sync.

@@ -47,7 +47,8 @@ fn engine(path: &Path) -> Arc<dyn KvEngine> {
 }
 
 fn store(path: &Path) -> LogStore {
-    LogStore::open(engine(path), IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks).expect("a log")
+    LogStore::open(engine(path), IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks, None)
+        .expect("a log")
 }
 
 fn entry(term: u64, index: u64) -> Entry {
@@ -161,9 +162,15 @@ async fn synced_entries_vote_and_purge_survive_reopening() {
 async fn entries_are_readable_before_they_are_flushed_and_one_sync_serves_many() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Wrapped::new(engine(dir.path()));
-    let mut log =
-        LogStore::open(Arc::clone(&engine) as _, IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks)
-            .expect("a log");
+    let mut log = LogStore::open(
+        Arc::clone(&engine) as _,
+        IDENTITY,
+        Arc::new(StateOnDisk),
+        no_fatal(),
+        &Seams::system().tasks,
+        None,
+    )
+    .expect("a log");
     let before = engine.batches.load(Ordering::SeqCst);
     engine.hold(true);
     let mut flushed = Vec::new();
@@ -280,6 +287,7 @@ async fn an_io_error_poisons_the_log_for_ever() {
         Arc::new(StateOnDisk),
         fatal.clone(),
         &Seams::system().tasks,
+        None,
     )
     .expect("a log");
     append(&mut log, entries(1, 0..3)).await;
@@ -305,7 +313,8 @@ async fn a_log_of_another_node_or_cluster_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(store(dir.path()));
     let open = |identity| {
-        LogStore::open(engine(dir.path()), identity, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks).err()
+        LogStore::open(engine(dir.path()), identity, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks, None)
+            .err()
     };
     let other_node = open(Identity { node: 2, ..IDENTITY });
     assert!(matches!(other_node, Some(LogOpenError::OtherNode { expected: 2, found: 1 })));
@@ -329,6 +338,43 @@ async fn a_damaged_vote_is_told() {
         engine.write(&batch, Durability::Sync).unwrap();
     }
     let error =
-        LogStore::open(engine(dir.path()), IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks).err();
+        LogStore::open(engine(dir.path()), IDENTITY, Arc::new(StateOnDisk), no_fatal(), &Seams::system().tasks, None)
+            .err();
     assert!(matches!(error, Some(LogOpenError::Metadata { key: "vote", .. })), "{error:?}");
+}
+
+/// A log whose end is cut off opens as if it had never been longer: but for the mark.
+#[tokio::test]
+async fn a_log_that_ends_below_where_it_was_on_disk_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let tide = || Some(Tide::open(&dir.path().join("TIDE")).unwrap());
+    let open = |tide| {
+        LogStore::open(
+            engine(&dir.path().join("log")),
+            IDENTITY,
+            Arc::new(StateOnDisk),
+            no_fatal(),
+            &Seams::system().tasks,
+            tide,
+        )
+    };
+    let mut log = open(tide()).unwrap();
+    append(&mut log, entries(1, 0..5)).await;
+    while tide().unwrap().mark() != Some(4) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // raft cuts a log back itself: that is no damage
+    log.truncate_after(Some(log_id(1, 2))).await.unwrap();
+    drop(log);
+    let mut log = open(tide()).unwrap();
+    append(&mut log, entries(2, 3..9)).await;
+    while tide().unwrap().mark() != Some(8) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // the same without the mark's knowledge
+    drop(log);
+    let mut log = open(None).unwrap();
+    log.truncate_after(Some(log_id(2, 6))).await.unwrap();
+    drop(log);
+    assert!(matches!(open(tide()).err(), Some(LogOpenError::Cut { expected: 8, found: 6 })));
 }

@@ -37,9 +37,7 @@ impl Drop for Writer {
 
 async fn run(shared: &Shared) {
     while let Some(jobs) = shared.queue.next_batch().await {
-        let batch = encode(&jobs);
-        if let Err(error) = shared.engine.write(&batch, Durability::Sync) {
-            let reason = error.to_string();
+        if let Err(reason) = write(shared, &jobs) {
             // Reports last: whoever hears of the failure finds the node stopping and the log closed.
             shared.fatal.fire(&reason);
             shared.queue.poison(&reason);
@@ -53,6 +51,23 @@ async fn run(shared: &Shared) {
             job.report(&Ok(()));
         }
     }
+}
+
+/// The mark falls before the log is cut back, and rises to what was synced before.
+fn write(shared: &Shared, jobs: &[Job]) -> Result<(), String> {
+    if let Some(tide) = &shared.tide {
+        let mut tide = tide.lock();
+        tide.rise(*shared.flushed.borrow()).map_err(|error| error.to_string())?;
+        for job in jobs {
+            if let Job::Truncate { range, .. } = job {
+                tide.fall(range.start.checked_sub(1)).map_err(|error| error.to_string())?;
+            }
+        }
+    }
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    shared.engine.write(&encode(jobs), Durability::Sync).map_err(|error| error.to_string())
 }
 
 fn encode(jobs: &[Job]) -> Batch {

@@ -117,7 +117,14 @@ impl StateCore {
         let engine: Arc<dyn KvEngine> = Arc::new(Guard::new(engine, Arc::clone(&damaged)));
         let published = load(&*engine)?;
         let index = published.position.last.map(|last| last.index());
-        Ok(Self {
+        let snapshots = SnapshotStore::open(layout.clone())?;
+        let unreadable = snapshots.newest().map(|kept| position::read_position(&*storage, kept.files.path()));
+        let damaged_snapshot = matches!(&unreadable, Some(Err(error)) if error.is_damage());
+        if let Some(Err(error)) = unreadable.filter(|_| damaged_snapshot) {
+            tracing::warn!(%error, "the newest snapshot is damaged, and made anew");
+            snapshots.forget();
+        }
+        let core = Self {
             damaged,
             storage,
             clock: Arc::clone(&seams.clock),
@@ -126,9 +133,13 @@ impl StateCore {
             published: ArcSwap::from_pointee(published),
             applied: watch::Sender::new(index),
             persisted: Mutex::new(index),
-            snapshots: SnapshotStore::open(layout.clone())?,
+            snapshots,
             layout,
-        })
+        };
+        if damaged_snapshot {
+            core.snapshot()?;
+        }
+        Ok(core)
     }
 
     /// Runs `work` on this state away from the tasks: it may wait for the disk.
@@ -235,6 +246,12 @@ impl StateCore {
         Ok(kept)
     }
 
+    /// Reads all of the live state, at the pace of `go_on`.
+    pub(crate) fn scrub(&self, go_on: impl FnMut(usize) -> bool) -> Result<(), KvError> {
+        let engine = Arc::clone(&self.live.read().engine);
+        guard::verify(&*engine, &tables(), go_on)
+    }
+
     /// Reads all of a snapshot that came from elsewhere.
     pub(crate) fn verify(&self, snapshot: &SnapshotFiles) -> Result<(), StateError> {
         verify(&*self.storage, snapshot.path())
@@ -296,7 +313,7 @@ pub(crate) fn place(
 /// Reads all of a checkpoint: a damaged block is an error.
 pub(crate) fn verify(storage: &dyn Storage, checkpoint: &Path) -> Result<(), StateError> {
     let rows = storage.open_read_only(checkpoint, Profile::State, &tables())?;
-    Ok(guard::verify(&*rows, &tables(), |_| {})?)
+    Ok(guard::verify(&*rows, &tables(), |_| true)?)
 }
 
 /// What is read at every start; damage is told from a disk that fails.

@@ -6,6 +6,8 @@
 
 mod core;
 mod position;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::sync::Arc;

@@ -182,6 +182,12 @@ impl KvRead for RocksEngine {
     fn iter(&self, table: &'static str, range: KeyRange, direction: Direction) -> Result<Rows<'_>, KvError> {
         iter(&self.db, table, range, direction, ReadOptions::default())
     }
+
+    fn scan(&self, table: &'static str, range: KeyRange) -> Result<Rows<'_>, KvError> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        iter(&self.db, table, range, Direction::Forward, options)
+    }
 }
 
 impl KvEngine for RocksEngine {

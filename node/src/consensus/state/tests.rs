@@ -1,0 +1,50 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{StateCore, place};
+use crate::seams::Seams;
+use crate::snapshot::layout::Layout;
+use crate::storage::rocks::{RocksStorage, Tuning};
+use crate::storage::{KvEngine, KvError, KvRead, Profile, Storage};
+
+/// RocksDB in whose directory table files come and go, as they do while it compacts.
+struct Compacting(RocksStorage, Arc<AtomicBool>);
+
+impl Storage for Compacting {
+    fn open(&self, path: &Path, profile: Profile, tables: &[&'static str]) -> Result<Arc<dyn KvEngine>, KvError> {
+        let (file, going): (PathBuf, _) = (path.join("999999.sst"), Arc::clone(&self.1));
+        std::thread::spawn(move || {
+            while going.load(Ordering::Relaxed) {
+                // the directory goes with the test
+                let _ = std::fs::write(&file, b"a table").and_then(|()| std::fs::remove_file(&file));
+            }
+        });
+        self.0.open(path, profile, tables)
+    }
+
+    fn open_read_only(
+        &self,
+        path: &Path,
+        profile: Profile,
+        tables: &[&'static str],
+    ) -> Result<Arc<dyn KvRead>, KvError> {
+        self.0.open_read_only(path, profile, tables)
+    }
+}
+
+/// docs/postmortems/0010: a received snapshot was opened, and its files synced by name while the database removed some.
+#[test]
+fn a_snapshot_is_put_in_place_while_the_database_tidies_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::create(dir.path(), 1).unwrap();
+    let storage = RocksStorage::new(Tuning { block_cache_mib: 8, write_buffer_mib: 8, ..Tuning::default() });
+    let state = StateCore::open(Arc::new(storage.clone()), layout.clone(), &Seams::system(), Arc::new(|_| {})).unwrap();
+    let snapshot = state.snapshot().unwrap();
+    let going = Arc::new(AtomicBool::new(true));
+    let compacting = Compacting(storage, Arc::clone(&going));
+    for number in 2..30 {
+        place(&compacting, &layout, number, &snapshot.files, None).unwrap();
+    }
+    going.store(false, Ordering::Relaxed);
+}
