@@ -8,6 +8,8 @@ mod background;
 mod codec;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod handle;
 mod log_store;
 mod membership;
