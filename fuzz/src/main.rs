@@ -1,8 +1,8 @@
 //! `kho-fuzz TARGET FILE...` runs inputs, as to replay a finding; `kho-fuzz --seeds` writes the seeds; without arguments: the
 //! targets. Built by `scripts/fuzz`, it is libFuzzer's main program for the target in `KHO_FUZZ_TARGET`.
-#![cfg_attr(kho_fuzz, no_main)]
+#![cfg_attr(feature = "libfuzzer", no_main)]
 
-#[cfg(kho_fuzz)]
+#[cfg(feature = "libfuzzer")]
 fn chosen() -> kho_fuzz::Run {
     static CHOSEN: std::sync::OnceLock<kho_fuzz::Run> = std::sync::OnceLock::new();
     *CHOSEN.get_or_init(|| {
@@ -12,12 +12,12 @@ fn chosen() -> kho_fuzz::Run {
     })
 }
 
-#[cfg(kho_fuzz)]
+#[cfg(feature = "libfuzzer")]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     chosen()(bytes);
 });
 
-#[cfg(not(kho_fuzz))]
+#[cfg(not(feature = "libfuzzer"))]
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {

@@ -64,7 +64,7 @@ fn any(hashes: &[Digest], kind: u8) -> bool {
     let [first, second, proof @ ..] = hashes else { return false };
     let number = |hash: &Digest| u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes"));
     let (one, other) = (number(first), number(second));
-    if kind % 2 == 0 {
+    if kind.is_multiple_of(2) {
         let taken = verify_inclusion(first, one, other, proof, second).is_ok();
         assert!(!taken || (one < other && proof.len() <= 64), "index {one} in a tree of {other}");
     } else {
