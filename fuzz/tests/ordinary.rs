@@ -37,8 +37,8 @@ fn mutations(all: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> + '_ {
 }
 
 fn ordinary(name: &str) {
-    let Target { run, .. } = target(name).unwrap();
-    let corpus = corpus::of(name).unwrap();
+    let Target { run, .. } = target(name).expect("a target");
+    let corpus = corpus::of(name).expect("a corpus");
     assert!(!corpus.is_empty(), "{name} has no corpus");
     for seed in &corpus {
         let expected = match seed.name.split('-').next() {

@@ -7,28 +7,30 @@ use super::args::{Commands, Common, Fault};
 /// Failover drills on the running cluster: load, a fault, and a report of what senders noticed.
 #[derive(clap::Subcommand)]
 #[command(after_help = "\
-A drill sends test records at a steady pace, lets the leader go, and measures: the longest time without an
-acknowledgement, latencies, what failed or stayed unknown. Then it reads every acknowledged record back from every node,
-verifies every receipt offline, and writes a report, HTML for people and JSON for machines, that says which requirements
-it shows: R-A2 (automatic switch-over), R-A3 (normal operation with one server failed), R-A5 (back to normal within 3 h),
+A drill sends test records at a steady pace, lets the leader go, and measures: the longest time
+without an acknowledgement, latencies, what failed or stayed unknown. Then it reads every
+acknowledged record back from every node, verifies every receipt offline, and writes a report, HTML
+for people and JSON for machines, that says which requirements it shows: R-A2 (automatic
+switch-over), R-A3 (normal operation with one server failed), R-A5 (back to normal within 3 h),
 R-B1 (acknowledged within 3 s).
 
-Its records are of the reserved unit DRILL and the regime DRILL, and are kept like all others: test data, which
-statistics leave out. What it needs, once:
+Its records are of the reserved unit DRILL and the regime DRILL, and are kept like all others: test
+data, which statistics leave out. What it needs, once:
 
-  1. a signer's certificate for unit DRILL (SAN URI urn:kho:unit:DRILL) from the authority of your signers, and a client
-     certificate with the roles submitter and reader for unit DRILL. For development: kho certs signer --unit DRILL, and
-     kho certs client --name drill --role submitter --role reader --unit DRILL; kho cluster new makes both.
-  2. drill.toml, a client file like client.toml, with these two as [signer] and [tls], and admin_nodes and [admin_tls]
-     of an operator. docs/cli.md shows one.
+  1. A signer's certificate for unit DRILL (SAN URI urn:kho:unit:DRILL) from the authority of your
+     signers, and a client certificate with the roles submitter and reader for unit DRILL. For
+     development: kho certs signer --dir DIR --unit DRILL, and kho certs client --dir DIR
+     --name drill --role submitter --role reader --unit DRILL; kho cluster new makes both.
+  2. drill.toml, a client file like client.toml, with these two as [signer] and [tls], and
+     admin_nodes and [admin_tls] of an operator. docs/cli.md shows one.
 
-Try it with --plan first: it changes nothing. A drill is refused while a node is missing, since the fault would then cost
-the majority (cluster-unhealthy; --force drills all the same). leader-transfer is harmless; leader-kill and isolate take
-one of the servers away for some seconds.
+Try it with --plan first: it changes nothing. A drill is refused while a node is missing, since the
+fault would then cost the majority (cluster-unhealthy; --force drills all the same).
+leader-transfer is harmless; leader-kill and isolate take one of the servers away for some seconds.
 
 Exit codes: 0 done, all requirements met; 1 refused, nothing was proven; 3 and 4 as everywhere;
             5 a requirement is not met or the fault took no effect: read the report;
-            6 what the drill broke is not mended: run the command that the message names, at once")]
+            6 what the drill broke is not mended: run what the message names, at once")]
 pub enum Command {
     /// The leader hands over to another node, as before maintenance: no server fails.
     #[command(after_help = "\
@@ -76,30 +78,40 @@ Examples:
 const COMMANDS_KILL: &str = "\
 The commands run through sh -c, on this machine, with
   KHO_LEADER_ID             the leader's node id
-  KHO_LEADER_ADDRESS        its client address, host:port     KHO_LEADER_HOST            the host of it
-  KHO_LEADER_PEER_ADDRESS   where other nodes reach it        KHO_LEADER_ADMIN_ADDRESS   where operators reach it
-A command that ends with another code than 0, or not within --command-timeout, has failed: the drill ends with 1.
-Without --restart-command something else must start the node again (systemd does), within --outage, --after and
---recover-within: a node that stays away fails R-A5.
+  KHO_LEADER_ADDRESS        its client address, host:port
+  KHO_LEADER_HOST           the host of it
+  KHO_LEADER_PEER_ADDRESS   where other nodes reach it
+  KHO_LEADER_ADMIN_ADDRESS  where operators reach it
+A command that ends with another code than 0, or not within --command-timeout, has failed: the
+drill ends with 1. Without --restart-command something else must start the node again (systemd
+does), within --outage, --after and --recover-within: a node that stays away fails R-A5.
 
 Examples:
   kho drill leader-kill --config drill.toml --out reports \\
     --kill-command 'ssh root@$KHO_LEADER_HOST systemctl kill --signal=KILL kho'
-  kho drill leader-kill --config drill.toml --plan --kill-command 'ssh ops@node$KHO_LEADER_ID sudo pkill -KILL -x kho' \\
+  kho drill leader-kill --config drill.toml --plan \\
+    --kill-command 'ssh ops@node$KHO_LEADER_ID sudo pkill -KILL -x kho' \\
     --restart-command 'ssh ops@node$KHO_LEADER_ID sudo systemctl start kho'";
 
 const COMMANDS_ISOLATE: &str = "\
 The commands run through sh -c, on this machine, with
   KHO_LEADER_ID             the leader's node id
-  KHO_LEADER_ADDRESS        its client address, host:port     KHO_LEADER_HOST            the host of it
-  KHO_LEADER_PEER_ADDRESS   where other nodes reach it        KHO_LEADER_ADMIN_ADDRESS   where operators reach it
-The heal command gets the same values, whoever leads by then, and must succeed however far the cut came. It runs after
---outage, and also when the drill fails, or Ctrl-C or SIGTERM arrives; only SIGKILL of the drill itself prevents it. Make sure
-that your way to the node survives the cut.
+  KHO_LEADER_ADDRESS        its client address, host:port
+  KHO_LEADER_HOST           the host of it
+  KHO_LEADER_PEER_ADDRESS   where other nodes reach it
+  KHO_LEADER_ADMIN_ADDRESS  where operators reach it
+The heal command gets the same values, whoever leads by then, and must succeed however far the cut
+came. It runs after --outage, and also when the drill fails, or Ctrl-C or SIGTERM arrives; only
+SIGKILL of the drill itself prevents it. Make sure that your way to the node survives the cut.
 
-Example: ports of the peers blocked on the leader for five seconds (7102 is the peers' port)
+Example: the peers' port, 7102, is blocked on the leader for five seconds. On every node, cut.nft:
+  table inet drill {
+    chain in  { type filter hook input  priority 0; tcp dport 7102 drop; }
+    chain out { type filter hook output priority 0; tcp dport 7102 drop; }
+  }
+and then
   kho drill isolate --config drill.toml --out reports --outage 5 \\
-    --cut-command  'ssh root@$KHO_LEADER_HOST \"nft add table inet drill; nft add chain inet drill i {type filter hook input priority 0\\;}; nft add rule inet drill i tcp dport 7102 drop; nft add chain inet drill o {type filter hook output priority 0\\;}; nft add rule inet drill o tcp dport 7102 drop\"' \\
+    --cut-command  'ssh root@$KHO_LEADER_HOST nft -f /etc/kho/cut.nft' \\
     --heal-command 'ssh root@$KHO_LEADER_HOST nft delete table inet drill'";
 
 impl Command {

@@ -83,8 +83,12 @@ impl Values {
     /// A number that was given, with its unit; hours in words, too.
     pub fn limit(&self, pointer: &str, unit: &str) -> String {
         let hours = self.at(pointer).as_f64().unwrap_or(0.0) / 3_600_000.0;
-        let words = if unit == "ms" && hours >= 1.0 { format!("({hours:.0}&nbsp;h)") } else { String::new() };
-        format!("{} {unit} {words}", self.number(pointer)).trim_end().to_owned()
+        let number = self.number(pointer);
+        match unit {
+            "" => number,
+            "ms" if hours >= 1.0 => format!("{number}&nbsp;ms ({hours:.0}&nbsp;h)"),
+            unit => format!("{number}&nbsp;{unit}"),
+        }
     }
 
     fn marked(&self, pointer: &str, tenths: bool) -> Option<String> {
@@ -114,7 +118,7 @@ mod tests {
         }
         let values = Values(json!({ "a": [{ "b": 1234.0, "c": null, "d": 10_800_000.0 }] }));
         assert_eq!(values.ms("/a/0/b"), "<data data-of=\"/a/0/b\" value=\"1234.0\">1,234.0</data>&nbsp;ms");
-        assert!(values.limit("/a/0/d", "ms").ends_with(">10,800,000</data> ms (3&nbsp;h)"));
+        assert!(values.limit("/a/0/d", "ms").ends_with(">10,800,000</data>&nbsp;ms (3&nbsp;h)"));
         assert_eq!((values.ms("/a/0/c").as_str(), values.number("/x").as_str()), ("never", "none"));
     }
 
