@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 KHO := $(TARGET)/debug/kho
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-confidential test-power test-processes bench-thin-line fresh
+.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power test-processes bench-thin-line fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ doc: setup ## rustdoc, warnings are errors
 test-interop: build ## Go's sumdb and openssl check what the store hands out
 	@scripts/setup interop
 	KHO_REQUIRE_ALL=1 $(CARGO) test --workspace --test interop -- --nocapture
+
+test-drill: build ## kho drill over real processes, and its report in a browser
+	@scripts/setup drill
+	KHO_REQUIRE_ALL=1 $(CARGO) test --workspace --test drill --test drill_page -- --nocapture
+
+fuzz: setup ## All fuzz targets under libFuzzer, a minute each (SECONDS_EACH=600 TARGETS="submit history")
+	@CARGO="$(CARGO)" scripts/fuzz $(or $(SECONDS_EACH),60) $(TARGETS)
 
 test-confidential: build ## No plaintext in any file; and the test fails on a build without sealing
 	CARGO="$(CARGO)" scripts/test-confidential

@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kho-sample", &[]),
     ("kho", &["kho-client", "kho-node", "kho-proto", "kho-sample"]),
     ("kho-chaos-tests", &["kho", "kho-client", "kho-proto", "kho-sample"]),
+    ("kho-fuzz", &["kho-ledger", "kho-node", "kho-proto"]),
     ("kho-benches", &["kho", "kho-client", "kho-proto", "kho-sample"]),
 ];
 
@@ -172,7 +173,7 @@ fn the_ledger_pulls_in_no_runtime_network_or_database() {
 
 #[test]
 fn every_crate_takes_the_lints_of_the_workspace() {
-    for folder in ["proto", "ledger", "node", "client", "sample", "cli", "chaos-tests", "benches"] {
+    for folder in ["proto", "ledger", "node", "client", "sample", "cli", "chaos-tests", "benches", "fuzz"] {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
         assert!(manifest.contains("[lints]\nworkspace = true"), "{folder}");
     }

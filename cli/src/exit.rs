@@ -18,6 +18,10 @@ pub enum Exit {
     Unknown = 3,
     /// No node was reached.
     Unreachable = 4,
+    /// A drill was made, and a requirement is not met.
+    NotMet = 5,
+    /// A drill's fault may still be there.
+    NotHealed = 6,
 }
 
 /// Shown at the end of `kho --help`.
@@ -28,6 +32,8 @@ Exit codes:
   2  wrong usage
   3  outcome unknown, or no good receipt: the record may be in; submit the same ID.record again
   4  no node reached
+  5  kho drill: a requirement is not met, or the fault took no effect; the report says which
+  6  kho drill: what it broke is not mended; the message says what to run
 kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";
 
 /// Why a command failed, and how it ends.
@@ -52,7 +58,13 @@ impl Failure {
         Self { exit: Some(exit), error: anyhow::Error::msg(message) }
     }
 
-    fn exit(&self) -> u8 {
+    /// A failure with a stable code that ends as `exit`.
+    pub fn coded(exit: Exit, refusal: Refusal) -> Self {
+        Self { exit: Some(exit), error: refusal.into() }
+    }
+
+    /// How the command ends.
+    pub fn exit(&self) -> u8 {
         let chosen = self.exit.map(|exit| exit as u8);
         chosen.or_else(|| self.error.chain().find_map(of)).unwrap_or(Exit::Refused as u8)
     }

@@ -5,6 +5,7 @@ mod out;
 
 mod commands;
 mod demo;
+mod drill;
 mod exit;
 
 use clap::Parser;

@@ -27,6 +27,8 @@ pub struct Acknowledged {
     pub duplicate: bool,
     /// The node that answered.
     pub node: NodeId,
+    /// Who led when it answered, as far as that node knew; 0: nobody.
+    pub leader: NodeId,
     /// Its epoch.
     pub epoch: Epoch,
     /// Attempts it took.
@@ -185,6 +187,7 @@ impl Client {
             checkpoint,
             duplicate: response.duplicate,
             node: NodeId(response.node_id),
+            leader: NodeId(response.leader_id),
             epoch: Epoch(response.epoch),
             attempts,
         })

@@ -167,6 +167,16 @@ codes! {
     ReceiptInvalid = "receipt-invalid", Invalid, false;
     /// A report document for the command line breaks its schema.
     ReportInvalid = "report-invalid", Invalid, false;
+    /// The signer of a drill's records is not of the reserved unit.
+    DrillUnitRequired = "drill-unit-required", Precondition, false;
+    /// The cluster is not in a state in which a drill costs nothing.
+    ClusterUnhealthy = "cluster-unhealthy", Precondition, true;
+    /// A drill's fault was not caused: its command failed.
+    DrillFaultFailed = "drill-fault-failed", Precondition, true;
+    /// What a drill broke was not mended: its command failed.
+    DrillNotHealed = "drill-not-healed", Fault, false;
+    /// A drill showed that a requirement is not met, or its fault took no effect.
+    DrillNotMet = "drill-not-met", Precondition, true;
     /// The keyring does not decode or its checksum is wrong.
     KeyringCorrupt = "keyring-corrupt", Startup, false;
     /// The keyring is of another cluster.

@@ -198,6 +198,11 @@ code!(
     RegimeCode
 );
 
+/// Unit of drills: its records are test data, which statistics leave out. No reporting unit may have this code.
+pub const DRILL_UNIT: &str = "DRILL";
+/// The one regime of a drill's records.
+pub const DRILL_REGIME: &str = "DRILL";
+
 #[cfg(test)]
 mod tests {
     use super::*;

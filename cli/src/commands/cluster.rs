@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure, Result};
 /// Makes and forms clusters.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Writes a development cluster: certificates, keyring, node1.toml..., client.toml. Starts nothing.
+    /// Writes a development cluster: certificates, keyring, node1.toml..., client.toml, drill.toml. Starts nothing.
     #[command(after_help = "\
 Example:
   kho cluster new --dir dev --base-port 7101

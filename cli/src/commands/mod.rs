@@ -21,8 +21,8 @@ use std::future::Future;
 
 use clap::{Parser, Subcommand};
 
-use crate::demo;
 use crate::exit::{HELP, Result};
+use crate::{demo, drill};
 
 /// A replicated, sealed, receipt-issuing store for signed report records.
 #[derive(Parser)]
@@ -42,6 +42,8 @@ enum Command {
     Verify(verify::Args),
     #[command(subcommand)]
     Cluster(cluster::Command),
+    #[command(subcommand)]
+    Drill(drill::Command),
     #[command(subcommand)]
     Certs(certs::Command),
     #[command(subcommand)]
@@ -63,6 +65,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Get(args) => block_on(get::run(args)),
         Command::Verify(args) => verify::run(&args),
         Command::Cluster(command) => block_on(cluster::run(command)),
+        Command::Drill(command) => block_on(drill::run(command)),
         Command::Certs(command) => certs::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Config(command) => config::run(command),

@@ -279,7 +279,9 @@ impl DevCluster {
         self.wait_until("all nodes to answer", READY_TIMEOUT, |statuses, expected| statuses.len() == expected).await?;
         let first = self.nodes().next().ok_or(Error::Nodes { found: 0 })?;
         let response = self.admin(first)?.init_cluster().await?;
-        ClientFile::pin(&self.layout.client_file(), &response.verifier_key)?;
+        for file in [self.layout.client_file(), self.layout.drill_file()] {
+            ClientFile::pin(&file, &response.verifier_key)?;
+        }
         Ok(response)
     }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use kho_node::data_dir::DataDir;
 use kho_node::seams::Seams;
-use kho_proto::id::{ClusterId, NodeId, UnitCode};
+use kho_proto::id::{ClusterId, DRILL_UNIT, NodeId, UnitCode};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Identity, Layout, Plane, files, ports, signers};
+use crate::certs::Validity;
 use crate::client_file::{ClientFile, SignerFiles, TlsFiles};
 
 /// Nodes of a development cluster, at most.
@@ -165,25 +166,36 @@ pub(super) fn create(layout: &Layout, options: &Options) -> Result<ClusterFile, 
         write_node_file(layout, &cluster, member, &options.settings)?;
         create_data(layout, &cluster, NodeId(member.id))?;
     }
-    let (certificate, key) = layout.signer(&unit);
-    let client = ClientFile {
+    let drill: UnitCode = DRILL_UNIT.parse().expect("a unit code");
+    signers::load_or_issue(layout, &drill, now)?;
+    let validity = Validity::days(now, files::DEV_VALIDITY_DAYS);
+    files::write_identity(layout, &Identity::Unit(drill.clone()), validity)?;
+    let client = client_file(layout, &cluster, &Identity::Platform, &unit);
+    write(&layout.client_file(), &toml::to_string(&client)?)?;
+    let client = client_file(layout, &cluster, &Identity::Unit(drill.clone()), &drill);
+    write(&layout.drill_file(), &toml::to_string(&client)?)?;
+    // last: it is what makes the directory a cluster
+    write(&cluster_file, &toml::to_string(&cluster)?)?;
+    Ok(cluster)
+}
+
+/// What connects as `identity` and signs for `unit`.
+fn client_file(layout: &Layout, cluster: &ClusterFile, identity: &Identity, unit: &UnitCode) -> ClientFile {
+    let (certificate, key) = layout.signer(unit);
+    ClientFile {
         nodes: cluster.members.iter().map(|member| member.client.clone()).collect(),
         admin_nodes: cluster.members.iter().map(|member| member.admin.clone()).collect(),
         verifier_key: None,
         deadline_ms: None,
         signers_trust: Some(layout.relative(&layout.trust(Plane::Signers))),
-        tls: relative(layout, &layout.identity(&Identity::Platform)),
+        tls: relative(layout, &layout.identity(identity)),
         admin_tls: Some(relative(layout, &layout.identity(&Identity::Operator))),
         signer: Some(SignerFiles {
             certificate: layout.relative(&certificate),
             key: layout.relative(&key),
-            algorithm: Some(signers::algorithm_of(&unit).to_string()),
+            algorithm: Some(signers::algorithm_of(unit).to_string()),
         }),
-    };
-    write(&layout.client_file(), &toml::to_string(&client)?)?;
-    // last: it is what makes the directory a cluster
-    write(&cluster_file, &toml::to_string(&cluster)?)?;
-    Ok(cluster)
+    }
 }
 
 /// Writes what a further node needs, which then stands in the place of `gone`.
@@ -206,7 +218,9 @@ pub(super) fn add(
         write_node_file(layout, file, member, settings)?;
     }
     create_data(layout, file, NodeId(id))?;
-    ClientFile::replace_node(&layout.client_file(), (&old.client, &old.admin), (&member.client, &member.admin))?;
+    for path in [layout.client_file(), layout.drill_file()] {
+        ClientFile::replace_node(&path, (&old.client, &old.admin), (&member.client, &member.admin))?;
+    }
     write(&layout.cluster_file(), &toml::to_string(file)?)?;
     Ok(NodeId(id))
 }

@@ -136,6 +136,11 @@ impl Layout {
         self.dir.join("client.toml")
     }
 
+    /// Configuration of `kho drill`: a system and a signer of the reserved unit.
+    pub fn drill_file(&self) -> PathBuf {
+        self.dir.join("drill.toml")
+    }
+
     /// A node's configuration.
     pub fn node_file(&self, node: NodeId) -> PathBuf {
         self.dir.join(format!("node{node}.toml"))

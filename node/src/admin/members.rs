@@ -1,8 +1,9 @@
 //! Changes of members, as operators ask for them and are answered.
 
 use kho_proto::error::{Code, Refusal};
+use kho_proto::id::NodeId;
 
-use crate::consensus::{MemberAddress, ReplaceError};
+use crate::consensus::{MemberAddress, ReplaceError, TransferError};
 
 /// What a new member must be like.
 pub(super) fn check(id: u64, address: &MemberAddress) -> Result<(), Refusal> {
@@ -22,10 +23,25 @@ pub(super) fn check(id: u64, address: &MemberAddress) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn list(ids: &[NodeId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl From<TransferError> for Refusal {
+    fn from(error: TransferError) -> Refusal {
+        let refusal = Refusal::new(error.code(), format!("leadership was not handed over: {error}"));
+        match error {
+            TransferError::NotVoter { to, voters } => {
+                refusal.expected_found(format!("one of {}", list(&voters)), to.to_string())
+            }
+            _ => refusal,
+        }
+    }
+}
+
 impl From<ReplaceError> for Refusal {
     fn from(error: ReplaceError) -> Refusal {
         let text = error.to_string();
-        let list = |ids: &[kho_proto::id::NodeId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match error {
             ReplaceError::NotLeader { leader } => {
                 let leader = leader.map_or_else(|| "the leader, not known here".to_owned(), |id| format!("node {id}"));

@@ -109,9 +109,7 @@ impl Admin for AdminService {
     ) -> Result<Response<TransferLeaderResponse>, Status> {
         allow(request.extensions(), OPERATORS)?;
         let to = Some(request.into_inner().to).filter(|to| *to != 0).map(NodeId);
-        let leader = self.consensus.transfer_leader(to).await.map_err(|error| {
-            refuse(Refusal::new(Code::NotLeader, format!("leadership was not handed over: {error}")))
-        })?;
+        let leader = self.consensus.transfer_leader(to).await.map_err(|error| refuse(error.into()))?;
         Ok(Response::new(TransferLeaderResponse { leader_id: leader.0, term: self.consensus.status().term.0 }))
     }
 

@@ -50,10 +50,14 @@ fn config() -> impl bincode::config::Config {
 
 /// Encodes metadata.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    seal(&bincode::serde::encode_to_vec(value, config()).expect("metadata types have no fallible encoding"))
+}
+
+/// Puts version and checksum before a body.
+pub fn seal(body: &[u8]) -> Vec<u8> {
     let mut out = vec![VERSION, 0, 0, 0, 0];
-    let body = bincode::serde::encode_to_vec(value, config()).expect("metadata types have no fallible encoding");
-    out[1..PREFIX_LENGTH].copy_from_slice(&crc32fast::hash(&body).to_be_bytes());
-    out.extend_from_slice(&body);
+    out[1..PREFIX_LENGTH].copy_from_slice(&crc32fast::hash(body).to_be_bytes());
+    out.extend_from_slice(body);
     out
 }
 

@@ -281,11 +281,22 @@ pub enum TransferError {
         /// Who leads, as far as is known.
         leader: Option<NodeId>,
     },
-    /// There is no such voter, or no other.
+    /// It leads already.
+    #[error("expected another voter than node {0}, which leads already")]
+    Leads(NodeId),
+    /// There is no such voter.
+    #[error("node {to} is no voting member")]
+    NotVoter {
+        /// Who was to lead.
+        to: NodeId,
+        /// Who votes.
+        voters: Vec<NodeId>,
+    },
+    /// There is no other voter.
     #[error("expected another voter to hand over to, found none")]
     NoVoter,
     /// Nobody took over in time.
-    #[error("no new leader was seen in time")]
+    #[error("no new leader was seen in time; leadership may move yet")]
     TimedOut,
     /// The node is shutting down.
     #[error("the node is stopping")]
@@ -297,7 +308,10 @@ impl TransferError {
     pub fn code(&self) -> Code {
         match self {
             TransferError::NotLeader { .. } => Code::NotLeader,
-            TransferError::NoVoter | TransferError::TimedOut => Code::NoLeader,
+            TransferError::Leads(_) => Code::MemberLeads,
+            TransferError::NotVoter { .. } => Code::MemberUnknown,
+            TransferError::NoVoter => Code::QuorumAtRisk,
+            TransferError::TimedOut => Code::OutcomeUnknown,
             TransferError::Stopping => Code::NodeStopping,
         }
     }

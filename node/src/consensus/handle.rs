@@ -161,10 +161,11 @@ impl Consensus {
             others.max_by_key(|id| status.matched.get(id).copied())
         };
         let to = match to {
-            Some(to) => Some(to).filter(|to| voters.contains(to) && *to != status.node_id),
-            None => furthest(),
+            Some(to) if to == status.node_id => return Err(TransferError::Leads(to)),
+            Some(to) if !voters.contains(&to) => return Err(TransferError::NotVoter { to, voters }),
+            Some(to) => to,
+            None => furthest().ok_or(TransferError::NoVoter)?,
         };
-        let to = to.ok_or(TransferError::NoVoter)?;
         let mut leader = self.watch_leader();
         self.inner.raft.trigger().transfer_leader(to.0).await.map_err(|_| TransferError::Stopping)?;
         let limit = Duration::from_millis(4 * self.inner.config.timing.election_timeout_max_ms);

@@ -9,6 +9,8 @@ mod codec;
 mod config;
 mod error;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzz;
 mod handle;
 mod log_store;
 mod membership;

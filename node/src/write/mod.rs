@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::NodeId;
-use kho_proto::pb::v1::{Receipt, SignedRecord};
+use kho_proto::pb::v1::{Receipt, SignedRecord, SubmitRequest};
+use prost::Message;
 use tracing::Instrument;
 
 pub use authenticate::Authenticated;
@@ -96,6 +97,15 @@ impl Writer {
         .instrument(span)
         .await
     }
+}
+
+/// The verdict on an encoded `kho.v1.SubmitRequest`, as [`Writer::submit`] comes to it: for fuzzing.
+#[doc(hidden)]
+pub fn verdict(verifier: &Verifier, identity: &Identity, request: &[u8]) -> Result<Verified, Refusal> {
+    let malformed = |text: String| Refusal::new(Code::RequestMalformed, text);
+    let request = SubmitRequest::decode(request).map_err(|error| malformed(error.to_string()))?;
+    let record = request.record.ok_or_else(|| malformed("no record".to_owned()))?;
+    Ok(verifier.verify(authenticate::authenticate(identity, record)?)?)
 }
 
 /// What a node without a keyring answers.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kho_ledger::Outcome;
+use kho_proto::error::Code;
 use kho_proto::id::{ClusterId, NodeId};
 
 use self::rig::{Cluster, PlainDial, genesis, keys};
@@ -72,6 +73,10 @@ async fn leadership_is_handed_over_on_request() {
     let new = cluster.nodes[&old].consensus.transfer_leader(None).await.unwrap();
     assert_ne!(new, old);
     eprintln!("handed over in {:?}", started.elapsed());
+    let leader = &cluster.nodes[&new].consensus;
+    assert_eq!(leader.transfer_leader(Some(new)).await, Err(TransferError::Leads(new)));
+    let refused = leader.transfer_leader(Some(NodeId(9))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::MemberUnknown, "{refused}");
     let follower = &cluster.nodes[&old].consensus;
     // whom it names is a hint: under load the next may lead already
     assert!(matches!(follower.transfer_leader(None).await, Err(TransferError::NotLeader { .. })));
