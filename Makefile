@@ -5,9 +5,10 @@ SHELL := /bin/bash
 BUILD := $(CARGO) build --workspace --all-targets
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 KHO := $(TARGET)/debug/kho
+CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power test-processes bench-thin-line fresh
+.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power test-processes test-simulation chaos soak soak-report bench-thin-line fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,20 @@ test-power: build ## Power loss on loop-mounted disks, as root; and the test cat
 test-processes: build ## Real processes on real links under faults that seeds draw, as root; KHO_SEEDS, KHO_SECONDS
 	@scripts/setup processes
 	CARGO="$(CARGO)" scripts/test-processes
+
+test-simulation: build ## Forty seeds of the real nodes in a simulated world; KHO_SEED, KHO_SEEDS, KHO_SECONDS
+	KHO_SEEDS=$(or $(KHO_SEEDS),40) $(CARGO) test --workspace --test seeds -- --nocapture
+
+chaos: build ## Every ring once, as root: SEED=42, or a random seed, which it prints
+	@scripts/setup power processes
+	@CARGO="$(CARGO)" scripts/in-mounts $(CHAOS) once $(if $(SEED),--seed $(SEED))
+
+soak: build ## Rings in turn for HOURS=2 with seeds never used before, as root; into chaos-tests/soak.jsonl
+	@scripts/setup power processes
+	@CARGO="$(CARGO)" scripts/in-mounts $(CHAOS) soak --hours $(or $(HOURS),1)
+
+soak-report: ## What all soaks came to
+	@$(CHAOS) report
 
 bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh

@@ -11,5 +11,7 @@ pub mod load;
 pub mod needles;
 pub mod rig;
 pub mod rot;
+pub mod seed;
 pub mod skip;
+pub mod summary;
 pub mod swarm;

@@ -2,19 +2,23 @@
 //! not synced is gone), one node, a quorum, all at once, in turn. The same invariants as after SIGKILL.
 //! R-A3, R-A5. Needs root.
 
+use std::time::Instant;
+
 use anyhow::Result;
 use kho::dev::{DevCluster, NodeId};
 use kho_chaos_tests::attack::{self, Progress};
 use kho_chaos_tests::disks::{self, Disk};
 use kho_chaos_tests::load::{self, Outcomes};
 use kho_chaos_tests::rig::Rig;
+use kho_chaos_tests::seed::number;
 use kho_chaos_tests::skip;
+use kho_chaos_tests::summary::Summary;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 /// Cuts, unless `KHO_POWER_CYCLES` says otherwise; a multiple of three gives each kind its share.
-const CYCLES: usize = 6;
+const CYCLES: u64 = 6;
 const WORKERS: usize = 16;
 const ACKNOWLEDGED: std::ops::Range<usize> = 60..160;
 /// Acknowledgements that a majority gives while the others are dark.
@@ -22,9 +26,9 @@ const WITHOUT_THEM: usize = 60;
 const SEED: u64 = 0xb1ac_0047;
 
 /// One node, a quorum, all.
-fn victims(cycle: usize, random: &mut StdRng) -> Vec<NodeId> {
+fn victims(cycle: u64, random: &mut StdRng) -> Vec<NodeId> {
     let nodes = [NodeId(1), NodeId(2), NodeId(3)];
-    nodes.choose_multiple(random, cycle % 3 + 1).copied().collect()
+    nodes.choose_multiple(random, (cycle % 3 + 1) as usize).copied().collect()
 }
 
 /// Load; the victims lose power, and get it back with what was on their disks. If a majority is left, it goes on meanwhile.
@@ -55,14 +59,14 @@ fn power_loss_of_one_a_quorum_and_all() -> Result<()> {
     if !skip::can_run("power_loss", true, disks::TOOLS) {
         return Ok(());
     }
-    let cycles = std::env::var("KHO_POWER_CYCLES").map_or(Ok(CYCLES), |text| text.parse())?;
-    let mut random = StdRng::seed_from_u64(SEED);
+    let (cycles, seed) = (number("KHO_POWER_CYCLES", CYCLES)?, number("KHO_SEED", SEED)?);
+    let mut random = StdRng::seed_from_u64(seed);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let mut rig = Rig::create("power", SEED, toml::Table::new())?;
+        let mut rig = Rig::create("power", seed, toml::Table::new())?;
         let Some(disks) = rig.disks("power_loss")? else { return rig.finish().await };
         rig.launch().await?;
-        let mut all = Vec::new();
+        let (mut all, begun) = (Vec::new(), Instant::now());
         for cycle in 0..cycles {
             let victims = victims(cycle, &mut random);
             let outcomes = load_and_cut(&mut rig, &disks, &victims, random.random_range(ACKNOWLEDGED)).await?;
@@ -79,6 +83,17 @@ fn power_loss_of_one_a_quorum_and_all() -> Result<()> {
         }
         rig.check_all(&all).await?;
         println!("{} records on every node after {cycles} power losses", all.len());
+        let kinds = ["one", "a quorum", "all"].into_iter().zip(0..);
+        let summary = Summary {
+            ring: "disks".to_owned(),
+            seed,
+            seeds: 1,
+            seconds: begun.elapsed().as_secs_f64(),
+            faults: kinds.map(|(kind, n)| (format!("power of {kind}"), (cycles + 2 - n) / 3)).collect(),
+            counts: [("records".to_owned(), all.len() as u64)].into(),
+            violations: Vec::new(),
+        };
+        summary.write()?;
         rig.cluster.terminate_all().await?;
         drop(disks);
         rig.finish().await

@@ -10,21 +10,13 @@ use kho_chaos_tests::links::rules::{Rule, Rules};
 use kho_chaos_tests::links::{self, Links};
 use kho_chaos_tests::load;
 use kho_chaos_tests::rig::Rig;
+use kho_chaos_tests::seed::number;
 use kho_chaos_tests::{skip, swarm};
 
 /// Unless `KHO_SEED` says otherwise: in each of them something was found once.
 const SEED: u64 = 0x2a;
 /// Unless `KHO_SECONDS` says otherwise.
 const SECONDS: u64 = 30;
-
-fn number(variable: &str, default: u64) -> Result<u64> {
-    let Ok(text) = std::env::var(variable) else { return Ok(default) };
-    let number = match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    number.with_context(|| format!("{variable}: expected a number, found {text:?}"))
-}
 
 /// Says how to do it again, whatever ends the test.
 struct Replay(u64, u64);

@@ -90,6 +90,10 @@ pub fn run(first: u64, seeds: u64, seconds: u64, json: bool) -> std::io::Result<
             .try_for_each(|worker| worker.join().map_err(|_| std::io::Error::other("a worker panicked"))?)
     })?;
     let total = total.into_inner();
+    if let Some(path) = std::env::var_os("KHO_SUMMARY") {
+        let line = serde_json::to_string(&total).map_err(std::io::Error::other)?;
+        std::fs::write(path, line + "\n")?;
+    }
     if json {
         println!("{}", serde_json::to_string(&total).map_err(std::io::Error::other)?);
     } else {

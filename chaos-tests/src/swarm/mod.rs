@@ -23,6 +23,7 @@ use crate::links::Links;
 use crate::load::{self, Outcomes, Workers};
 use crate::rig::Rig;
 use crate::skip;
+use crate::summary::Summary;
 use board::Board;
 use memory::Group;
 use processes::{Gear, Processes};
@@ -133,7 +134,18 @@ async fn attack(
         took.as_millis(),
     );
     ensure!(count(&counts.reads) > 0 && count(&counts.statuses) > 0, "nothing was watched");
-    Ok(())
+    let summary = Summary {
+        ring: "processes".to_owned(),
+        seed: schedule.seed,
+        seeds: 1,
+        seconds: schedule.seconds as f64,
+        faults: report.faults(),
+        counts: [("records", all.len() as u64), ("reads", count(&counts.reads))]
+            .map(|(name, n)| (name.to_owned(), n))
+            .into(),
+        violations: Vec::new(),
+    };
+    summary.write()
 }
 
 /// The load, with all lanes beside it. Ends with the last lane, or with the first thing that is broken.

@@ -70,6 +70,15 @@ impl Report {
         std::fs::write(path, json).with_context(|| path.display().to_string())
     }
 
+    /// Faults that took effect, by kind.
+    pub fn faults(&self) -> BTreeMap<String, u64> {
+        let mut faults = BTreeMap::new();
+        for effect in self.effects.lock().expect(WHOLE).iter().filter(|effect| effect.proof.is_some()) {
+            *faults.entry(effect.fault.clone()).or_default() += 1;
+        }
+        faults
+    }
+
     /// Faults that took effect.
     pub fn count(&self) -> usize {
         self.effects.lock().expect(WHOLE).iter().filter(|effect| effect.proof.is_some()).count()
