@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 scripts/setup build bench
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 
-cargo build --release --workspace --bins
+cargo build --release --workspace --exclude kho-simulation --bins
 dir="$target/thin-line"
 rm -rf "$dir"
 
