@@ -26,9 +26,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<pb::FetchSnapshotResponse, Status>> + Send>>;
 
 /// The newest snapshot, if it includes the entry at `at_least`; else a new one.
-pub(super) async fn serve(raft: &Raft, state: &Arc<StateCore>, at_least: u64) -> Result<Parts, Status> {
-    let kept = snapshot(raft, state, at_least).await?;
-    let core = Arc::clone(state);
+pub(super) async fn serve(raft: &Raft, core: Arc<StateCore>, at_least: u64) -> Result<Parts, Status> {
+    let kept = snapshot(raft, &core, at_least).await?;
     let files = kept.files.clone();
     let manifest = tokio::task::spawn_blocking(move || {
         let position = core.position_of(&files).map_err(|error| unreadable(&error))?;

@@ -75,7 +75,7 @@ impl Consensus {
         let network = Network { gate, channels, confirmed: Arc::clone(&confirmed) };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
         let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await?;
-        let service = RaftService::new(raft.clone(), gate, layout, Arc::clone(&state));
+        let service = RaftService::new(raft.clone(), gate, layout, &state);
         let inner = Inner {
             raft,
             log,
@@ -114,15 +114,17 @@ async fn open_state(
         let (storage, layout) = (Arc::clone(rebuild.storage), rebuild.layout.clone());
         StateCore::open(storage, layout, Arc::clone(&clock), Arc::clone(&damaged))
     };
+    let purged = log_store::purged(log)?;
     let why = match rebuild.layout.damage(Part::State)? {
         Some(why) => why,
         None => match open() {
             Err(error) if error.is_damage() => error.to_string(),
+            Ok(state) if state.position().last < purged => "it is gone, as far as the log is purged".to_owned(),
             opened => return Ok(opened?),
         },
     };
     tracing::error!(why, "the state is damaged, and built anew");
-    rebuild.run(log_store::purged(log)?).await?;
+    rebuild.run(purged).await?;
     let state = open()?;
     if state.position().last.is_some() {
         // raft hands it to followers that lack what is purged

@@ -1,7 +1,7 @@
 //! The peer plane's `Raft` service: checks who speaks, then hands to openraft.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
@@ -36,13 +36,14 @@ pub struct RaftService {
     raft: Raft,
     gate: PeerGate,
     layout: Layout,
-    state: Arc<StateCore>,
+    /// Connections outlive the node in tests; they must not hold its database.
+    state: Weak<StateCore>,
     offered: Arc<tokio::sync::Mutex<Offered>>,
 }
 
 impl RaftService {
-    pub(super) fn new(raft: Raft, gate: PeerGate, layout: Layout, state: Arc<StateCore>) -> Self {
-        Self { raft, gate, layout, state, offered: Arc::default() }
+    pub(super) fn new(raft: Raft, gate: PeerGate, layout: Layout, state: &Arc<StateCore>) -> Self {
+        Self { raft, gate, layout, state: Arc::downgrade(state), offered: Arc::default() }
     }
 
     pub(super) fn server(self) -> RaftServer<Self> {
@@ -185,7 +186,7 @@ impl RaftRpc for RaftService {
         request: Request<pb::FetchSnapshotRequest>,
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         let message = self.admit(request, |message| message.origin.as_ref())?;
-        fetch::serve(&self.raft, &self.state, message.at_least).await.map(Response::new)
+        fetch::serve(&self.raft, self.state()?, message.at_least).await.map(Response::new)
     }
 
     async fn offer_snapshot(
@@ -252,12 +253,16 @@ impl RaftRpc for RaftService {
 impl RaftService {
     /// Whether all of a received snapshot can be read: its files are what the sender has, which may be damaged.
     async fn sound(&self, files: &SnapshotFiles) -> Result<(), Status> {
-        let (state, files) = (Arc::clone(&self.state), files.clone());
+        let (state, files) = (self.state()?, files.clone());
         let verified = tokio::task::spawn_blocking(move || state.verify(&files)).await.map_err(stopped)?;
         verified.map_err(|error| {
             tracing::error!(%error, "a snapshot was received that is damaged: it is not installed");
             Status::data_loss(format!("record-damaged: the snapshot is damaged where it came from: {error}"))
         })
+    }
+
+    fn state(&self) -> Result<Arc<StateCore>, Status> {
+        self.state.upgrade().ok_or_else(|| stopped("the state is closed"))
     }
 
     async fn transfer_slot(&self) -> Result<OwnedMutexGuard<Offered>, Status> {
