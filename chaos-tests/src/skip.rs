@@ -12,6 +12,16 @@ const FILE: &str = "KHO_SKIPPED";
 /// Says that `test` is skipped and why, or panics where everything must run.
 pub fn skip(test: &str, reason: &str) {
     assert!(std::env::var_os(REQUIRE).is_none(), "{test} cannot run: {reason}");
+    tell(test, reason);
+}
+
+/// Says that a part of a test is left out and why, where the rest still proves something: a kind of fault among many that
+/// this machine's kernel does not let anybody cause.
+pub fn leave_out(part: &str, reason: &str) {
+    tell(part, reason);
+}
+
+fn tell(test: &str, reason: &str) {
     let line = format!("{test}: {reason}\n");
     // straight to the handle: the harness captures only what the macros print
     let _ = write!(std::io::stderr(), "\nSKIPPED: {line}");

@@ -248,8 +248,8 @@ struct Records {
 }
 
 impl Records {
-    /// Places in the next bytes that mean something. The two bytes of `legacy_record_version` do not: they "must be
-    /// ignored for all purposes", and rustls does so.
+    /// Places in the next bytes that mean something. The first three of a record do not, once it is encrypted: its outer
+    /// type is always the same, and `legacy_record_version` "must be ignored for all purposes". rustls looks at neither.
     fn places(&mut self, bytes: &[u8]) -> Vec<usize> {
         let mut places = Vec::with_capacity(bytes.len());
         for (place, byte) in bytes.iter().enumerate() {
@@ -259,7 +259,7 @@ impl Records {
                 continue;
             }
             self.header.push(*byte);
-            if ![2, 3].contains(&self.header.len()) {
+            if self.header.len() > 3 {
                 places.push(place);
             }
             if let [_, _, _, high, low] = self.header[..] {
@@ -276,10 +276,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_but_the_version_of_each_record_means_something() {
+    fn every_byte_but_the_first_three_of_each_record_means_something() {
         let mut records = Records::default();
         let two = [22, 3, 3, 0, 2, 7, 7, 23, 3, 3, 0, 0, 21, 3];
-        assert_eq!(records.places(&two), [0, 3, 4, 5, 6, 7, 10, 11, 12]);
+        assert_eq!(records.places(&two), [3, 4, 5, 6, 10, 11]);
         assert_eq!(records.places(&[3, 0, 1, 9]), [1, 2, 3]);
     }
 

@@ -116,7 +116,7 @@ async fn reader(board: &Board, counts: &Counts, machine: usize) -> Result<()> {
         tokio::time::sleep(READ_PAUSE).await;
         turn += 1;
         // the newest most of the time: what was just acknowledged is what a stale node lacks
-        let Some(one) = board.recent(if turn % 4 == 0 { turn } else { 0 }) else { continue };
+        let Some(one) = board.recent(if turn.is_multiple_of(4) { turn } else { 0 }) else { continue };
         let address = board.places()[machine].client;
         let reader = match &client {
             Some((known, reader)) if *known == address => reader.clone(),

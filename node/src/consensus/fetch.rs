@@ -29,13 +29,13 @@ pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<pb::FetchSnapshotRespon
 /// The newest snapshot, if it includes the entry at `at_least`; else a new one.
 pub(super) async fn serve(
     raft: &Raft,
-    state: &Arc<StateCore>,
+    core: Arc<StateCore>,
     tasks: &Arc<dyn Tasks>,
     at_least: u64,
 ) -> Result<Parts, Status> {
-    let kept = snapshot(raft, state, at_least).await?;
+    let kept = snapshot(raft, &core, at_least).await?;
     let files = kept.files.clone();
-    let manifest = state.blocking(move |core| {
+    let manifest = core.blocking(move |core| {
         let position = core.position_of(&files)?;
         let meta = SnapshotMeta { last_log_id: position.last, last_membership: position.membership };
         Ok(manifest::make(&files, wire::meta_to_pb(&meta))?)

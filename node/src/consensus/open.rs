@@ -70,7 +70,7 @@ impl Consensus {
             true => OpenError::Io(std::io::Error::other(error)),
             false => error.into(),
         })?;
-        let service = RaftService::new(raft.clone(), gate, layout, Arc::clone(&state), Arc::clone(&seams.tasks));
+        let service = RaftService::new(raft.clone(), gate, layout, &state, Arc::clone(&seams.tasks));
         let inner = Inner {
             raft,
             log,
@@ -109,15 +109,17 @@ async fn open_state(
         let (storage, layout) = (Arc::clone(rebuild.storage), rebuild.layout.clone());
         StateCore::open(storage, layout, seams, Arc::clone(&damaged))
     };
+    let purged = log_store::purged(log)?;
     let why = match rebuild.layout.damage(Part::State)? {
         Some(why) => why,
         None => match open() {
             Err(error) if error.is_damage() => error.to_string(),
+            Ok(state) if state.position().last < purged => "it is gone, as far as the log is purged".to_owned(),
             opened => return Ok(opened?),
         },
     };
     tracing::error!(why, "the state is damaged, and built anew");
-    rebuild.run(log_store::purged(log)?).await?;
+    rebuild.run(purged).await?;
     let state = open()?;
     if state.position().last.is_some() {
         // raft hands it to followers that lack what is purged

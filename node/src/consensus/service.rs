@@ -1,7 +1,7 @@
 //! The peer plane's `Raft` service: checks who speaks, then hands to openraft.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
@@ -37,7 +37,8 @@ pub struct RaftService {
     raft: Raft,
     gate: PeerGate,
     layout: Layout,
-    state: Arc<StateCore>,
+    /// Connections outlive the node in tests; they must not hold its database.
+    state: Weak<StateCore>,
     offered: Arc<tokio::sync::Mutex<Offered>>,
     tasks: Arc<dyn Tasks>,
 }
@@ -47,10 +48,10 @@ impl RaftService {
         raft: Raft,
         gate: PeerGate,
         layout: Layout,
-        state: Arc<StateCore>,
+        state: &Arc<StateCore>,
         tasks: Arc<dyn Tasks>,
     ) -> Self {
-        Self { raft, gate, layout, state, offered: Arc::default(), tasks }
+        Self { raft, gate, layout, state: Arc::downgrade(state), offered: Arc::default(), tasks }
     }
 
     pub(super) fn server(self) -> RaftServer<Self> {
@@ -193,7 +194,7 @@ impl RaftRpc for RaftService {
         request: Request<pb::FetchSnapshotRequest>,
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         let message = self.admit(request, |message| message.origin.as_ref())?;
-        fetch::serve(&self.raft, &self.state, &self.tasks, message.at_least).await.map(Response::new)
+        fetch::serve(&self.raft, self.state()?, &self.tasks, message.at_least).await.map(Response::new)
     }
 
     async fn offer_snapshot(
@@ -261,10 +262,14 @@ impl RaftService {
     /// Whether all of a received snapshot can be read: its files are what the sender has, which may be damaged.
     async fn sound(&self, files: &SnapshotFiles) -> Result<(), Status> {
         let files = files.clone();
-        self.state.blocking(move |state| state.verify(&files)).await.map_err(|error| {
+        self.state()?.blocking(move |state| state.verify(&files)).await.map_err(|error| {
             tracing::error!(%error, "a snapshot was received that is damaged: it is not installed");
             Status::data_loss(format!("record-damaged: the snapshot is damaged where it came from: {error}"))
         })
+    }
+
+    fn state(&self) -> Result<Arc<StateCore>, Status> {
+        self.state.upgrade().ok_or_else(|| stopped("the state is closed"))
     }
 
     async fn transfer_slot(&self) -> Result<OwnedMutexGuard<Offered>, Status> {
