@@ -181,6 +181,7 @@ fn raft() -> Vec<Seed> {
         ("version-0", 0, files.clone()),
         ("version-2", 2, files),
         ("a-way-out", 1, vec![file("../../etc/passwd")]),
+        ("a-folder", 1, vec![file("db/CURRENT")]),
         ("twice", 1, vec![file("CURRENT"), file("CURRENT")]),
     ] {
         let manifest = peer::SnapshotManifest { version, meta: Some(meta.clone()), files };

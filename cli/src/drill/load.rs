@@ -84,7 +84,7 @@ impl Maker {
             record_id: None,
             unit: DRILL_UNIT.parse()?,
             regime: DRILL_REGIME.parse()?,
-            period: self.period.clone(),
+            period: self.period,
             series,
             supersedes: None,
             receivers: Vec::new(),

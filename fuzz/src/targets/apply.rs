@@ -98,7 +98,7 @@ enum Step {
     Snapshot,
 }
 
-/// A history in the words of [`Reader::steps`].
+/// A history in the words of `Reader::steps`.
 pub fn history(bytes: &[u8]) -> bool {
     let steps = Reader(bytes).steps();
     let (mut straight, mut split) = (Ledger::empty(), Ledger::empty());
@@ -131,7 +131,7 @@ impl Reader<'_> {
     }
 
     /// A byte each: 0 closes an entry (then its time), 1 genesis, 2 a data key (unit, generation), 3 a record (see
-    /// [`record`]), 4 any command (length, bytes), 5 the next entry has a byte changed (place, change), 6 a snapshot.
+    /// `record`), 4 any command (length, bytes), 5 the next entry has a byte changed (place, change), 6 a snapshot.
     fn steps(mut self) -> Vec<Step> {
         let (mut steps, mut commands, mut flip) = (Vec::new(), Vec::new(), None);
         let mut time = 1_593_568_800_000;

@@ -1,8 +1,13 @@
 //! What a disk or a peer hands to consensus. What is taken encodes to something that is taken again, and then to the same.
 
+use std::path::Path;
+
 use kho_node::consensus::fuzz::{
     append_request, append_response, log_entry as entry, metadata as decode_metadata, seal, snapshot_manifest,
 };
+
+use kho_proto::pb::peer::v1::SnapshotManifest;
+use prost::Message;
 
 fn stable(bytes: &[u8], decode: impl Fn(&[u8]) -> Result<Vec<u8>, String>) -> bool {
     let Ok(once) = decode(bytes) else { return false };
@@ -23,9 +28,17 @@ pub fn metadata(bytes: &[u8]) -> bool {
     stable(&bytes, |bytes| decode_metadata(*kind, bytes))
 }
 
-/// A snapshot's manifest.
+/// A snapshot's manifest: none leads out of its directory.
 pub fn manifest(bytes: &[u8]) -> bool {
-    stable(bytes, snapshot_manifest)
+    let taken = stable(bytes, snapshot_manifest);
+    if taken {
+        let manifest = SnapshotManifest::decode(bytes).expect("it was taken");
+        for file in &manifest.files {
+            let plain = Path::new(&file.name).file_name().is_some_and(|name| name == file.name.as_str());
+            assert!(plain, "a file of a snapshot is called {:?}", file.name);
+        }
+    }
+    taken
 }
 
 /// Input: 0 for a request, 1 for an answer (1), then the message.

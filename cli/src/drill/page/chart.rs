@@ -167,9 +167,12 @@ pub fn latency(report: &Report) -> String {
     frame.add(format_args!("<line class=\"limit\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"));
     let (x, y) = (right - 4.0, y - 5.0);
     frame.add(format_args!("<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\">3 s, R-B1</text>"));
-    let lines: [(&str, fn(Latency) -> f64); 3] =
-        [("max", |one| one.max_ms), ("p99", |one| one.p99_ms), ("p50", |one| one.p50_ms)];
-    for (class, of) in lines {
+    for class in ["max", "p99", "p50"] {
+        let of = |latency: Latency| match class {
+            "max" => latency.max_ms,
+            "p99" => latency.p99_ms,
+            _ => latency.p50_ms,
+        };
         let path = path(&frame, |latency| Frame::y(share(of(latency))));
         frame.add(format_args!("<path class=\"line {class}\" d=\"{path}\"/>"));
     }
