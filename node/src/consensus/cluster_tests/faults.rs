@@ -36,7 +36,7 @@ async fn a_dead_peer_is_tried_with_pauses() {
 /// A disk that forgot everything. openraft ends the leader that hears of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_lost_its_log_is_named_and_replaced_under_a_new_id() {
-    let mut cluster = Cluster::formed().await;
+    let mut cluster = Cluster::formed_for_long().await;
     cluster.propose(genesis()).await;
     let before = cluster.propose(keys(1, 10)).await;
     cluster.agree_at(before.index).await;

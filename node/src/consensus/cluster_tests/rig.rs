@@ -58,6 +58,7 @@ pub(super) struct Cluster {
     dial: PlainDial,
     pub(super) storage: Arc<dyn Storage>,
     snapshot: SnapshotTrigger,
+    timing: Timing,
 }
 
 impl Cluster {
@@ -67,6 +68,16 @@ impl Cluster {
     }
 
     pub(super) async fn formed_with(snapshot: SnapshotTrigger) -> Self {
+        Self::formed_at(snapshot, Timing::default()).await
+    }
+
+    /// A leader that stays although the machine stands still for a while: where a test is about what one leader knows.
+    pub(super) async fn formed_for_long() -> Self {
+        let timing = Timing { heartbeat_ms: 100, election_timeout_min_ms: 2_000, election_timeout_max_ms: 4_000 };
+        Self::formed_at(SnapshotTrigger::default(), timing).await
+    }
+
+    async fn formed_at(snapshot: SnapshotTrigger, timing: Timing) -> Self {
         let mut members = BTreeMap::new();
         for id in 1..=3 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -75,7 +86,7 @@ impl Cluster {
         }
         let dir = tempfile::tempdir().unwrap();
         let storage = Arc::new(RocksStorage::new(Tuning::default()));
-        let mut cluster = Self { dir, members, nodes: BTreeMap::new(), dial: PlainDial::new(), storage, snapshot };
+        let mut cluster = Self { dir, members, nodes: BTreeMap::new(), dial: PlainDial::new(), storage, snapshot, timing };
         for id in 1..=3 {
             cluster.start(NodeId(id)).await;
         }
@@ -90,7 +101,7 @@ impl Cluster {
 
     pub(super) fn config(&self, id: NodeId) -> ConsensusConfig {
         let config = ConsensusConfig::new(CLUSTER, id, self.data_dir(id), self.members.clone());
-        ConsensusConfig { snapshot: self.snapshot, ..config }
+        ConsensusConfig { snapshot: self.snapshot, timing: self.timing, ..config }
     }
 
     pub(super) async fn open(&self, id: NodeId) -> Result<(Consensus, StateStore), OpenError> {
