@@ -14,6 +14,7 @@ mod membership;
 mod network;
 mod open;
 mod peer;
+mod read_index;
 mod service;
 mod state;
 mod state_machine;

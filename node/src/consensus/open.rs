@@ -61,9 +61,9 @@ impl Consensus {
         let addresses: HashMap<_, _> = config.members.iter().map(|(id, address)| (*id, address.peer.clone())).collect();
         let confirmed = Arc::new(Confirmed::default());
         let channels = Arc::new(Channels::new(dial, addresses));
-        let network = Network { gate, channels, confirmed: Arc::clone(&confirmed) };
+        let network = Network { gate, channels, confirmed };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
-        let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await?;
+        let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network.clone(), log.clone(), machine).await?;
         let service = RaftService::new(raft.clone(), gate, layout);
         let inner = Inner {
             raft,
@@ -71,7 +71,7 @@ impl Consensus {
             state: Arc::clone(&state),
             config,
             gate,
-            confirmed,
+            network,
             service,
             leader: watch::Sender::new(None),
             stop: CancellationToken::new(),
