@@ -8,5 +8,8 @@ pub mod history;
 pub mod invariants;
 pub mod load;
 pub mod needles;
+pub mod observation;
+pub mod reads;
 pub mod rig;
+pub mod sampler;
 pub mod skip;

@@ -1,5 +1,7 @@
 //! Each judgement is proven by breaches planted into what was seen.
 
+mod cluster;
+
 use bytes::Bytes;
 use kho_proto::pb::v1::SignedRecord;
 
