@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 KHO := $(TARGET)/debug/kho
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-confidential test-power bench-thin-line fresh
+.PHONY: help setup build demo test lint doc test-interop test-confidential test-power mutants bench-thin-line fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-confidential: build ## No plaintext in any file; and the test fails on a bu
 test-power: build ## Power loss on loop-mounted disks, as root; and the test catches a node that forgets its syncs
 	@scripts/setup power
 	CARGO="$(CARGO)" scripts/test-power
+
+mutants: build ## Ten planted bugs, each caught by the test that must; as root
+	@scripts/setup power
+	CARGO="$(CARGO)" KHO_REQUIRE_ALL=1 scripts/mutants
 
 bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh

@@ -8,6 +8,7 @@ use super::Shared;
 use super::open::{self, COMMITTED, LOG, META, PURGED, VOTE};
 use super::queue::Job;
 use crate::consensus::{codec, wire};
+use crate::mutants::Mutant;
 use crate::storage::{Batch, Durability};
 
 /// Owns the thread; dropping it writes what is queued and stops.
@@ -38,7 +39,10 @@ impl Drop for Writer {
 fn run(shared: &Shared) {
     while let Some(jobs) = shared.queue.next_batch() {
         let batch = encode(&jobs);
-        if let Err(error) = shared.engine.write(&batch, Durability::Sync) {
+        let durability = if Mutant::UnsyncedLog.planted() { Durability::Buffered } else { Durability::Sync };
+        if let Err(error) = shared.engine.write(&batch, durability)
+            && !Mutant::SyncErrorSwallowed.planted()
+        {
             let reason = error.to_string();
             // Reports last: whoever hears of the failure finds the node stopping and the log closed.
             shared.fatal.fire(&reason);
