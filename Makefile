@@ -8,7 +8,7 @@ KHO := $(TARGET)/debug/kho
 CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power test-processes test-simulation chaos soak soak-report bench-thin-line fresh
+.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power mutants test-processes test-simulation chaos soak soak-report bench-thin-line fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ soak: build ## Rings in turn for HOURS=2 with seeds never used before, as root; 
 
 soak-report: ## What all soaks came to
 	@$(CHAOS) report
+
+mutants: build ## Ten planted bugs, each caught by the test that must; as root
+	@scripts/setup power
+	CARGO="$(CARGO)" KHO_REQUIRE_ALL=1 scripts/mutants
 
 bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh

@@ -1,18 +1,21 @@
-//! What was asked and what came back: one JSON line per operation, on disk before it counts.
+//! What was asked and what came back, and how the nodes stood meanwhile: one JSON line each, on disk before it counts,
+//! and read back by whoever judges.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::observation::Observation;
 
 /// How an operation ended. A time-out is unknown, never failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Acknowledged, or read.
+    /// Acknowledged, or read; a read may have found that the record is not there.
     Ok,
     /// Refused before it was proposed: certainly not in.
     Failed,
@@ -21,7 +24,7 @@ pub enum Outcome {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A record was submitted for the first time.
@@ -32,14 +35,23 @@ pub enum Kind {
     Get,
 }
 
-/// One line.
-#[derive(Debug, Clone, Serialize)]
+/// What a receipt's signature covers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Leaves.
+    pub size: u64,
+    /// Root over them, hex.
+    pub root: String,
+}
+
+/// One question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// What was done.
     pub kind: Kind,
     /// Which record.
     pub record_id: String,
-    /// SHA-256 of its header, hex.
+    /// SHA-256 of its header, hex: as it was sent, or as it was read.
     pub digest: String,
     /// Microseconds since the history began.
     pub invoked_us: u64,
@@ -53,12 +65,81 @@ pub struct Operation {
     pub epoch: u64,
     /// Of a write: its leaf's index. Of a read: the size of the log that it reflects.
     pub position: u64,
+    /// Of a read: index of the leaf that it found; none: the record was not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// Of a write: the record was there before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
+    /// Of the receipt that came with the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
     /// Error, in words.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
 
-/// A history file.
+impl Operation {
+    /// Where the record stands in the log, if the answer says so.
+    pub fn index(&self) -> Option<u64> {
+        match (self.outcome, self.kind) {
+            (Outcome::Ok, Kind::Get) => self.found,
+            (Outcome::Ok, _) => Some(self.position),
+            _ => None,
+        }
+    }
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// What a client did.
+    Operation(Operation),
+    /// What a node said of itself.
+    Observation(Observation),
+}
+
+/// A history as it is judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// In the order in which they returned.
+    pub operations: Vec<Operation>,
+    /// In the order in which they came.
+    pub observations: Vec<Observation>,
+}
+
+/// Why a history file is none.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be read.
+    #[error("history: {0}")]
+    Io(#[from] std::io::Error),
+    /// A line is not one of this version.
+    #[error("history, line {line}: {source}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl Recorded {
+    /// Reads a history file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut recorded = Self::default();
+        for (at, text) in BufReader::new(File::open(path)?).lines().enumerate() {
+            match serde_json::from_str(&text?).map_err(|source| Error::Line { line: at + 1, source })? {
+                Line::Operation(operation) => recorded.operations.push(operation),
+                Line::Observation(observation) => recorded.observations.push(observation),
+            }
+        }
+        Ok(recorded)
+    }
+}
+
+/// A history file that is being written.
 pub struct History {
     start: Instant,
     file: Mutex<BufWriter<File>>,
@@ -75,9 +156,18 @@ impl History {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Adds a line.
+    /// Adds an operation.
     pub fn add(&self, operation: &Operation) {
-        let line = serde_json::to_string(operation).expect("an operation has a JSON form");
+        self.write(&Line::Operation(operation.clone()));
+    }
+
+    /// Adds an observation.
+    pub fn observe(&self, observation: &Observation) {
+        self.write(&Line::Observation(observation.clone()));
+    }
+
+    fn write(&self, line: &Line) {
+        let line = serde_json::to_string(line).expect("a line has a JSON form");
         let mut file = self.file.lock().expect("no thread panics while it writes");
         writeln!(file, "{line}").and_then(|()| file.flush()).expect("the history is written");
     }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;
 use kho_client::{Client, Signed, SubmitError};
+use kho_proto::id::{NodeId, RecordId};
 use kho_proto::pb::v1::SignedRecord;
 use tokio::sync::watch;
 
-use crate::history::{History, Kind, Operation, Outcome};
+use crate::history::{Checkpoint, History, Kind, Operation, Outcome};
 use crate::invariants::Acknowledged;
+use crate::reads;
 use crate::rig::Senders;
 
 /// A record whose outcome is unknown is submitted again for this long.
@@ -40,30 +42,55 @@ pub struct Outcomes {
     pub not_in: usize,
 }
 
+/// A record's id and digest: enough to ask for it.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// UUIDv7.
+    pub id: RecordId,
+    /// SHA-256 of its header, hex.
+    pub digest: String,
+}
+
+impl Named {
+    /// Of a signed record.
+    pub fn of(record: &Signed) -> Self {
+        Self { id: record.record_id(), digest: record.header_digest().to_string() }
+    }
+}
+
 /// A line of the history, still open.
-fn operation(history: &History, kind: Kind, record: &Signed) -> Operation {
+pub(crate) fn operation(history: &History, kind: Kind, record: &Named) -> Operation {
     Operation {
         kind,
-        record_id: record.record_id().to_string(),
-        digest: record.header_digest().to_string(),
+        record_id: record.id.to_string(),
+        digest: record.digest.clone(),
         invoked_us: history.now_us(),
         returned_us: 0,
         outcome: Outcome::Unknown,
         node: 0,
         epoch: 0,
         position: 0,
+        found: None,
+        duplicate: false,
+        checkpoint: None,
         detail: String::new(),
     }
 }
 
+/// What a receipt's signature covers, as a history keeps it.
+pub(crate) fn covered(checkpoint: Option<&kho_proto::checkpoint::Checkpoint>) -> Option<Checkpoint> {
+    checkpoint.map(|one| Checkpoint { size: one.size, root: one.root.to_string() })
+}
+
 async fn submit(client: &Client, history: &History, kind: Kind, record: &Signed) -> Submitted {
-    let mut line = operation(history, kind, record);
+    let mut line = operation(history, kind, &Named::of(record));
     let answer = client.submit(record).await;
     line.returned_us = history.now_us();
     let submitted = match answer {
         Ok(done) => {
             (line.outcome, line.node, line.epoch) = (Outcome::Ok, done.node.0, done.epoch.0);
-            line.position = done.receipt.sequence.0;
+            (line.position, line.duplicate) = (done.receipt.sequence.0, done.duplicate);
+            line.checkpoint = covered(done.checkpoint.as_ref());
             Submitted::Acknowledged(Box::new(Acknowledged {
                 record_id: record.record_id().to_string(),
                 record: record.record().clone(),
@@ -120,11 +147,12 @@ pub async fn run(
         let mut outcomes = Outcomes::default();
         while !*stop.borrow() {
             let record = senders.next(client).await?;
+            // begun now, for the case that nobody waits for its end
+            let mut line = operation(&senders.history, Kind::Submit, &Named::of(&record));
             let submitted = tokio::select! {
                 biased;
                 submitted = submit(client, &senders.history, Kind::Submit, &record) => submitted,
                 _ = stop.wait_for(|stopped| *stopped) => {
-                    let mut line = operation(&senders.history, Kind::Submit, &record);
                     (line.returned_us, line.detail) = (senders.history.now_us(), "given up".to_owned());
                     senders.history.add(&line);
                     Submitted::Unknown
@@ -175,30 +203,26 @@ pub async fn settle(client: &Client, history: &History, unknown: &[Signed]) -> R
     join_all(unknown.iter().map(settle_one)).await.into_iter().collect()
 }
 
+/// Submits a record, without any patience of its own beyond the client's.
+pub async fn once(client: &Client, history: &History, record: &Signed) -> Result<Acknowledged, String> {
+    match submit(client, history, Kind::Resubmit, record).await {
+        Submitted::Acknowledged(one) => Ok(*one),
+        Submitted::Refused(why) | Submitted::Broken(why) => Err(why),
+        Submitted::NotYet | Submitted::Unknown => Err("no node took it in time".to_owned()),
+    }
+}
+
 /// Submits an acknowledged record once more.
 pub async fn resubmit(client: &Client, history: &History, one: &Acknowledged) -> Result<Acknowledged> {
     let record = Signed::from_record(one.record.clone())?;
-    let mut again = settle(client, history, std::slice::from_ref(&record)).await?;
+    let again = settle(client, history, std::slice::from_ref(&record)).await;
+    let mut again =
+        again.with_context(|| format!("I2 broken: record {} was accepted, and is not again", one.record_id))?;
     again.pop().context("one answer for one record")
 }
 
 /// Reads an acknowledged record.
 pub async fn get(client: &Client, history: &History, one: &Acknowledged) -> Result<SignedRecord, String> {
     let record = Signed::from_record(one.record.clone()).map_err(|error| error.to_string())?;
-    let mut line = operation(history, Kind::Get, &record);
-    let answer = client.get(record.record_id()).await;
-    line.returned_us = history.now_us();
-    let answer = match answer {
-        Ok(found) => {
-            (line.outcome, line.node, line.epoch, line.position) =
-                (Outcome::Ok, found.node.0, found.epoch.0, found.size);
-            Ok(found.record)
-        }
-        Err(error) => {
-            line.detail = error.to_string();
-            Err(line.detail.clone())
-        }
-    };
-    history.add(&line);
-    answer
+    reads::get(client, history, &Named::of(&record), NodeId(0)).await
 }

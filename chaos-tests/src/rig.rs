@@ -2,35 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
-use futures::{StreamExt, TryStreamExt, stream};
 use kho::dev::{DevCluster, NodeId, Options};
 use kho_client::{Client, Draft, PemSigner, Signed};
-use kho_proto::pb::v1::SignedRecord;
 use kho_sample::{Country, Generator, Report};
 use tempfile::TempDir;
 
 use crate::auditor::VerifierKey;
 use crate::disks::Disk;
-use crate::history::History;
-use crate::invariants::durable::Seen;
-use crate::invariants::merkle::Stated;
-use crate::invariants::{Acknowledged, must_hold};
-use crate::invariants::{durable, exactly_once, merkle, receipts};
-use crate::load;
+use crate::history::{History, Recorded};
+use crate::invariants::{Acknowledged, recorded};
+use crate::load::Named;
+use crate::sampler::Sampler;
 use crate::skip;
 
-/// Questions to one node at a time.
-const READS_IN_FLIGHT: usize = 16;
+mod checks;
+
+/// Of what a failed test's history breaks.
+const BREACHES_SHOWN: usize = 5;
+/// Name of the history's file.
+const HISTORY: &str = "history.jsonl";
+/// Where the history of a test that passed goes; else it is removed with the rest.
+const KEEP_HISTORY: &str = "KHO_KEEP_HISTORY";
 
 /// Senders: reports, signers, and the history of what they did.
 pub struct Senders {
     reports: Mutex<Generator>,
     signers: BTreeMap<String, PemSigner>,
+    /// All that were ever signed, in order: the last may be on their way.
+    signed: Mutex<Vec<Named>>,
     /// What was asked and answered.
-    pub history: History,
+    pub history: Arc<History>,
 }
 
 impl Senders {
@@ -47,7 +51,15 @@ impl Senders {
     /// Has the unit of `draft` sign it.
     pub async fn sign(&self, client: &Client, draft: Draft) -> Result<Signed> {
         let signer = self.signers.get(draft.unit.as_str()).context("a signer for each unit")?;
-        Ok(draft.sign(signer, client.surroundings()).await?)
+        let record = draft.sign(signer, client.surroundings()).await?;
+        self.signed.lock().expect("no thread panics while it holds this").push(Named::of(&record));
+        Ok(record)
+    }
+
+    /// The record that `choose` picks out of as many as were signed; none if there are none yet.
+    pub fn drawn(&self, choose: impl FnOnce(usize) -> usize) -> Option<Named> {
+        let signed = self.signed.lock().expect("no thread panics while it holds this");
+        if signed.is_empty() { None } else { signed.get(choose(signed.len())).cloned() }
     }
 }
 
@@ -72,8 +84,12 @@ pub struct Rig {
     pub cluster: DevCluster,
     /// Reports and signers.
     pub senders: Senders,
+    /// Asks all nodes how they stand, from the launch on.
+    pub sampler: Sampler,
     /// The log's key.
     key: Option<VerifierKey>,
+    /// Records that were written only to see whether the cluster lives.
+    probes: Vec<Acknowledged>,
     directory: Directory,
 }
 
@@ -83,7 +99,15 @@ struct Directory(Option<TempDir>);
 impl Drop for Directory {
     fn drop(&mut self) {
         if let Some(directory) = self.0.take() {
-            eprintln!("the cluster's files stay in {}", directory.keep().display());
+            let path = directory.keep();
+            // why it failed may be told by nobody but the history
+            match Recorded::read(&path.join(HISTORY)) {
+                Ok(recorded) => {
+                    recorded::judge(&recorded).iter().take(BREACHES_SHOWN).for_each(|one| eprintln!("{one}"))
+                }
+                Err(error) => eprintln!("{error}"),
+            }
+            eprintln!("the cluster's files stay in {}", path.display());
         }
     }
 }
@@ -112,14 +136,19 @@ impl Rig {
             .iter()
             .map(|unit| Ok((unit.code.clone(), cluster.signer(&unit.code.parse().expect("units have codes"))?)))
             .collect();
-        let history = History::create(&directory.path().join("history.jsonl"))?;
-        let senders = Senders { reports: Mutex::new(Generator::new(seed)), signers: signers?, history };
-        Ok(Self { cluster, senders, key: None, directory: Directory(Some(directory)) })
+        let history = Arc::new(History::create(&directory.path().join(HISTORY))?);
+        let sampler = Sampler::new(Arc::clone(&history));
+        let reports = Mutex::new(Generator::new(seed));
+        let senders = Senders { reports, signers: signers?, signed: Mutex::default(), history };
+        Ok(Self { cluster, senders, sampler, key: None, probes: Vec::new(), directory: Directory(Some(directory)) })
     }
 
     /// The test passed: stops the nodes, removes everything.
     pub async fn finish(mut self) -> Result<()> {
         self.cluster.terminate_all().await?;
+        if let Some(kept) = std::env::var_os(KEEP_HISTORY) {
+            std::fs::copy(self.history(), kept)?;
+        }
         self.directory.0.take().context("taken once")?.close()?;
         Ok(())
     }
@@ -127,6 +156,11 @@ impl Rig {
     /// Where all of it lies.
     pub fn path(&self) -> &Path {
         self.directory.0.as_ref().expect("taken only at the end").path()
+    }
+
+    /// The history so far.
+    pub fn history(&self) -> PathBuf {
+        self.path().join(HISTORY)
     }
 
     /// A disk for each node, in order of the nodes, under its data directory; before the launch. None: `test` is skipped,
@@ -152,6 +186,7 @@ impl Rig {
     pub async fn launch(&mut self) -> Result<NodeId> {
         let leader = self.cluster.launch().await?;
         let key = self.cluster.verifier_key()?.to_string();
+        self.sampler.follow(&self.cluster)?;
         self.key = Some(VerifierKey::parse(&key).with_context(|| format!("a verifier key: {key}"))?);
         Ok(leader)
     }
@@ -159,72 +194,5 @@ impl Rig {
     /// The log's key, as the auditor reads it.
     pub fn key(&self) -> &VerifierKey {
         self.key.as_ref().expect("launched")
-    }
-
-    /// Asks `node` for all `acknowledged` records.
-    async fn seen_by(&self, node: NodeId, acknowledged: &[Acknowledged]) -> Result<Vec<Seen>> {
-        let client = self.cluster.client_of(node)?;
-        let history = &self.senders.history;
-        let reads = acknowledged.iter().map(|one| load::get(&client, history, one));
-        let answers: Vec<Result<SignedRecord, String>> = stream::iter(reads).buffered(READS_IN_FLIGHT).collect().await;
-        Ok(answers.into_iter().map(|answer| Seen { node: node.0, answer }).collect())
-    }
-
-    /// I1 on every running node.
-    pub async fn check_durable(&self, acknowledged: &[Acknowledged]) -> Result<()> {
-        for node in self.cluster.nodes().filter(|node| self.cluster.is_running(*node)) {
-            let seen = self.seen_by(node, acknowledged).await?;
-            must_hold(acknowledged.iter().zip(&seen).filter_map(|(one, seen)| durable::judge(one, seen)));
-        }
-        Ok(())
-    }
-
-    /// I2: resubmits `sample`, and holds all receipts against each other.
-    pub async fn check_exactly_once(&self, sample: &[Acknowledged], all: &[Acknowledged]) -> Result<()> {
-        let client = self.cluster.client()?;
-        let again = sample.iter().map(|one| load::resubmit(&client, &self.senders.history, one));
-        let again: Vec<Acknowledged> = stream::iter(again).buffered(READS_IN_FLIGHT).try_collect().await?;
-        let key = self.key();
-        must_hold(sample.iter().zip(&again).filter_map(|(first, again)| exactly_once::same_receipt(key, first, again)));
-        must_hold(exactly_once::one_leaf_each(key, all));
-        Ok(())
-    }
-
-    /// I4, offline.
-    pub fn check_receipts(&self, acknowledged: &[Acknowledged]) {
-        must_hold(acknowledged.iter().filter_map(|one| receipts::judge(self.key(), one)));
-    }
-
-    /// I5: waits until all running nodes have the same tree, then asks each for the root at every size that a receipt of
-    /// `sample` names.
-    pub async fn check_roots(&mut self, sample: &[Acknowledged]) -> Result<()> {
-        let (size, root) = self.cluster.wait_equal().await?;
-        let mut stated = vec![Stated { by: "all nodes".to_owned(), size, root: root.as_slice().try_into()? }];
-        for one in sample {
-            let checkpoint = crate::auditor::verify(self.key(), &one.receipt)?.checkpoint;
-            let by = format!("the receipt of {}", one.record_id);
-            stated.push(Stated { by, size: checkpoint.size, root: checkpoint.root });
-        }
-        let sizes: std::collections::BTreeSet<u64> = stated.iter().map(|one| one.size).collect();
-        for node in self.cluster.nodes().filter(|node| self.cluster.is_running(*node)) {
-            let admin = self.cluster.admin(node)?;
-            for &size in &sizes {
-                let root = admin.tree_root(size).await?.root;
-                stated.push(Stated { by: format!("node {node}"), size, root: root.as_ref().try_into()? });
-            }
-        }
-        must_hold(merkle::judge(stated));
-        Ok(())
-    }
-
-    /// Everything, on everything: `acknowledged` are all records that were ever submitted to this cluster.
-    pub async fn check_all(&mut self, acknowledged: &[Acknowledged]) -> Result<()> {
-        let (size, _) = self.cluster.wait_equal().await?;
-        must_hold(exactly_once::no_other_leaf(size, acknowledged));
-        self.check_roots(acknowledged).await?;
-        self.check_durable(acknowledged).await?;
-        self.check_exactly_once(acknowledged, acknowledged).await?;
-        self.check_receipts(acknowledged);
-        Ok(())
     }
 }

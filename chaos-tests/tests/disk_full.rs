@@ -4,12 +4,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kho::dev::{DevCluster, NodeId};
-use kho_chaos_tests::attack::{self, Progress, STORAGE_FAILED};
+use kho_chaos_tests::attack::{self, Progress};
 use kho_chaos_tests::disks::{self, Disk};
+use kho_chaos_tests::invariants::fail_stop::Failed;
 use kho_chaos_tests::load::Outcomes;
 use kho_chaos_tests::rig::Rig;
 use kho_chaos_tests::skip;
@@ -19,8 +19,6 @@ const WORKERS: usize = 8;
 const SEED: u64 = 0xf011;
 /// Acknowledgements before the fault, and again after it.
 const ACKNOWLEDGED: usize = 40;
-/// A node on a full disk ends within this.
-const END_LIMIT: Duration = Duration::from_secs(30);
 /// What is left is taken in pieces of this size, then of a page.
 const PIECES: [u64; 3] = [64 << 20, 1 << 20, 4 << 10];
 
@@ -48,21 +46,19 @@ fn fill(disk: &Disk) -> Result<PathBuf> {
     Ok(path)
 }
 
-async fn load_and_fill(rig: &mut Rig, disk: &Disk, victim: NodeId) -> Result<Outcomes> {
+async fn load_and_fill(rig: &mut Rig, disk: &Disk, victim: NodeId) -> Result<(Outcomes, Failed)> {
     let fault = async |cluster: &mut DevCluster, progress: &Progress| {
         let ballast = fill(disk)?;
         // Appends go on within what RocksDB has reserved for its log; a flush needs room. The node may end before it answers.
         let asked = cluster.admin(victim)?.trigger_snapshot().await;
-        let status = cluster.wait_ended(victim, END_LIMIT).await?;
-        let ended = format!("node {victim} ended with {status} on a full disk");
-        ensure!(status.code() == Some(STORAGE_FAILED), ended);
-        ensure!(asked.is_err(), "{ended}, and said that it had made a snapshot: {asked:?}");
-        println!("{ended}");
+        let failed = attack::storage_failed(cluster, progress, victim).await?;
+        ensure!(asked.is_err(), "node {victim} ended on a full disk, and said that it had made a snapshot: {asked:?}");
+        println!("node {victim} ended on a full disk");
         progress.more(ACKNOWLEDGED).await?;
-        Ok(std::fs::remove_file(ballast)?)
+        std::fs::remove_file(ballast)?;
+        Ok(failed)
     };
-    let (outcomes, ()) = attack::under_load(rig, WORKERS, ACKNOWLEDGED, fault).await?;
-    Ok(outcomes)
+    attack::under_load(rig, WORKERS, ACKNOWLEDGED, fault).await
 }
 
 #[test]

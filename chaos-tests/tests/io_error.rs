@@ -6,12 +6,12 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kho::dev::{DevCluster, NodeId};
-use kho_chaos_tests::attack::{self, Progress, STORAGE_FAILED};
+use kho_chaos_tests::attack::{self, Progress};
 use kho_chaos_tests::disks::{self, Disk};
+use kho_chaos_tests::invariants::fail_stop::Failed;
 use kho_chaos_tests::load::Outcomes;
 use kho_chaos_tests::rig::Rig;
 use kho_chaos_tests::skip;
@@ -21,8 +21,6 @@ const WORKERS: usize = 8;
 const SEED: u64 = 0xe10;
 /// Acknowledgements before the fault, and again after it.
 const ACKNOWLEDGED: usize = 40;
-/// A node whose sync fails ends within this.
-const END_LIMIT: Duration = Duration::from_secs(20);
 
 /// From now on each sync of the process fails with EIO.
 fn fail_syncs(pid: u32, trace: &Path) -> Result<Child> {
@@ -33,24 +31,22 @@ fn fail_syncs(pid: u32, trace: &Path) -> Result<Child> {
 }
 
 /// Load; the disk of `victim` fails; the load goes on without it.
-async fn load_and_fail(rig: &mut Rig, disk: &Disk, victim: NodeId) -> Result<Outcomes> {
+async fn load_and_fail(rig: &mut Rig, disk: &Disk, victim: NodeId) -> Result<(Outcomes, Failed)> {
     let trace = rig.path().join(format!("strace{victim}"));
     let fault = async |cluster: &mut DevCluster, progress: &Progress| {
         let pid = cluster.pid(victim).context("the victim runs")?;
         let mut strace = fail_syncs(pid, &trace)?;
-        let status = cluster.wait_ended(victim, END_LIMIT).await?;
+        let failed = attack::storage_failed(cluster, progress, victim).await?;
         disks::lose_power(&[disk]).await?;
         strace.wait().await?;
         let injected = std::fs::read_to_string(&trace)?.matches("(INJECTED)").count();
         ensure!(injected > 0, "strace changed no sync: there was no fault");
-        let failed = format!("node {victim} ended with {status}, after {injected} failed syncs");
-        ensure!(status.code() == Some(STORAGE_FAILED), failed);
-        println!("{failed}");
+        println!("node {victim} ended after {injected} failed syncs");
         progress.more(ACKNOWLEDGED).await?;
-        disk.remount()
+        disk.remount()?;
+        Ok(failed)
     };
-    let (outcomes, ()) = attack::under_load(rig, WORKERS, ACKNOWLEDGED, fault).await?;
-    Ok(outcomes)
+    attack::under_load(rig, WORKERS, ACKNOWLEDGED, fault).await
 }
 
 #[test]

@@ -230,6 +230,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// Leaf of the record that holds the id; to the same unit only.
     pub evidence_leaf: Option<Bytes>,
+    /// Size of the log that the answer reflects: position for history checkers.
+    pub log_size: Option<u64>,
 }
 
 impl Refusal {
@@ -242,6 +244,7 @@ impl Refusal {
             found: String::new(),
             retry_after: None,
             evidence_leaf: None,
+            log_size: None,
         }
     }
 

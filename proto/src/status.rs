@@ -62,6 +62,7 @@ pub fn to_status(refusal: &Refusal) -> Status {
         retry_after_ms: refusal.retry_after.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         evidence_leaf: refusal.evidence_leaf.clone().unwrap_or_default(),
         unknown: refusal.code.kind() == Kind::Unknown,
+        log_size: refusal.log_size.unwrap_or(0),
     };
     let any = Any { type_url: DETAIL_TYPE_URL.to_owned(), value: detail.encode_to_vec().into() };
     let details = RpcStatus { code: code.into(), message: refusal.message.clone(), details: vec![any] };
@@ -79,6 +80,7 @@ pub fn from_status(status: &Status) -> Option<Refusal> {
         found: detail.found,
         retry_after: (detail.retry_after_ms > 0).then(|| Duration::from_millis(detail.retry_after_ms)),
         evidence_leaf: (!detail.evidence_leaf.is_empty()).then_some(detail.evidence_leaf),
+        log_size: (detail.log_size > 0).then_some(detail.log_size),
     })
 }
 
@@ -112,6 +114,7 @@ mod tests {
         let refusal = Refusal {
             retry_after: Some(Duration::from_millis(250)),
             evidence_leaf: Some(Bytes::from_static(b"leaf")),
+            log_size: Some(7),
             ..Refusal::new(Code::Overloaded, "queue is full")
         };
         let status = Status::from(refusal.clone());

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use kho_chaos_tests::auditor::VerifierKey;
-use kho_chaos_tests::history::Kind;
+use kho_chaos_tests::history::{Kind, Recorded};
 use kho_chaos_tests::invariants::durable::Seen;
 use kho_chaos_tests::invariants::merkle::Stated;
-use kho_chaos_tests::invariants::{Acknowledged, Breach, durable, exactly_once, merkle, receipts};
+use kho_chaos_tests::invariants::{Acknowledged, Breach, durable, exactly_once, merkle, receipts, recorded};
 use rand::rngs::SmallRng;
 
 use crate::plan::NODES;
@@ -96,6 +96,8 @@ pub async fn ask_again(senders: &Arc<Senders>) -> Vec<Seen> {
 pub fn judge(key: &VerifierKey, senders: &Senders, seen: &[Seen], sizes: &[u64]) -> Vec<Breach> {
     let known = senders.known.lock();
     let mut breaches = known.breaches.clone();
+    let recorded = Recorded { operations: senders.record.operations(), observations: Vec::new() };
+    breaches.extend(recorded::judge(&recorded));
     let all: Vec<Acknowledged> = known.acknowledged.iter().map(|(_, one)| one.clone()).collect();
     breaches.extend(all.iter().filter_map(|one| receipts::judge(key, one)));
     let mut first: BTreeMap<&str, &Acknowledged> = BTreeMap::new();

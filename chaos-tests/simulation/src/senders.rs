@@ -42,6 +42,8 @@ pub struct Sent {
 /// What all senders know.
 #[derive(Default)]
 pub struct Known {
+    /// All that were ever made, in order: the last may be on their way.
+    pub sent: Vec<Sent>,
     /// With receipts.
     pub acknowledged: Vec<(Sent, Acknowledged)>,
     /// May be in or not.
@@ -112,6 +114,9 @@ impl Senders {
             node: 0,
             epoch: 0,
             position: 0,
+            found: None,
+            duplicate: false,
+            checkpoint: None,
             detail: String::new(),
         }
     }
@@ -125,6 +130,7 @@ impl Senders {
         match answer {
             Ok(done) => {
                 (line.outcome, line.node, line.epoch) = (Outcome::Ok, done.node_id, done.epoch);
+                line.duplicate = done.duplicate;
                 match done.receipt.as_ref().map(Receipt::from_pb) {
                     Some(Ok(receipt)) => {
                         line.position = receipt.sequence.0;
@@ -173,10 +179,22 @@ impl Senders {
             Ok(found) => {
                 (line.outcome, line.node, line.epoch, line.position) =
                     (Outcome::Ok, found.node_id, found.epoch, found.size);
-                Some(Ok(found.record.unwrap_or_default()))
+                let receipt = found.receipt.as_ref().map(Receipt::from_pb);
+                match receipt {
+                    Some(Ok(receipt)) => line.found = Some(receipt.sequence.0),
+                    other => self.breach("I4", format!("record {}: read with {other:?}", sent.id)),
+                }
+                let record = found.record.unwrap_or_default();
+                line.digest = Digest::of(&record.header).to_string();
+                Some(Ok(record))
             }
             Err(failed) => {
                 line.detail = failed.to_string();
+                if let Failed::Refused(refusal) = &failed
+                    && let Some(size) = refusal.log_size
+                {
+                    (line.outcome, line.node, line.position) = (Outcome::Ok, node.0, size);
+                }
                 let absent = matches!(&failed, Failed::Refused(refusal) if !refusal.code.retry());
                 absent.then(|| Err(failed.to_string()))
             }
@@ -227,8 +245,16 @@ impl Senders {
                     Some(Err(why)) => self.breach("I3", format!("record {} on node {node}: {why}", sent.id)),
                     None => {}
                 },
+                // it may be on its way, or be nowhere: the history judges what was seen (I3)
+                (None, Some(_), 35..45) => {
+                    let newest = self.known.lock().sent.last().cloned();
+                    if let Some(newest) = newest {
+                        self.get(node, &newest).await;
+                    }
+                }
                 _ => {
                     let sent = self.report(&mut chance);
+                    self.known.lock().sent.push(sent.clone());
                     if !self.submit(Kind::Submit, node, &sent).await {
                         self.known.lock().unknown.push(sent);
                     }

@@ -3,10 +3,14 @@
 
 pub mod durable;
 pub mod exactly_once;
+pub mod fail_stop;
+pub mod linearizable;
+pub mod live;
 pub mod log;
 pub mod merkle;
 pub mod one_leader;
 pub mod receipts;
+pub mod recorded;
 
 use kho_proto::pb::v1::SignedRecord;
 

@@ -1,5 +1,7 @@
 //! Each judgement is proven by breaches planted into what was seen.
 
+mod cluster;
+
 use bytes::Bytes;
 use kho_proto::pb::v1::SignedRecord;
 
@@ -98,42 +100,6 @@ fn merkle_finds_two_roots_of_one_size() {
     let state = |by: &str, size, root| Stated { by: by.to_owned(), size, root: [root; 32] };
     assert_eq!(merkle::judge([state("1", 5, 1), state("2", 5, 1), state("2", 6, 2)]), []);
     assert_eq!(merkle::judge([state("1", 5, 1), state("2", 5, 2)]).len(), 1);
-}
-
-#[test]
-fn log_finds_what_goes_back_and_what_is_out_of_order() {
-    use log::Position;
-    let before = Position { node: 1, uptime_ms: 9, term: 3, purged: 1, snapshot: 2, applied: 5, committed: 6, last: 7 };
-    assert_eq!(log::judge(None, &before), []);
-    assert_eq!(log::judge(Some(&before), &before), []);
-    type Change = fn(&mut Position);
-    let wrong: [Change; 7] = [
-        |now| now.term = 2,
-        |now| now.purged = 0,
-        |now| now.committed = 5,
-        |now| now.applied = 4,
-        |now| now.snapshot = 1,
-        |now| now.purged = 3,
-        |now| now.last = 4,
-    ];
-    for change in wrong {
-        let mut now = before;
-        change(&mut now);
-        assert_eq!(log::judge(Some(&before), &now).len(), 1, "{now:?}");
-    }
-    // state is rebuilt from the log after a restart, a vote is not
-    let restarted = Position { uptime_ms: 1, applied: 3, committed: 3, ..before };
-    assert_eq!(log::judge(Some(&before), &restarted), []);
-    assert_eq!(log::judge(Some(&before), &Position { term: 2, ..restarted }).len(), 1);
-}
-
-#[test]
-fn one_leader_finds_two() {
-    let mut leaders = one_leader::Leaders::default();
-    assert_eq!(leaders.saw(4, 1), None);
-    assert_eq!(leaders.saw(4, 1), None);
-    assert_eq!(leaders.saw(5, 2), None);
-    assert!(leaders.saw(4, 2).is_some_and(|breach| breach.invariant == "I7"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::schedule::Victim;
 use crate::attack::Progress;
 use crate::invariants::Acknowledged;
 use crate::links::Machine;
+use crate::rig::Rig;
 
 /// Acknowledgements that readers and hostile clients choose from.
 const RECENT: usize = 256;
@@ -49,10 +50,10 @@ pub struct Board {
 const WHOLE: &str = "no thread panics while it holds the board";
 
 impl Board {
-    /// Nodes of `cluster`, in order, on these machines.
-    pub fn new(cluster: &DevCluster, machines: &[Machine]) -> Result<Self> {
+    /// Nodes of the cluster, in order, on these machines.
+    pub fn new(Rig { cluster, senders, .. }: &Rig, machines: &[Machine]) -> Result<Self> {
         let board = Self {
-            progress: Progress::default(),
+            progress: Progress::new(&senders.history),
             places: Mutex::default(),
             admins: Mutex::default(),
             statuses: Mutex::default(),

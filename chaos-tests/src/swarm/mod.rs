@@ -19,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 use kho::dev::{Identity, Options};
 use tokio::sync::watch as flag;
 
+use crate::invariants::must_hold;
 use crate::links::Links;
 use crate::load::{self, Outcomes, Workers};
 use crate::rig::Rig;
@@ -93,7 +94,7 @@ async fn attack(
         processes::launch_on(&mut rig.cluster, machine, &gear[&machine.name], *node);
     }
     rig.launch().await?;
-    let board = Board::new(&rig.cluster, machines)?;
+    let board = Board::new(rig, machines)?;
     let (report, counts) = (Report::default(), Counts::default());
     let outcomes = under_faults(rig, schedule, &board, &report, &counts, gear, settings).await;
     report.write(&rig.path().join("faults.json"))?;
@@ -110,6 +111,7 @@ async fn attack(
     let took = healed.elapsed();
     ensure!(took < LIVE_LIMIT, "I11 broken: a leader, equal trees and a write took {took:?}");
 
+    must_hold(counts.said.lock().expect("no thread panics while it adds").judge());
     let settled = load::settle(&client, &rig.senders.history, &outcomes.unknown).await?;
     let in_log = settled.iter().filter(|one| one.duplicate).count();
     let (acknowledged, unknown) = (outcomes.acknowledged.len(), settled.len());
@@ -130,7 +132,7 @@ async fn attack(
         outcomes.not_in,
         count(&counts.reads),
         count(&counts.statuses),
-        count(&counts.terms),
+        counts.said.lock().expect("no thread panics while it adds").terms(),
         took.as_millis(),
     );
     ensure!(count(&counts.reads) > 0 && count(&counts.statuses) > 0, "nothing was watched");

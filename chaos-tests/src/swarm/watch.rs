@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use futures::future::try_join_all;
@@ -14,9 +14,9 @@ use kho_proto::pb::admin::v1::NodeStatusResponse;
 
 use super::board::Board;
 use crate::invariants::durable::{self, Seen};
-use crate::invariants::log::{self, Position};
 use crate::invariants::merkle::{self, Stated};
-use crate::invariants::one_leader::Leaders;
+use crate::invariants::{Breach, log, one_leader};
+use crate::observation::Observation;
 
 /// Between questions to one node.
 const POLL: Duration = Duration::from_millis(150);
@@ -34,69 +34,65 @@ pub struct Counts {
     pub reads: AtomicU64,
     /// Reads that nobody answered in time.
     pub unanswered: AtomicU64,
-    /// Terms that had a leader.
-    pub terms: AtomicU64,
+    /// What nodes said of themselves.
+    pub said: Mutex<Said>,
 }
 
-fn position(status: &NodeStatusResponse) -> Position {
-    Position {
-        node: status.node_id,
-        uptime_ms: status.uptime_ms,
-        term: status.term,
-        purged: status.purged,
-        snapshot: status.snapshot,
-        applied: status.applied,
-        committed: status.committed,
-        last: status.last_log,
-    }
-}
-
-#[derive(Default)]
-struct Judge {
-    before: BTreeMap<u64, Position>,
-    leaders: Leaders,
+/// What nodes said of themselves, in the order in which it came.
+#[derive(Debug, Default)]
+pub struct Said {
+    observations: Vec<Observation>,
+    /// Of each node: which of its processes spoke last, and since when that ran.
+    lives: BTreeMap<u64, (u64, u64)>,
     /// Size, and who first named which root.
     roots: BTreeMap<u64, Stated>,
 }
 
-impl Judge {
-    fn judge(&mut self, status: &NodeStatusResponse) -> Result<()> {
-        let (node, now) = (status.node_id, position(status));
-        let mut breaches = log::judge(self.before.get(&node), &now);
-        self.before.insert(node, now);
-        if status.role == "leader" {
-            breaches.extend(self.leaders.saw(status.term, node));
-        }
+impl Said {
+    fn add(&mut self, status: &NodeStatusResponse, asked_us: u64, answered_us: u64) -> Result<()> {
+        let (life, uptime_ms) = self.lives.entry(status.node_id).or_default();
+        // less than before: another process
+        *life += u64::from(status.uptime_ms < *uptime_ms);
+        *uptime_ms = status.uptime_ms;
+        self.observations.push(Observation::of(status, asked_us, answered_us, *life));
         if status.tree_size > 0 {
             let root = status.tree_root.as_ref().try_into()?;
-            let stated = Stated { by: format!("node {node}"), size: status.tree_size, root };
+            let stated = Stated { by: format!("node {}", status.node_id), size: status.tree_size, root };
             let first = self.roots.entry(stated.size).or_insert_with(|| stated.clone()).clone();
-            breaches.extend(merkle::judge([first, stated]));
+            if let Some(breach) = merkle::judge([first, stated]).first() {
+                bail!("{breach}");
+            }
         }
-        match breaches.first() {
-            Some(breach) => bail!("{breach}"),
-            None => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// I6 and I7 on all of it.
+    pub fn judge(&self) -> Vec<Breach> {
+        let mut breaches = log::judge(&self.observations);
+        breaches.extend(one_leader::judge(&self.observations));
+        breaches
+    }
+
+    /// Terms that had a leader.
+    pub fn terms(&self) -> usize {
+        let leading = self.observations.iter().filter(|one| one.leads()).map(|one| one.term);
+        leading.collect::<std::collections::BTreeSet<_>>().len()
     }
 }
 
 /// Asks all nodes for their state until something is broken.
 pub async fn states(board: &Board, counts: &Counts) -> Result<()> {
-    let judge = Mutex::new(Judge::default());
-    let one = |machine: usize| {
-        let judge = &judge;
-        async move {
-            loop {
-                let node = board.places()[machine].node;
-                if let Ok(status) = board.admin(node).status().await {
-                    let mut judge = judge.lock().expect("no thread panics while it judges");
-                    judge.judge(&status)?;
-                    counts.terms.store(judge.leaders.terms() as u64, Ordering::Relaxed);
-                    counts.statuses.fetch_add(1, Ordering::Relaxed);
-                    board.said(node, status);
-                }
-                tokio::time::sleep(POLL).await;
+    let begun = Instant::now();
+    let us = move || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let one = |machine: usize| async move {
+        loop {
+            let (node, asked_us) = (board.places()[machine].node, us());
+            if let Ok(status) = board.admin(node).status().await {
+                counts.said.lock().expect("no thread panics while it adds").add(&status, asked_us, us())?;
+                counts.statuses.fetch_add(1, Ordering::Relaxed);
+                board.said(node, status);
             }
+            tokio::time::sleep(POLL).await;
         }
     };
     let all: Result<Vec<()>> = try_join_all((0..board.places().len()).map(one)).await;

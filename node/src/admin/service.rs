@@ -100,6 +100,14 @@ impl Admin for AdminService {
             uptime_ms: u64::try_from((self.clock.monotonic() - self.started).as_millis()).unwrap_or(u64::MAX),
             peers: peers.collect(),
             keyed: self.keyed,
+            committed_term: status.committed_term.0,
+            applied_term: status.applied_term.0,
+            purged_term: status.purged_term.0,
+            snapshot_term: status.snapshot_term.0,
+            vote_term: status.vote.0.0,
+            vote_for: status.vote.1.0,
+            vote_committed: status.vote.2,
+            joint: status.joint,
         }))
     }
 

@@ -8,24 +8,20 @@ use kho_ledger::Effects;
 use kho_proto::id::{LogIndex, NodeId, Term};
 use kho_proto::pb::peer::v1::raft_server::RaftServer;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, InitializeError, LinearizableReadError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
-use openraft::{LinearizerOption, ReadPolicy};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::config::ConsensusConfig;
 use super::error::{InitError, ProposeError, ReadError, TransferError};
 use super::log_store::LogStore;
-use super::network::Confirmed;
+use super::network::Network;
 use super::peer::PeerGate;
 use super::service::RaftService;
 use super::state::StateCore;
 use super::types::{EntryBytes, Raft, TypeConfig};
 use crate::storage::fatal::FatalSwitch;
-
-/// Time for a majority to confirm the leader of a read.
-const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Raft of one log. Cheap to clone.
 #[derive(Clone)]
@@ -39,7 +35,7 @@ pub(super) struct Inner {
     pub(super) state: Arc<StateCore>,
     pub(super) config: ConsensusConfig,
     pub(super) gate: PeerGate,
-    pub(super) confirmed: Arc<Confirmed>,
+    pub(super) network: Network,
     pub(super) service: RaftService,
     pub(super) leader: watch::Sender<Option<NodeId>>,
     pub(super) stop: CancellationToken,
@@ -63,7 +59,7 @@ pub struct Committed {
     pub effects: Effects,
 }
 
-fn leader_of(forward: &ForwardToLeader<TypeConfig>) -> Option<NodeId> {
+pub(super) fn leader_of(forward: &ForwardToLeader<TypeConfig>) -> Option<NodeId> {
     forward.leader_id.map(NodeId)
 }
 
@@ -105,20 +101,6 @@ impl Consensus {
                 | ClientWriteError::PreconditionFailed(_),
             ))
             | Err(_) => Err(ProposeError::Unknown),
-        }
-    }
-
-    /// The index that a linearizable read must have applied. On the leader only; asks a majority each time (ReadIndex,
-    /// no lease).
-    pub async fn read_index(&self) -> Result<LogIndex, ReadError> {
-        let option = LinearizerOption::from(ReadPolicy::ReadIndex).with_wait_timeout(READ_INDEX_TIMEOUT);
-        match self.inner.raft.get_read_log_id(option).await {
-            Ok((read, _)) => Ok(LogIndex(read.log_id().index())),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
-                Err(ReadError::NotLeader { leader: leader_of(&forward) })
-            }
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),
-            Err(RaftError::Fatal(_)) => Err(ReadError::Stopping),
         }
     }
 

@@ -17,6 +17,7 @@ mod membership;
 mod network;
 mod open;
 mod peer;
+mod read_index;
 mod rebuild;
 mod service;
 mod state;

@@ -62,9 +62,9 @@ impl Consensus {
 
         let confirmed = Arc::new(Confirmed::default());
         let tasks = Arc::clone(&seams.tasks);
-        let network = Network { gate, channels, confirmed: Arc::clone(&confirmed), tasks };
+        let network = Network { gate, channels, confirmed, tasks };
         let machine = StateMachine::new(Arc::clone(&state), log.watch_flushed(), fatal.clone());
-        let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network, log.clone(), machine).await;
+        let raft = Raft::new(config.node_id.0, Arc::new(raft_config), network.clone(), log.clone(), machine).await;
         // It applies what the state lacks; a disk that fails meanwhile is no fault of raft's.
         let raft = raft.map_err(|error| match fatal.fired() {
             true => OpenError::Io(std::io::Error::other(error)),
@@ -77,7 +77,7 @@ impl Consensus {
             state: Arc::clone(&state),
             config,
             gate,
-            confirmed,
+            network,
             service,
             leader: watch::Sender::new(None),
             stop: CancellationToken::new(),

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::state::{Position, StateCore, StateError};
 use super::types::{LogId, Reply, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use super::wire;
+use crate::mutants::Mutant;
 use crate::snapshot::SnapshotFiles;
 use crate::storage::fatal::FatalSwitch;
 
@@ -144,6 +145,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let Some(kept) = self.core.snapshots().newest() else {
             return Ok(None);
         };
+        if Mutant::SnapshotMislabelled.planted() {
+            return Ok(Some(Snapshot { meta: meta_of(&self.core.position()), snapshot: kept.files }));
+        }
         let files = kept.files.clone();
         let position = self.core.blocking(move |core| core.position_of(&files));
         let position = position.await.map_err(|error| self.failed(error))?;

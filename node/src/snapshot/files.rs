@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::mutants::Mutant;
+
 /// A file operation that failed, and where.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} {}: {source}", path.display())]
@@ -49,6 +51,9 @@ pub fn create_directory(path: &Path) -> Result<(), FileError> {
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let temporary = path.with_extension("tmp");
     fs::write(&temporary, content).context("write", &temporary)?;
+    if Mutant::UnsyncedRename.planted() {
+        return fs::rename(&temporary, path).context("rename to", path);
+    }
     File::open(&temporary).and_then(|file| file.sync_all()).context("sync", &temporary)?;
     fs::rename(&temporary, path).context("rename to", path)?;
     path.parent().map_or(Ok(()), sync_directory)

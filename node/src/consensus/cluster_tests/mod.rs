@@ -1,6 +1,7 @@
 //! Three nodes in one process, over real TCP without TLS.
 
 mod faults;
+mod held;
 mod rig;
 
 use std::sync::Arc;

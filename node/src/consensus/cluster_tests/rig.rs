@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
+use super::held::Doors;
 use super::*;
 use crate::seams::{BoxIo, Dial, Seams};
 use crate::storage::Storage;
@@ -26,21 +27,23 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Dials without TLS, and counts how often each address was asked.
 #[derive(Clone)]
 pub(super) struct PlainDial {
+    from: NodeId,
     seams: Seams,
     dials: Arc<Mutex<BTreeMap<String, usize>>>,
+    doors: Doors,
 }
 
 impl PlainDial {
     pub(super) fn new() -> Self {
-        Self { seams: Seams::system(), dials: Arc::default() }
+        Self { from: NodeId(0), seams: Seams::system(), dials: Arc::default(), doors: Doors::default() }
     }
 }
 
 #[async_trait::async_trait]
 impl Dial for PlainDial {
-    async fn dial(&self, _: NodeId, address: &str) -> io::Result<BoxIo> {
+    async fn dial(&self, to: NodeId, address: &str) -> io::Result<BoxIo> {
         *self.dials.lock().entry(address.to_owned()).or_default() += 1;
-        self.seams.net.dial(address).await
+        Ok(self.doors.through((self.from, to), self.seams.net.dial(address).await?))
     }
 }
 
@@ -56,6 +59,7 @@ pub(super) struct Cluster {
     pub(super) members: BTreeMap<NodeId, MemberAddress>,
     pub(super) nodes: BTreeMap<NodeId, Running>,
     dial: PlainDial,
+    pub(super) doors: Doors,
     pub(super) storage: Arc<dyn Storage>,
     snapshot: SnapshotTrigger,
     timing: Timing,
@@ -86,7 +90,9 @@ impl Cluster {
         }
         let dir = tempfile::tempdir().unwrap();
         let storage = Arc::new(RocksStorage::new(Tuning::default()));
-        let mut cluster = Self { dir, members, nodes: BTreeMap::new(), dial: PlainDial::new(), storage, snapshot, timing };
+        let dial = PlainDial::new();
+        let doors = dial.doors.clone();
+        let mut cluster = Self { dir, members, nodes: BTreeMap::new(), dial, doors, storage, snapshot, timing };
         for id in 1..=3 {
             cluster.start(NodeId(id)).await;
         }
@@ -105,7 +111,7 @@ impl Cluster {
     }
 
     pub(super) async fn open(&self, id: NodeId) -> Result<(Consensus, StateStore), OpenError> {
-        let dial = Arc::new(self.dial.clone());
+        let dial = Arc::new(PlainDial { from: id, ..self.dial.clone() });
         let fatal = FatalSwitch::new(|reason| eprintln!("fatal: {reason}"));
         Consensus::open(Arc::clone(&self.storage), self.config(id), Seams::system(), dial, fatal).await
     }

@@ -7,6 +7,7 @@ use super::Shared;
 use super::open::{self, COMMITTED, LOG, META, PURGED, VOTE};
 use super::queue::Job;
 use crate::consensus::{codec, wire};
+use crate::mutants::Mutant;
 use crate::seams::Dedicated;
 use crate::storage::{Batch, Durability};
 
@@ -67,7 +68,11 @@ fn write(shared: &Shared, jobs: &[Job]) -> Result<(), String> {
     if jobs.is_empty() {
         return Ok(());
     }
-    shared.engine.write(&encode(jobs), Durability::Sync).map_err(|error| error.to_string())
+    let durability = if Mutant::UnsyncedLog.planted() { Durability::Buffered } else { Durability::Sync };
+    match shared.engine.write(&encode(jobs), durability) {
+        Err(error) if !Mutant::SyncErrorSwallowed.planted() => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 fn encode(jobs: &[Job]) -> Batch {

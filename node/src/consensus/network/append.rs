@@ -24,6 +24,9 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two attempts to open a stream; adds to the time that a peer takes to catch up after it is back.
 const REOPEN_PAUSE: Duration = Duration::from_millis(100);
 
+#[cfg(feature = "mutants")]
+mod mutant;
+
 type Results<'s> = BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>;
 
 /// One call per request.
@@ -55,6 +58,10 @@ pub(super) async fn pipelined<'s, S>(peer: &'s Peer, input: S) -> Result<Results
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
 {
+    #[cfg(feature = "mutants")]
+    if crate::mutants::Mutant::SentIsConfirmed.planted() {
+        return Ok(mutant::sent_is_confirmed(peer, input));
+    }
     let sent = Arc::new(AtomicU64::new(0));
     let origin = peer.origin();
     let counter = Arc::clone(&sent);

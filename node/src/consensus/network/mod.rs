@@ -74,6 +74,17 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     }
 }
 
+impl Network {
+    /// Asks a member whether it follows `vote` now, by an append that carries nothing.
+    pub(crate) async fn follows(&self, member: NodeId, node: &MemberAddress, vote: Vote) -> Result<bool, RpcError> {
+        let peer = self.peer(member.0, node, Purpose::Heartbeat);
+        let request = AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None };
+        let message = wire::append_to_pb(peer.origin(), request);
+        let response = peer.client(Plane::Control).heartbeat(message).await.map_err(|status| failed(&status))?;
+        Ok(wire::appended_from_pb(response.into_inner()).map_err(malformed)?.is_ok())
+    }
+}
+
 type Client = pb::raft_client::RaftClient<tonic::transport::Channel>;
 
 impl Peer {

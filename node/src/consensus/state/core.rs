@@ -15,6 +15,7 @@ use super::view::{Rows, StateView};
 use crate::consensus::codec::CodecError;
 use crate::consensus::log_store::PersistState;
 use crate::consensus::types::{Entry, EntryBytes, LogId, StoredMembership};
+use crate::mutants::Mutant;
 use crate::seams::{Clock, Seams, Tasks};
 use crate::snapshot::SnapshotFiles;
 use crate::snapshot::files::{self, FileError};
@@ -191,6 +192,8 @@ impl StateCore {
         match &entry.payload {
             EntryPayload::Blank => {}
             EntryPayload::Normal(EntryBytes(bytes)) => {
+                #[cfg(feature = "mutants")]
+                let bytes = &mutant::restamped(bytes, &*self.clock);
                 let applied = kho_ledger::apply(&Rows(&*engine as &dyn KvRead), &tip, bytes)
                     .map_err(|source| StateError::Apply { index: entry.log_id.index(), source })?;
                 for change in applied.changes {
@@ -296,13 +299,15 @@ pub(crate) fn place(
     files::link_tree(snapshot.path(), &home)?;
     let engine = storage.open(&home, Profile::State, &tables())?;
     let found = Position::load(&*engine)?.last;
-    if found != expected {
+    if found != expected && !Mutant::SnapshotMislabelled.planted() {
         drop(engine);
         files::remove_directory(&home)?;
         return Err(StateError::SnapshotPosition { expected, found });
     }
     let mut batch = Batch::default();
     put_base(&mut batch, found.map_or(0, |last| last.index()));
+    #[cfg(feature = "mutants")]
+    mutant::installed(&mut batch, expected);
     engine.write(&batch, Durability::Sync)?;
     // The linked files were synced before, and those that the database has made since it syncs itself. They are not
     // listed here: it removes obsolete ones meanwhile.
@@ -326,6 +331,9 @@ fn load_checked(engine: &Arc<dyn KvEngine>) -> Result<(), StateError> {
     // the ledger's errors keep only the words of the database's
     met.map_or(loaded.map(drop), |error| Err(error.into()))
 }
+
+#[cfg(feature = "mutants")]
+mod mutant;
 
 fn unreadable(error: &StateError) -> KvError {
     let kind = KvErrorKind::Corruption;

@@ -5,6 +5,7 @@ use rocksdb::{
     UniversalCompactOptions, WriteBufferManager,
 };
 
+use crate::mutants::Mutant;
 use crate::storage::Profile;
 
 const KIB: usize = 1 << 10;
@@ -87,7 +88,7 @@ pub(super) fn database(profile: Profile, shared: &Shared, name: &str) -> Options
     options.set_skip_stats_update_on_db_open(true);
     options.set_keep_log_file_num(1);
     options.set_max_manifest_file_size(4 * MIB);
-    options.set_atomic_flush(true);
+    options.set_atomic_flush(!Mutant::FlushApart.planted());
     options.set_enable_pipelined_write(false);
     // fdatasync, not fsync: file sizes are synced by it as well.
     options.set_use_fsync(false);
@@ -97,7 +98,11 @@ pub(super) fn database(profile: Profile, shared: &Shared, name: &str) -> Options
         // Point-in-time recovery, the default, would stop at a damaged record in the middle and silently
         // drop the synced entries behind it. This mode refuses to open instead; a torn tail is fine.
         // Recycled files cannot be told from damage in this mode, so RocksDB would ignore recycling.
-        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_wal_recovery_mode(if Mutant::DamageTruncated.planted() {
+            DBRecoveryMode::PointInTime
+        } else {
+            DBRecoveryMode::TolerateCorruptedTailRecords
+        });
         options.set_recycle_log_file_num(0);
         options.set_wal_bytes_per_sync(0);
         options.set_bytes_per_sync(MIB as u64);
