@@ -80,7 +80,8 @@ impl<'a> Faults<'a> {
         match event.fault {
             Fault::Kill { node, power } if up(node) => self.kill(&[node], power, event.to_ms, sim, hosts),
             Fault::KillTwice { node } if up(node) => self.kill(&[node], true, now + 1, sim, hosts),
-            Fault::LoseState { node } if up(node) => {
+            // a minority's damage heals; a state that nobody has any more does not
+            Fault::LoseState { node } if hosts.iter().all(|host| host.running().is_some()) => {
                 self.kill(&[node], true, event.to_ms, sim, hosts);
                 if let Err(error) = find(hosts, node).lose_state() {
                     record.note(&format!("the state of node {node} is still there: {error}"));
@@ -127,7 +128,7 @@ impl<'a> Faults<'a> {
             | Fault::LoseState { .. }
             | Fault::Restart { .. }
             | Fault::Snapshot { .. } => {
-                record.note(&format!("{:?}: it is down already", event.fault));
+                record.note(&format!("{:?}: somebody is down already", event.fault));
                 return;
             }
         }
