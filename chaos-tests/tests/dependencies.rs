@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kho-sample", &[]),
     ("kho", &["kho-client", "kho-node", "kho-proto", "kho-sample"]),
     ("kho-chaos-tests", &["kho", "kho-client", "kho-proto", "kho-sample"]),
+    ("kho-simulation", &["kho-chaos-tests", "kho-client", "kho-node", "kho-proto"]),
     ("kho-fuzz", &["kho-ledger", "kho-node", "kho-proto"]),
     ("kho-benches", &["kho", "kho-client", "kho-proto", "kho-sample"]),
 ];
@@ -54,6 +55,12 @@ const RULES: &[Rule] = &[
         word: "TcpListener::bind",
         except: &["node/src/seams.rs", "node/src/consensus/cluster_tests/"],
         why: "listening goes through Net",
+    },
+    Rule {
+        under: "node/src/",
+        word: "spawn_blocking",
+        except: &["node/src/seams.rs"],
+        why: "what blocks is a seam: in a simulation it takes virtual time",
     },
     Rule { under: "ledger/src/", word: "SystemTime", except: &[], why: "apply has no clock" },
     Rule { under: "ledger/src/", word: "Instant", except: &[], why: "apply has no clock" },
