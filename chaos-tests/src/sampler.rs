@@ -93,14 +93,14 @@ async fn ask(admin: Admin, history: Arc<History>, seen: Arc<Mutex<BTreeSet<u64>>
 }
 
 /// Tells one process of a node from the next: uptime that grew by less than the time between is another's.
-#[derive(Default)]
-struct Lives {
+#[derive(Debug, Default)]
+pub(crate) struct Lives {
     count: u64,
     last: Option<(u64, u64)>,
 }
 
 impl Lives {
-    fn of(&mut self, asked_us: u64, answered_us: u64, uptime_ms: u64) -> u64 {
+    pub(crate) fn of(&mut self, asked_us: u64, answered_us: u64, uptime_ms: u64) -> u64 {
         let uptime = uptime_ms * 1_000;
         if let Some((answered_before, uptime_before)) = self.last
             && uptime + UPTIME_STEP_US < uptime_before + asked_us.saturating_sub(answered_before)

@@ -83,7 +83,7 @@ impl Rig {
     pub async fn check_all(&mut self, acknowledged: &[Acknowledged]) -> Result<()> {
         self.sampler.follow(&self.cluster)?;
         self.sampler.wait_seen(self.cluster.nodes().filter(|node| self.cluster.is_running(*node))).await?;
-        self.check_recorded()?;
+        self.judge_recorded()?;
         self.check_live().await?;
         let (size, _) = self.cluster.wait_equal().await?;
         let all = [acknowledged, &self.probes].concat();
@@ -97,18 +97,23 @@ impl Rig {
 
     /// I2, I3, I5, I6, I7 over all that was recorded so far. An error if that is too little to prove anything.
     pub fn check_recorded(&self) -> Result<()> {
+        ensure!(self.judge_recorded()? > 0, "nothing was read");
+        Ok(())
+    }
+
+    /// The same, of however much there is; how many reads.
+    fn judge_recorded(&self) -> Result<usize> {
         let recorded = Recorded::read(&self.history())?;
         let reads = recorded.operations.iter().filter(|one| one.kind == Kind::Get && one.outcome == Outcome::Ok);
         let absent = reads.clone().filter(|one| one.found.is_none()).count();
-        ensure!(reads.clone().count() > 0, "nothing was read");
+        let count = reads.count();
         println!(
-            "judged: {} operations, {} reads, {absent} of a record not there yet, {} observations",
+            "judged: {} operations, {count} reads, {absent} of a record not there yet, {} observations",
             recorded.operations.len(),
-            reads.count(),
             recorded.observations.len()
         );
         must_hold(recorded::judge(&recorded));
-        Ok(())
+        Ok(count)
     }
 
     /// I11: nothing is wrong any more, for `LIVE_LIMIT` at most.

@@ -17,6 +17,7 @@ use crate::invariants::durable::{self, Seen};
 use crate::invariants::merkle::{self, Stated};
 use crate::invariants::{Breach, log, one_leader};
 use crate::observation::Observation;
+use crate::sampler::Lives;
 
 /// Between questions to one node.
 const POLL: Duration = Duration::from_millis(150);
@@ -42,19 +43,16 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Said {
     observations: Vec<Observation>,
-    /// Of each node: which of its processes spoke last, and since when that ran.
-    lives: BTreeMap<u64, (u64, u64)>,
+    /// Of each node.
+    lives: BTreeMap<u64, Lives>,
     /// Size, and who first named which root.
     roots: BTreeMap<u64, Stated>,
 }
 
 impl Said {
     fn add(&mut self, status: &NodeStatusResponse, asked_us: u64, answered_us: u64) -> Result<()> {
-        let (life, uptime_ms) = self.lives.entry(status.node_id).or_default();
-        // less than before: another process
-        *life += u64::from(status.uptime_ms < *uptime_ms);
-        *uptime_ms = status.uptime_ms;
-        self.observations.push(Observation::of(status, asked_us, answered_us, *life));
+        let life = self.lives.entry(status.node_id).or_default().of(asked_us, answered_us, status.uptime_ms);
+        self.observations.push(Observation::of(status, asked_us, answered_us, life));
         if status.tree_size > 0 {
             let root = status.tree_root.as_ref().try_into()?;
             let stated = Stated { by: format!("node {}", status.node_id), size: status.tree_size, root };
