@@ -69,8 +69,10 @@ fn main() -> ExitCode {
     mad_turmoil::rand::set_rng(rand_mad::rngs::StdRng::seed_from_u64(args.seed));
     let clocks = mad_turmoil::time::SimClocksGuard::init();
     let record = record::Record::new();
-    let ended = world::run(&plan, &record);
+    // A thread of its own: std draws the keys of a thread's hash maps once, and this one's were drawn before the seed was set.
+    let simulated = std::thread::scope(|scope| scope.spawn(|| world::run(&plan, &record)).join());
     drop(clocks);
+    let ended = simulated.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     if let Some(path) = args.trace
         && let Err(error) = std::fs::write(&path, record.text())
     {
