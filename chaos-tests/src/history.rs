@@ -80,6 +80,27 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Asked, and not yet answered.
+    pub fn asked(kind: Kind, record_id: String, digest: String, invoked_us: u64) -> Self {
+        Self {
+            kind,
+            record_id,
+            digest,
+            invoked_us,
+            returned_us: 0,
+            outcome: Outcome::Unknown,
+            node: 0,
+            epoch: 0,
+            position: 0,
+            found: None,
+            duplicate: false,
+            checkpoint: None,
+            detail: String::new(),
+        }
+    }
+}
+
+impl Operation {
     /// Where the record stands in the log, if the answer says so.
     pub fn index(&self) -> Option<u64> {
         match (self.outcome, self.kind) {

@@ -60,21 +60,7 @@ impl Named {
 
 /// A line of the history, still open.
 pub(crate) fn operation(history: &History, kind: Kind, record: &Named) -> Operation {
-    Operation {
-        kind,
-        record_id: record.id.to_string(),
-        digest: record.digest.clone(),
-        invoked_us: history.now_us(),
-        returned_us: 0,
-        outcome: Outcome::Unknown,
-        node: 0,
-        epoch: 0,
-        position: 0,
-        found: None,
-        duplicate: false,
-        checkpoint: None,
-        detail: String::new(),
-    }
+    Operation::asked(kind, record.id.to_string(), record.digest.clone(), history.now_us())
 }
 
 /// What a receipt's signature covers, as a history keeps it.

@@ -104,21 +104,7 @@ impl Senders {
     }
 
     fn operation(&self, kind: Kind, sent: &Sent) -> Operation {
-        Operation {
-            kind,
-            record_id: sent.id.to_string(),
-            digest: Digest::of(&sent.record.header).to_string(),
-            invoked_us: us(),
-            returned_us: 0,
-            outcome: Outcome::Unknown,
-            node: 0,
-            epoch: 0,
-            position: 0,
-            found: None,
-            duplicate: false,
-            checkpoint: None,
-            detail: String::new(),
-        }
+        Operation::asked(kind, sent.id.to_string(), Digest::of(&sent.record.header).to_string(), us())
     }
 
     /// Submits; whether the outcome is settled.

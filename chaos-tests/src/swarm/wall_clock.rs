@@ -21,13 +21,13 @@ pub fn library(dir: &Path) -> Result<PathBuf> {
 #[derive(Debug)]
 pub struct WallClock {
     file: PathBuf,
-    library: PathBuf,
+    shim: PathBuf,
 }
 
 impl WallClock {
     /// Shows the true time at first; its state is kept in `dir`.
     pub fn create(dir: &Path, name: &str, library: &Path) -> Result<Self> {
-        let clock = Self { file: dir.join(format!("clock-{name}")), library: library.to_owned() };
+        let clock = Self { file: dir.join(format!("clock-{name}")), shim: library.to_owned() };
         std::fs::write(&clock.file, 0_i64.to_le_bytes())?;
         Ok(clock)
     }
@@ -41,7 +41,7 @@ impl WallClock {
 
     /// What a command line begins with to run by it.
     pub fn launcher(&self) -> Vec<String> {
-        let (file, library) = (self.file.display(), self.library.display());
-        vec!["env".to_owned(), format!("LD_PRELOAD={library}"), format!("WALL_CLOCK={file}")]
+        let (file, shim) = (self.file.display(), self.shim.display());
+        vec!["env".to_owned(), format!("LD_PRELOAD={shim}"), format!("WALL_CLOCK={file}")]
     }
 }
