@@ -119,6 +119,17 @@ impl Admin {
         self.within(ACTION_TIMEOUT, self.client.clone().replace_member(request)).await
     }
 
+    /// Installs a list of revoked certificates (DER), with those of its authority where that is no root.
+    pub async fn install_crl(&self, request: pb::InstallCrlRequest) -> Result<pb::CrlStatus, Error> {
+        let response = self.within(ACTION_TIMEOUT, self.client.clone().install_crl(request)).await?;
+        Ok(response.crl.unwrap_or_default())
+    }
+
+    /// The lists of revoked certificates that count on the node.
+    pub async fn crls(&self) -> Result<pb::ListCrlsResponse, Error> {
+        self.within(STATUS_TIMEOUT, self.client.clone().list_crls(pb::ListCrlsRequest {})).await
+    }
+
     /// Root of the tree at `size`.
     pub async fn tree_root(&self, size: u64) -> Result<pb::TreeRootResponse, Error> {
         self.within(STATUS_TIMEOUT, self.client.clone().tree_root(pb::TreeRootRequest { size })).await

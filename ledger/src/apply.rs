@@ -5,7 +5,7 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::pb::ledger::v1 as pb;
 use prost::Message;
 
-use crate::bounds::{ENTRY_COMMANDS_MAX, ENTRY_LENGTH_MAX, ENTRY_VERSION, PROPOSED_AT_MS_MAX};
+use crate::bounds::{ENTRY_COMMANDS_MAX, ENTRY_LENGTH_MAX, ENTRY_VERSIONS, PROPOSED_AT_MS_MAX};
 use crate::command;
 use crate::draft::Draft;
 use crate::effects::{Applied, Effects, Outcome};
@@ -19,7 +19,7 @@ pub enum Error {
     #[error("expected an encoded entry of the ledger")]
     EntryMalformed(#[from] prost::DecodeError),
     /// The entry was written by another version of the software: this one cannot know what it means.
-    #[error("expected entry version {ENTRY_VERSION}, found {found}")]
+    #[error("expected entry version {} to {}, found {found}", ENTRY_VERSIONS.start(), ENTRY_VERSIONS.end())]
     EntryVersion {
         /// Version found.
         found: u32,
@@ -37,7 +37,7 @@ pub fn apply(view: &dyn View, tip: &Tip, entry: &Bytes) -> Result<Applied, Error
     // Decoded from `Bytes`, the fields share the entry's memory: sealed parts are copied once, into their row.
     let length = entry.len();
     let entry = pb::Entry::decode(entry.clone())?;
-    if entry.version != ENTRY_VERSION {
+    if !ENTRY_VERSIONS.contains(&entry.version) {
         return Err(Error::EntryVersion { found: entry.version });
     }
     let mut draft = Draft::new(view, tip, entry.proposed_at_ms);
@@ -51,7 +51,7 @@ pub fn apply(view: &dyn View, tip: &Tip, entry: &Bytes) -> Result<Applied, Error
 }
 
 fn apply_all(draft: &mut Draft<'_>, entry: &pb::Entry) -> Result<Vec<Outcome>, ReadError> {
-    entry.commands.iter().map(|command| command::apply(draft, entry.epoch, command)).collect()
+    entry.commands.iter().map(|command| command::apply(draft, entry.version, entry.epoch, command)).collect()
 }
 
 /// An entry that no proposer may make is refused as a whole: to stop here would stop every node for good.

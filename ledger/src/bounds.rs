@@ -1,12 +1,22 @@
 //! Bounds of an entry and its commands. A command beyond one is refused with `request-malformed`.
 //!
-//! They belong to entry version 1: whether a committed command is taken must never depend on the build
+//! They belong to the entry's version: whether a committed command is taken must never depend on the build
 //! that applies it, so a changed bound is a new entry version.
 
+use kho_proto::pb::ledger::v1::{Command, command::Kind};
 use kho_proto::{certificate, header, period, sealed, signature};
 
-/// Version of an entry.
-pub const ENTRY_VERSION: u32 = 1;
+/// Versions of entries that this build applies. A proposer takes the least that holds its commands.
+pub const ENTRY_VERSIONS: std::ops::RangeInclusive<u32> = 1..=2;
+
+/// The least version of an entry that can hold a command.
+pub fn entry_version(command: &Command) -> u32 {
+    match &command.kind {
+        Some(Kind::InstallCrl(_)) => 2,
+        Some(Kind::Submit(submit)) if submit.crl_version > 0 => 2,
+        Some(Kind::Genesis(_) | Kind::CreateDataKey(_) | Kind::Submit(_)) | None => 1,
+    }
+}
 
 /// Bytes of an encoded entry, at most: one record of the largest size, whole chain included, with room.
 pub const ENTRY_LENGTH_MAX: usize = 8 << 20;
@@ -31,6 +41,9 @@ pub const SEALED_CERTIFICATE_LENGTH_MAX: usize = (16 << 10) + SEALING_OVERHEAD_M
 
 /// Bytes of a wrapped data key, at most: hardware and vault formats included.
 pub const WRAPPED_KEY_LENGTH_MAX: usize = 4 << 10;
+
+/// Bytes of a list of revoked certificates, at most.
+pub const CRL_LENGTH_MAX: usize = 1 << 20;
 
 /// Certificates in a signer's chain without the root, at most.
 pub const CHAIN_LENGTH_MAX: usize = 8;
@@ -64,6 +77,7 @@ const _: () = assert!(
 const _: () = assert!(header::PAYLOAD_LENGTH_MAX + sealed::OVERHEAD <= SEALED_PAYLOAD_LENGTH_MAX);
 const _: () = assert!(certificate::CERTIFICATE_LENGTH_MAX + sealed::OVERHEAD <= SEALED_CERTIFICATE_LENGTH_MAX);
 const _: () = assert!(sealed::WRAPPED_KEY_LENGTH <= WRAPPED_KEY_LENGTH_MAX);
+const _: () = assert!(certificate::CRL_LENGTH_MAX <= CRL_LENGTH_MAX);
 const _: () = assert!(signature::CHAIN_LENGTH_MAX <= CHAIN_LENGTH_MAX);
 const _: () = assert!(header::RECEIVERS_MAX <= RECEIVERS_MAX);
 const _: () = assert!(period::PERIOD_LENGTH_MAX <= PERIOD_LENGTH_MAX);

@@ -1,5 +1,6 @@
 //! The commands, one file each. A command is decided as a whole before it changes anything.
 
+mod crl;
 pub(crate) mod data_key;
 mod genesis;
 pub(crate) mod submit;
@@ -32,14 +33,19 @@ impl From<ReadError> for Stop {
     }
 }
 
-/// Applies one command of an entry of version 1. Kinds that a later entry version adds are refused in version 1
-/// by later builds too: what this build cannot read it must not interpret otherwise than they do.
-pub(crate) fn apply(draft: &mut Draft<'_>, epoch: u64, command: &Command) -> Result<Outcome, ReadError> {
+/// Applies one command of an entry. Kinds and fields that a later version adds are none in an earlier one, whatever build
+/// applies it: what an older build could not read a newer one must not interpret otherwise.
+pub(crate) fn apply(draft: &mut Draft<'_>, version: u32, epoch: u64, command: &Command) -> Result<Outcome, ReadError> {
     let result = match &command.kind {
         Some(Kind::Genesis(genesis)) => genesis::apply(draft, epoch, genesis),
         Some(Kind::CreateDataKey(create)) => check_state(draft, epoch).and_then(|()| data_key::apply(draft, create)),
-        Some(Kind::Submit(submit)) => check_state(draft, epoch).and_then(|()| submit::apply(draft, submit)),
-        None => Err(wrong("kind", "a command of entry version 1", "none").into()),
+        Some(Kind::Submit(submit)) => check_state(draft, epoch).and_then(|()| submit::apply(draft, version, submit)),
+        Some(Kind::InstallCrl(install)) if version >= 2 => {
+            check_state(draft, epoch).and_then(|()| crl::apply(draft, install))
+        }
+        Some(Kind::InstallCrl(_)) | None => {
+            Err(wrong("kind", format!("a command of entry version {version}"), "none").into())
+        }
     };
     match result {
         Ok(outcome) => Ok(outcome),

@@ -13,7 +13,7 @@ use kho_proto::merkle;
 
 use crate::change::Changes;
 use crate::read;
-use crate::row::{Body, CertificateRow, Damaged, DataKeyRow, Fault, GenesisRow, INDEX_VALUE};
+use crate::row::{Body, CertificateRow, CrlRow, Damaged, DataKeyRow, Fault, GenesisRow, INDEX_VALUE};
 use crate::row::{KeyOwner, RecordRow, SeriesRow, SizeRow, TileRow};
 use crate::table::{self, Role, Table};
 use crate::tip::{Formed, Tip};
@@ -32,6 +32,7 @@ pub(crate) struct Draft<'a> {
     owners: BTreeMap<KeyId, Option<KeyOwner>>,
     generations: BTreeMap<Token, u32>,
     certificates: BTreeSet<(Token, Digest)>,
+    crls: BTreeMap<Digest, Option<CrlRow>>,
 }
 
 /// The cached value, or the one that `read` finds.
@@ -60,6 +61,7 @@ impl<'a> Draft<'a> {
             owners: BTreeMap::new(),
             generations: BTreeMap::new(),
             certificates: BTreeSet::new(),
+            crls: BTreeMap::new(),
         }
     }
 
@@ -108,6 +110,12 @@ impl<'a> Draft<'a> {
             self.certificates.insert((unit, digest));
         }
         Ok(stored)
+    }
+
+    /// The newest list of revoked certificates of an authority.
+    pub(crate) fn crl_head(&mut self, issuer: Digest) -> Result<Option<&CrlRow>, ReadError> {
+        let view = self.view;
+        cached(&mut self.crls, issuer, || read::crl_head(view, &issuer)).map(Option::as_ref)
     }
 
     /// A leaf that must be there, since a record row names it.
@@ -167,6 +175,13 @@ impl<'a> Draft<'a> {
     pub(crate) fn put_certificate(&mut self, unit: Token, digest: Digest, row: &CertificateRow) {
         self.changes.put(Table::Certificates, table::certificate_key(&unit, &digest), row.encode());
         self.certificates.insert((unit, digest));
+    }
+
+    pub(crate) fn put_crl(&mut self, row: CrlRow) {
+        self.changes.put(Table::Meta, table::crl_key(row.version), row.encode());
+        self.changes.put(Table::Meta, table::crl_of_key(&row.issuer, row.version), INDEX_VALUE);
+        self.tip.crl_version = row.version;
+        self.crls.insert(row.issuer, Some(row));
     }
 
     /// Closes the entry.

@@ -29,11 +29,14 @@ pub mod view;
 mod tests;
 
 pub use apply::apply;
+pub use bounds::entry_version;
 pub use change::{Change, Changes};
 pub use command::data_key::FIRST_GENERATION;
 pub use effects::{Applied, Effects, Outcome};
 pub use prove::{Prover, consistency, inclusion, root_at};
-pub use read::{body, certificate, data_key, data_key_by_id, entry_end, genesis, leaf, record_row, series_head};
+pub use read::{
+    body, certificate, crl_heads, data_key, data_key_by_id, entry_end, genesis, leaf, record_row, series_head,
+};
 pub use rewind::rewind;
 pub use table::Table;
 pub use tip::Tip;

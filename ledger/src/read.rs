@@ -7,7 +7,9 @@ use kho_proto::leaf::Leaf;
 
 use crate::command::data_key::FIRST_GENERATION;
 use crate::command::submit::FIRST_REVISION;
-use crate::row::{Body, CertificateRow, Damaged, DataKeyRow, Fault, GenesisRow, KeyOwner, RecordRow, SeriesRow};
+use crate::row::{
+    Body, CertificateRow, CrlRow, Damaged, DataKeyRow, Fault, GenesisRow, KeyOwner, RecordRow, SeriesRow,
+};
 use crate::row::{number_key, split_key};
 use crate::table::{self, AFTER_ALL, Table};
 use crate::view::{ReadError, View};
@@ -89,6 +91,48 @@ pub fn data_key_by_id(view: &dyn View, id: &KeyId) -> Result<Option<(KeyOwner, D
 /// A certificate of a unit, sealed.
 pub fn certificate(view: &dyn View, unit: &Token, digest: &Digest) -> Result<Option<CertificateRow>, ReadError> {
     get(view, Table::Certificates, &table::certificate_key(unit, digest), CertificateRow::decode)
+}
+
+/// A list of revoked certificates by its number.
+pub fn crl(view: &dyn View, version: u64) -> Result<Option<CrlRow>, ReadError> {
+    get(view, Table::Meta, &table::crl_key(version), |value| CrlRow::decode(version, value))
+}
+
+/// The number in the last eight bytes of a key.
+fn last_number(table: Table, key: &[u8]) -> Result<u64, ReadError> {
+    let wrong = || Damaged::new(table, key, Fault::Length { expected: "a key of the table's length" });
+    Ok(u64::from_be_bytes(*key.last_chunk().ok_or_else(wrong)?))
+}
+
+/// Number of the last list of revoked certificates; 0: none.
+pub(crate) fn crl_version(view: &dyn View) -> Result<u64, ReadError> {
+    let after = table::joined(&[table::CRLS, AFTER_ALL]);
+    let Some((key, _)) = view.before(Table::Meta, table::CRLS, &after)? else { return Ok(0) };
+    last_number(Table::Meta, &key)
+}
+
+/// The newest list of an authority.
+pub fn crl_head(view: &dyn View, issuer: &Digest) -> Result<Option<CrlRow>, ReadError> {
+    let prefix = table::crls_of_key(issuer);
+    let Some((key, _)) = view.before(Table::Meta, &prefix, &table::joined(&[&prefix, AFTER_ALL]))? else {
+        return Ok(None);
+    };
+    let version = last_number(Table::Meta, &key)?;
+    let row = crl(view, version)?;
+    Ok(Some(row.ok_or_else(|| Damaged::new(Table::Meta, &table::crl_key(version), Fault::Missing))?))
+}
+
+/// The newest list of each authority.
+pub fn crl_heads(view: &dyn View) -> Result<Vec<CrlRow>, ReadError> {
+    let (mut heads, mut at) = (Vec::new(), Bytes::from_static(table::CRLS_BY_ISSUER));
+    while let Some((key, _)) = view.at_or_after(Table::Meta, table::CRLS_BY_ISSUER, &at)? {
+        let wrong = || Damaged::new(Table::Meta, &key, Fault::Length { expected: "a key of the table's length" });
+        let issuer = key.get(table::CRLS_BY_ISSUER.len()..).and_then(<[u8]>::first_chunk).ok_or_else(wrong)?;
+        let issuer = Digest(*issuer);
+        heads.push(crl_head(view, &issuer)?.ok_or_else(wrong)?);
+        at = table::joined(&[&table::crls_of_key(&issuer), AFTER_ALL]);
+    }
+    Ok(heads)
 }
 
 /// Latest revision of a series.

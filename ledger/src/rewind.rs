@@ -1,6 +1,6 @@
 //! Back to an earlier size: the state as it stood right after the last leaf of that size.
 //!
-//! "Right after" means that data keys created between that leaf and the next one go too. Whoever feeds
+//! "Right after" means that data keys and lists of revoked certificates that came between that leaf and the next one go too. Whoever feeds
 //! commands again starts after the leaf; a data key that was kept and comes again changes nothing, while one
 //! of a history given up that stayed would win against its successor.
 
@@ -52,6 +52,7 @@ pub fn rewind(view: &dyn View, tip: &Tip, size: u64) -> Result<Changes, Error> {
     }
     drop_keys(view, size, &mut changes)?;
     drop_certificates(view, size, &mut changes)?;
+    drop_crls(view, tip, size, &mut changes)?;
     drop_tiles(tip.size(), size, &mut changes);
     end_at(view, tip, size, &mut changes)?;
     Ok(changes)
@@ -128,6 +129,20 @@ fn drop_certificates(view: &dyn View, size: u64, changes: &mut Changes) -> Resul
         }
         Ok(())
     })
+}
+
+/// Numbers and sizes grow together: from the last one back.
+fn drop_crls(view: &dyn View, tip: &Tip, size: u64, changes: &mut Changes) -> Result<(), ReadError> {
+    for version in (1..=tip.crl_version()).rev() {
+        let key = table::crl_key(version);
+        let row = read::crl(view, version)?.ok_or_else(|| Damaged::new(Table::Meta, &key, Fault::Missing))?;
+        if row.size_before < size {
+            break;
+        }
+        changes.delete(Table::Meta, key);
+        changes.delete(Table::Meta, table::crl_of_key(&row.issuer, version));
+    }
+    Ok(())
 }
 
 fn drop_tiles(from: u64, to: u64, changes: &mut Changes) {

@@ -2,6 +2,7 @@
 
 mod body;
 mod certificate;
+mod crl;
 mod key;
 mod meta;
 mod reader;
@@ -11,6 +12,7 @@ mod tree;
 
 pub use body::Body;
 pub use certificate::CertificateRow;
+pub use crl::CrlRow;
 pub use key::{DataKeyRow, KeyOwner};
 pub use meta::GenesisRow;
 pub use record::RecordRow;
@@ -24,7 +26,7 @@ use crate::table::Table;
 /// Version of every row's value in this build.
 pub const ROW_VERSION: u8 = 1;
 
-/// Value of an index row: its key says everything.
+/// Value of a row whose key says everything.
 pub const INDEX_VALUE: &[u8] = &[ROW_VERSION];
 
 /// What is wrong with a row.

@@ -87,6 +87,11 @@ impl Table {
 
 /// Key of the genesis record in `meta`.
 pub const GENESIS_KEY: &[u8] = b"genesis";
+/// Prefix of lists of revoked certificates in `meta`, in the order of their coming. They stand here and not in a table of
+/// their own, which a build from before them could not open.
+pub const CRLS: &[u8] = b"crl/";
+/// Prefix of the same by authority, in `meta`.
+pub const CRLS_BY_ISSUER: &[u8] = b"crl-of/";
 
 /// Prefix of data keys by unit and generation.
 pub const KEYS_BY_UNIT: u8 = 1;
@@ -141,6 +146,21 @@ pub fn key_by_unit_key(unit: &Token, generation: u32) -> Bytes {
 /// Key of a data key by id, in `keys`.
 pub fn key_by_id_key(id: &KeyId) -> Bytes {
     joined(&[&[KEYS_BY_ID], id.as_ref()])
+}
+
+/// Key of a list of revoked certificates, in `meta`.
+pub fn crl_key(version: u64) -> Bytes {
+    joined(&[CRLS, &version.to_be_bytes()])
+}
+
+/// Prefix of an authority's lists, in `meta`.
+pub fn crls_of_key(issuer: &Digest) -> Bytes {
+    joined(&[CRLS_BY_ISSUER, issuer.as_ref()])
+}
+
+/// Key of the mark that a list is of an authority, in `meta`.
+pub fn crl_of_key(issuer: &Digest, version: u64) -> Bytes {
+    joined(&[CRLS_BY_ISSUER, issuer.as_ref(), &version.to_be_bytes()])
 }
 
 /// Key of a row in `certificates`.

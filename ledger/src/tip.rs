@@ -18,6 +18,7 @@ use crate::view::{ReadError, View};
 pub struct Tip {
     pub(crate) genesis: Option<Formed>,
     pub(crate) last_accepted_at: UnixMs,
+    pub(crate) crl_version: u64,
     pub(crate) edge: Edge,
 }
 
@@ -38,7 +39,7 @@ impl Formed {
 impl Tip {
     /// The tip of an empty ledger.
     pub fn empty() -> Self {
-        Self { genesis: None, last_accepted_at: UnixMs(0), edge: Edge::default() }
+        Self { genesis: None, last_accepted_at: UnixMs(0), crl_version: 0, edge: Edge::default() }
     }
 
     /// Recomputes the tip from the rows, and checks the root against the one that the last entry wrote.
@@ -60,7 +61,8 @@ impl Tip {
         if row.root != edge.root() {
             return Err(Damaged::new(Table::Sizes, &size_key, Fault::Root).into());
         }
-        Ok(Self { genesis: Some(Formed::of(&genesis)), last_accepted_at: leaf.accepted_at, edge })
+        let crl_version = read::crl_version(view)?;
+        Ok(Self { genesis: Some(Formed::of(&genesis)), last_accepted_at: leaf.accepted_at, crl_version, edge })
     }
 
     /// Id of the cluster; none before the genesis.
@@ -81,6 +83,11 @@ impl Tip {
     /// Accepted-at of the last leaf; 0 before the first.
     pub fn last_accepted_at(&self) -> UnixMs {
         self.last_accepted_at
+    }
+
+    /// Lists of revoked certificates that were installed: names the set that counts.
+    pub fn crl_version(&self) -> u64 {
+        self.crl_version
     }
 
     /// Number of leaves.

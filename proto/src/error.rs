@@ -105,6 +105,22 @@ codes! {
     CertificateKeyWeak = "certificate-key-weak", Invalid, false;
     /// The certificate names no unit.
     CertificateUnitMissing = "certificate-unit-missing", Invalid, false;
+    /// A certificate was revoked by its authority.
+    CertificateRevoked = "certificate-revoked", Invalid, false;
+    /// No list of revoked certificates speaks of a certificate, and the node's policy wants one.
+    CertificateStatusUnknown = "certificate-status-unknown", Invalid, true;
+    /// A list of revoked certificates is past its time, and the node's policy wants a current one.
+    CrlExpired = "crl-expired", Invalid, true;
+    /// A list of revoked certificates does not parse, or is of a kind that is not taken.
+    CrlMalformed = "crl-malformed", Invalid, false;
+    /// A list of revoked certificates is signed by nobody who may.
+    CrlUntrusted = "crl-untrusted", Invalid, false;
+    /// A list that is as new, or newer, is installed already.
+    CrlNotNewer = "crl-not-newer", Precondition, false;
+    /// The verdict on the signer was made before a list of revoked certificates that is installed by now.
+    VerdictOutdated = "verdict-outdated", Precondition, true;
+    /// A member of the cluster runs a version that does not know the command, or does not answer.
+    MembersOutdated = "members-outdated", Precondition, true;
     /// The signer's unit is not the record's.
     SignerUnitMismatch = "signer-unit-mismatch", Forbidden, false;
     /// The connection presented no client certificate.

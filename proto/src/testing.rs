@@ -4,9 +4,11 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature as provider;
 use bytes::Bytes;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType,
-    SignatureAlgorithm, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm,
+    date_time_ymd,
 };
+use x509_parser::prelude::FromDer;
 
 use crate::certificate::TrustRoots;
 use crate::id::UnixMs;
@@ -49,6 +51,25 @@ impl Authority {
         TrustRoots::from_pem(self.0.pem().as_bytes()).expect("own pem")
     }
 
+    /// A list that takes back the certificates of `signers`, made and to be renewed at these years.
+    pub(crate) fn revoke(&self, signers: &[&Bytes], made: i32, renewed: i32) -> Bytes {
+        let revoked = signers.iter().map(|der| RevokedCertParams {
+            serial_number: serial(der),
+            revocation_time: date_time_ymd(2020, 3, 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(made, 5, 1),
+            next_update: date_time_ymd(renewed, 5, 1),
+            crl_number: SerialNumber::from(7),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Bytes::copy_from_slice(list.signed_by(&self.0).expect("crl").der())
+    }
+
     /// A signer for one unit with a key of the algorithm's kind.
     pub(crate) fn signer(&self, unit: &str, algorithm: Algorithm) -> Signer {
         self.issue(signer_params(&[&format!("urn:kho:unit:{unit}")]), key_algorithm(algorithm), algorithm)
@@ -64,6 +85,11 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).expect("certificate");
         Signer { key, algorithm, chain: vec![Bytes::copy_from_slice(certificate.der())] }
     }
+}
+
+fn serial(der: &[u8]) -> SerialNumber {
+    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).expect("certificate");
+    SerialNumber::from_slice(certificate.raw_serial())
 }
 
 pub(crate) fn signer_params(uris: &[&str]) -> CertificateParams {

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use kho_proto::id::UnixMs;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RevokedCertParams,
+    RsaKeySize, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
+use x509_parser::pem::Pem;
 
 use super::{Error, Issued, KeyKind, Profile};
 
@@ -32,13 +34,14 @@ impl Validity {
     }
 
     fn put(self, params: &mut CertificateParams) {
-        let at = |ms: UnixMs| {
-            let seconds = i64::try_from(ms.0 / 1000).unwrap_or(i64::MAX);
-            OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-        };
         params.not_before = at(self.not_before);
         params.not_after = at(self.not_after);
     }
+}
+
+fn at(ms: UnixMs) -> OffsetDateTime {
+    let seconds = i64::try_from(ms.0 / 1000).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// An authority: its certificate and the key that signs.
@@ -115,6 +118,35 @@ impl Authority {
         &self.certificate
     }
 
+    /// A complete list (PEM) that takes back these certificates, made now and to be renewed within `days`. Its number is the
+    /// second in which it was made.
+    pub fn revoke(&self, certificates: &[&Path], now: UnixMs, days: u32) -> Result<String, Error> {
+        let mut revoked = Vec::new();
+        for path in certificates {
+            let file = |source| Error::File { path: (*path).to_owned(), source };
+            let parse = |what: String| file(std::io::Error::other(what));
+            let bytes = std::fs::read(path).map_err(file)?;
+            let (_, pem) = x509_parser::pem::parse_x509_pem(&bytes).map_err(|error| parse(error.to_string()))?;
+            let serial = serial(&pem).map_err(|error| parse(error.to_string()))?;
+            revoked.push(RevokedCertParams {
+                serial_number: serial,
+                revocation_time: at(now),
+                reason_code: None,
+                invalidity_date: None,
+            });
+        }
+        let list = CertificateRevocationListParams {
+            this_update: at(now),
+            next_update: at(Validity::days(now, days).not_after),
+            crl_number: SerialNumber::from(now.0 / 1000),
+            issuing_distribution_point: None,
+            revoked_certs: revoked,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let pem = list.signed_by(&self.issuer).and_then(|list| list.pem());
+        pem.map_err(|source| Error::Build { subject: "list of revoked certificates".to_owned(), source })
+    }
+
     /// Issues a certificate with a new key.
     pub fn issue(&self, profile: &Profile, kind: KeyKind, validity: Validity) -> Result<Issued, Error> {
         let build = || {
@@ -131,4 +163,8 @@ impl Authority {
         };
         build().map_err(|source| Error::Build { subject: profile.common_name(), source })
     }
+}
+
+fn serial(pem: &Pem) -> Result<SerialNumber, x509_parser::nom::Err<x509_parser::error::X509Error>> {
+    Ok(SerialNumber::from_slice(pem.parse_x509()?.raw_serial()))
 }

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use kho_proto::certificate::{TrustRoots, sans};
+use kho_proto::certificate::{Crl, Crls, TrustRoots, sans};
 use kho_proto::error::Code;
 use kho_proto::id::{ClusterId, NodeId, UnixMs};
 use rustls_pki_types::CertificateDer;
@@ -75,4 +75,24 @@ fn an_authority_comes_back_from_its_files() {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(dir.path().join("signers-ca.key.pem")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_list_takes_back_what_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = authority();
+    let roots = TrustRoots::from_pem(authority.certificate().as_bytes()).unwrap();
+    let issued = |unit: &str| {
+        let profile = Profile::Signer { unit: unit.parse().unwrap() };
+        let issued = authority.issue(&profile, KeyKind::P256, Validity::days(NOW, 1)).unwrap();
+        (issued.write(dir.path(), unit).unwrap().0, [der(&issued.certificate)])
+    };
+    let ((path, revoked), (_, good)) = (issued("BYT"), issued("T01"));
+    let list = authority.revoke(&[&path], NOW, 7).unwrap();
+    let list = rustls_pki_types::CertificateRevocationListDer::from_pem_slice(list.as_bytes()).unwrap();
+    let issuer = roots.verify_crl(&list, &[], NOW).unwrap();
+    let crls = Crls { lists: [(issuer, Crl::from_der(&list).unwrap())].into(), ..Crls::default() };
+    assert_eq!(roots.verify_chain_with(&revoked, NOW, &crls).unwrap_err().code(), Code::CertificateRevoked);
+    roots.verify_chain_with(&good, NOW, &crls).unwrap();
+    assert!(authority.revoke(&[std::path::Path::new("nothing.pem")], NOW, 7).is_err());
 }

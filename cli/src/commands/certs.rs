@@ -1,6 +1,6 @@
 //! `kho certs`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kho::certs::{Authority, KeyKind, Profile, Role, Validity};
 use kho::dev::{Layout, NodeId, Plane, write_certificates};
@@ -80,6 +80,28 @@ Examples:
         /// The unit.
         #[arg(long)]
         unit: UnitCode,
+    },
+    /// Makes an authority's list of revoked certificates, complete: name all that are taken back.
+    #[command(after_help = "\
+Examples:
+  kho certs crl --dir pki --certificate pki/signers/BYT.pem --out signers.crl
+  kho crl install signers.crl --config client.toml")]
+    Crl {
+        /// Where the authorities are.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Whose list.
+        #[arg(long, value_parser = plane, default_value = "signers")]
+        plane: Plane,
+        /// A certificate that is taken back, PEM; repeatable. None: an empty list.
+        #[arg(long = "certificate", value_name = "FILE")]
+        certificates: Vec<PathBuf>,
+        /// Days until the next list is due.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366))]
+        days: u32,
+        /// Where the list goes, PEM.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Makes a whole development set: authorities, nodes on 127.0.0.1, a platform and an operator.
     #[command(after_help = "`kho cluster new` does this and writes keyring and configurations as well.\n\n\
@@ -170,6 +192,13 @@ pub fn run(command: Command) -> Result {
         Command::Signer { common, unit } => {
             let profile = Profile::Signer { unit: unit.clone() };
             common.issue(Plane::Signers, &profile, common.layout().signers(), unit.as_str())
+        }
+        Command::Crl { dir, plane, certificates, days, out } => {
+            let authority = Authority::load(&Layout::new(&dir).authorities(), &plane.authority())?;
+            let certificates: Vec<&Path> = certificates.iter().map(PathBuf::as_path).collect();
+            kho::files::write(&out, authority.revoke(&certificates, now(), days)?.as_bytes())?;
+            outln!("{}", out.display())?;
+            Ok(())
         }
         Command::Dev { dir, nodes, cluster_id } => {
             write_certificates(&Layout::new(&dir), cluster_id, nodes, now())?;

@@ -3,6 +3,7 @@
 mod certs;
 mod cluster;
 mod config;
+mod crl;
 mod data;
 mod evidence;
 mod export;
@@ -43,6 +44,8 @@ enum Command {
     #[command(subcommand)]
     Cluster(cluster::Command),
     #[command(subcommand)]
+    Crl(crl::Command),
+    #[command(subcommand)]
     Drill(drill::Command),
     #[command(subcommand)]
     Certs(certs::Command),
@@ -65,6 +68,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Get(args) => block_on(get::run(args)),
         Command::Verify(args) => verify::run(&args),
         Command::Cluster(command) => block_on(cluster::run(command)),
+        Command::Crl(command) => block_on(crl::run(command)),
         Command::Drill(command) => block_on(drill::run(command)),
         Command::Certs(command) => certs::run(command),
         Command::Keys(command) => keys::run(command),

@@ -229,6 +229,7 @@ fn record([number, unit, series, supersedes, generation, other]: [u8; 6]) -> Com
             supersedes: if supersedes < 16 { id(supersedes) } else { Bytes::new() },
             new_certificates: if other & 2 == 0 { vec![certificate] } else { Vec::new() },
             certificate_digests: vec![digest("certificate", unit)],
+            crl_version: 0,
         })),
     }
 }

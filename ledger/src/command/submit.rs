@@ -16,11 +16,12 @@ use crate::row::{Body, CertificateRow, RecordRow};
 /// Revision of a series' first record.
 pub const FIRST_REVISION: u32 = 1;
 
-pub(super) fn apply(draft: &mut Draft<'_>, command: &Submit) -> Result<Outcome, Stop> {
+pub(super) fn apply(draft: &mut Draft<'_>, version: u32, command: &Submit) -> Result<Outcome, Stop> {
     let mut fields = Fields::of(command)?;
     if let Some(outcome) = check_identity(draft, &fields)? {
         return Ok(outcome);
     }
+    check_verdict(draft, if version >= 2 { command.crl_version } else { 0 })?;
     check_key(draft, &fields)?;
     check_certificates(draft, &mut fields)?;
     let revision = check_supersession(draft, &fields)?;
@@ -42,6 +43,16 @@ fn check_identity(draft: &mut Draft<'_>, fields: &Fields<'_>) -> Result<Option<O
         refusal.evidence_leaf = Some(draft.leaf(seq)?.encode().to_vec().into());
     }
     Err(refusal.into())
+}
+
+/// The signer was judged by the lists of revoked certificates that are installed here, no older ones.
+fn check_verdict(draft: &Draft<'_>, judged_by: u64) -> Result<(), Stop> {
+    let installed = draft.tip().crl_version();
+    if judged_by == installed {
+        return Ok(());
+    }
+    let refusal = Refusal::new(Code::VerdictOutdated, "the signer was judged by other lists of revoked certificates");
+    Err(refusal.expected_found(format!("list {installed}"), format!("list {judged_by}")).into())
 }
 
 /// Sealed under a data key of the record's unit, and one that is applied.

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use kho_proto::digest::Digest;
 use kho_proto::id::{KeyId, RecordId, Seq, Token};
-use kho_proto::pb::ledger::v1::{Command, CreateDataKey, Entry, Genesis, SealedCertificate, Submit, command::Kind};
+use kho_proto::pb::ledger::v1::{
+    Command, CreateDataKey, Entry, Genesis, InstallCrl, SealedCertificate, Submit, command::Kind,
+};
 use prost::Message;
 
 use crate::memory::Memory;
@@ -80,6 +82,7 @@ pub fn record(n: u64, unit: &str) -> Record {
         supersedes: Bytes::new(),
         new_certificates: vec![certificate(unit)],
         certificate_digests: vec![copy(Digest::of(unit.as_bytes()))],
+        crl_version: 0,
     })
 }
 
@@ -104,6 +107,13 @@ impl Record {
     pub fn command(self) -> Command {
         Command { kind: Some(Kind::Submit(self.0)) }
     }
+}
+
+/// The list that an authority made at a time.
+pub fn install_crl(issuer: u8, made: u64) -> Command {
+    let install =
+        InstallCrl { der: copy(format!("list {made} of {issuer}")), issuer: copy([issuer; 32]), this_update_ms: made };
+    Command { kind: Some(Kind::InstallCrl(install)) }
 }
 
 pub fn entry_of(proposed_at_ms: u64, commands: Vec<Command>) -> Entry {
@@ -140,6 +150,13 @@ impl Ledger {
 
     pub fn apply(&mut self, commands: Vec<Command>) -> Vec<Outcome> {
         self.apply_entry(&entry_of(1_593_568_800_000, commands)).outcomes
+    }
+
+    /// The outcome of one command in an entry of its own, of the version that it needs.
+    pub fn one_of_its_version(&mut self, command: Command) -> Outcome {
+        let version = crate::entry_version(&command);
+        let entry = Entry { version, ..entry_of(1_593_568_800_000, vec![command]) };
+        self.apply_entry(&entry).outcomes.pop().expect("one outcome for one command")
     }
 
     /// The outcome of one command in an entry of its own.

@@ -115,4 +115,6 @@ fn read_all(view: &dyn View) {
     let _ = read::data_key_by_id(view, &key_id("BYT", 1));
     let _ = read::certificate(view, &unit, &Digest::ZERO);
     let _ = read::series_head(view, &unit);
+    let _ = read::crl_head(view, &Digest::ZERO);
+    let _ = read::crl(view, 1);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use kho_proto::pb::ledger::v1::{Command, Entry};
+use kho_proto::pb::ledger::v1::{Command, Entry, command::Kind};
 use proptest::prelude::*;
 
 use super::build::*;
@@ -18,6 +18,7 @@ pub enum Step {
     Key { unit: usize, generation: u32 },
     Record { id: u64, header: u8, unit: usize, generation: u32, certificate: bool, receivers: u8 },
     Revision { id: u64, series: u8, unit: usize, guess: Option<u64> },
+    Crl { issuer: u8, made: u64 },
     Broken,
 }
 
@@ -38,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         6 => (40..90u64, 0..3u8, unit, prop::option::weighted(0.2, 40..90u64))
             .prop_map(|(id, series, unit, guess)| Step::Revision { id, series, unit, guess }),
+        1 => (0..2u8, 1..6u64).prop_map(|(issuer, made)| Step::Crl { issuer, made }),
         1 => Just(Step::Broken),
     ]
 }
@@ -52,8 +54,9 @@ pub fn histories() -> impl Strategy<Value = Vec<Entry>> {
         let start = if formed { std::iter::once(genesis()).chain(keys).collect() } else { Vec::new() };
         let mut entries = vec![entry_of(1_000, start)];
         for (late, steps, other_epoch) in steps {
-            let commands = steps.iter().map(|step| writer.command(step)).collect();
+            let commands: Vec<_> = steps.iter().map(|step| writer.command(step)).collect();
             let mut entry = entry_of(1_000 + 20 * entries.len() as u64 - late, commands);
+            entry.version = 2;
             entry.epoch += u64::from(other_epoch);
             entries.push(entry);
         }
@@ -65,11 +68,29 @@ pub fn histories() -> impl Strategy<Value = Vec<Entry>> {
 #[derive(Default)]
 struct Writer {
     heads: BTreeMap<u8, u64>,
+    /// Of each authority the last list, and how many there are: nearly always what the state has.
+    lists: BTreeMap<u8, u64>,
+    installed: u64,
 }
 
 impl Writer {
     fn command(&mut self, step: &Step) -> Command {
+        let mut command = self.command_before_lists(step);
+        if let Some(Kind::Submit(submit)) = &mut command.kind {
+            submit.crl_version = self.installed;
+        }
+        command
+    }
+
+    fn command_before_lists(&mut self, step: &Step) -> Command {
         match *step {
+            Step::Crl { issuer, made } => {
+                if self.lists.get(&issuer).is_none_or(|last| *last < made) {
+                    self.lists.insert(issuer, made);
+                    self.installed += 1;
+                }
+                install_crl(issuer, made)
+            }
             Step::Genesis => genesis(),
             Step::Key { unit, generation } => create_key(UNITS[unit], generation),
             Step::Record { id, header, unit, generation, certificate, receivers } => record(id, UNITS[unit])

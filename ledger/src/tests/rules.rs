@@ -287,10 +287,10 @@ fn an_entry_that_cannot_be_understood_is_fatal_and_one_beyond_bounds_is_refused(
     let damaged = ledger.rows.apply(&mut ledger.tip, &Bytes::from_static(&[0xff, 0xff]));
     assert!(matches!(damaged, Err(apply::Error::EntryMalformed(_))));
     let mut newer = entry_of(1, vec![]);
-    newer.version = 2;
+    newer.version = 3;
     assert!(matches!(
         ledger.rows.apply(&mut ledger.tip, &encoded(&newer)),
-        Err(apply::Error::EntryVersion { found: 2 })
+        Err(apply::Error::EntryVersion { found: 3 })
     ));
     let before = ledger.rows.clone();
     let late = ledger.apply_entry(&entry_of(PROPOSED_AT_MS_MAX + 1, vec![record(1, "BYT").command()]));

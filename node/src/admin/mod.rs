@@ -3,8 +3,10 @@
 mod disk;
 mod formation;
 mod members;
+mod revocation;
 mod service;
 
 pub use disk::{DiskUse, disk_use};
 pub use formation::Formation;
+pub use revocation::Revoker;
 pub use service::AdminService;

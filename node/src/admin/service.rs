@@ -11,15 +11,17 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{ClusterId, NodeId};
 use kho_proto::pb::admin::v1::admin_server::Admin;
 use kho_proto::pb::admin::v1::{
-    InitClusterRequest, InitClusterResponse, NodeStatusRequest, NodeStatusResponse, PeerStatus, ReplaceMemberRequest,
-    ReplaceMemberResponse, TransferLeaderRequest, TransferLeaderResponse, TreeRootRequest, TreeRootResponse,
-    TriggerSnapshotRequest, TriggerSnapshotResponse,
+    InitClusterRequest, InitClusterResponse, InstallCrlRequest, InstallCrlResponse, ListCrlsRequest, ListCrlsResponse,
+    NodeStatusRequest, NodeStatusResponse, PeerStatus, ReplaceMemberRequest, ReplaceMemberResponse,
+    TransferLeaderRequest, TransferLeaderResponse, TreeRootRequest, TreeRootResponse, TriggerSnapshotRequest,
+    TriggerSnapshotResponse,
 };
 use tonic::{Extensions, Request, Response, Status};
 
 use super::disk::disk_use;
 use super::formation::Formation;
 use super::members;
+use super::revocation::Revoker;
 use crate::api::{identity, refuse};
 use crate::consensus::{Consensus, ConsensusStatus, MemberAddress, Replacing, StateStore};
 use crate::identity::Role;
@@ -35,6 +37,7 @@ pub struct AdminService {
     pub(crate) consensus: Consensus,
     pub(crate) state: StateStore,
     pub(crate) formation: Arc<Formation>,
+    pub(crate) revoker: Arc<Revoker>,
     pub(crate) data_dir: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: Arc<dyn Tasks>,
@@ -150,6 +153,17 @@ impl Admin for AdminService {
                 ReplaceMemberResponse { done: false, matched: matched.0, last_log: last.0 }
             }
         }))
+    }
+
+    async fn install_crl(&self, request: Request<InstallCrlRequest>) -> Result<Response<InstallCrlResponse>, Status> {
+        allow(request.extensions(), OPERATORS)?;
+        let crl = self.revoker.install(request.into_inner()).await.map_err(refuse)?;
+        Ok(Response::new(InstallCrlResponse { crl: Some(crl) }))
+    }
+
+    async fn list_crls(&self, request: Request<ListCrlsRequest>) -> Result<Response<ListCrlsResponse>, Status> {
+        allow(request.extensions(), OBSERVERS)?;
+        Ok(Response::new(self.revoker.list().map_err(refuse)?))
     }
 
     async fn tree_root(&self, request: Request<TreeRootRequest>) -> Result<Response<TreeRootResponse>, Status> {

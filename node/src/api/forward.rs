@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1::forward_server::Forward;
-use kho_proto::pb::peer::v1::{Origin, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse};
+use kho_proto::pb::peer::v1::{
+    DescribeRequest, DescribeResponse, Origin, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse,
+};
 use tokio::sync::watch;
 use tonic::{Extensions, Request, Response, Status};
 
@@ -24,12 +26,17 @@ pub struct ForwardService {
 
 impl ForwardService {
     fn check(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
+        self.check_peer(extensions, origin)?;
+        if *self.leader.borrow() == Some(self.node) { Ok(()) } else { Err(not_leader()) }
+    }
+
+    fn check_peer(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
         let peer = identity(extensions).node()?;
         self.gate.check(origin, Some(&peer)).map_err(|mismatch| {
             Refusal::new(Code::PeerMismatch, format!("a peer message is not for this node: {}", mismatch.field))
                 .expected_found(mismatch.expected, mismatch.found)
         })?;
-        if *self.leader.borrow() == Some(self.node) { Ok(()) } else { Err(not_leader()) }
+        Ok(())
     }
 }
 
@@ -61,5 +68,11 @@ impl Forward for ForwardService {
             refuse(not_leader())
         })?;
         Ok(Response::new(ReadIndexResponse { epoch: self.gate.epoch(), index: index.0 }))
+    }
+
+    async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, Status> {
+        self.check_peer(request.extensions(), request.get_ref().origin.as_ref()).map_err(refuse)?;
+        let (version, newest) = (env!("CARGO_PKG_VERSION").to_owned(), *kho_ledger::bounds::ENTRY_VERSIONS.end());
+        Ok(Response::new(DescribeResponse { version, entry_version_max: newest }))
     }
 }

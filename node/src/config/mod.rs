@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kho_proto::certificate::RevocationPolicy;
 use kho_proto::id::{ClusterId, NodeId};
 use serde::Deserialize;
 
@@ -101,6 +102,31 @@ pub struct TlsFiles {
 pub struct SignersConfig {
     /// PEM file of trusted roots.
     pub trust: PathBuf,
+    /// What a list of revoked certificates past its nextUpdate counts for.
+    #[serde(default)]
+    pub expired_crl: Silence,
+    /// What a certificate counts for whose authority has no list.
+    #[serde(default)]
+    pub missing_crl: Silence,
+}
+
+/// What is made of an authority that says nothing, or nothing new, of what it revoked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Silence {
+    /// What it said last counts: an authority that is late must not stop the reports of a country.
+    #[default]
+    Accept,
+    /// Records that it would have to speak of are refused.
+    Refuse,
+}
+
+impl SignersConfig {
+    /// The same for verdicts.
+    pub fn revocation_policy(&self) -> RevocationPolicy {
+        let accept = |silence| silence == Silence::Accept;
+        RevocationPolicy { accept_expired: accept(self.expired_crl), accept_unknown: accept(self.missing_crl) }
+    }
 }
 
 /// One node of the cluster, as the others and clients reach it.

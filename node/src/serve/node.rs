@@ -1,6 +1,7 @@
 //! A running node: what it is made of, in the order in which it is made, and how it ends.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::listener::{Listener, PEER_CONNECTIONS_MAX};
-use super::prepare::{Door, Prepared};
+use super::prepare::{Door, Prepared, load_signers};
 use super::services::{EPOCH_FIRST, Log, Services};
 use super::{Machine, ServeError, health, planes, watch};
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::data_dir::DataDir;
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::tls::{Dialler, Plane, Secure};
+use crate::write::Verifier;
 
 /// Requests that were begun may end within so long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +41,9 @@ pub struct Node {
     state: StateStore,
     doors: Vec<(Plane, Arc<dyn Secure>)>,
     dialler: Arc<dyn Dialler>,
+    /// Who may sign records, and the file of the roots that says so.
+    verifier: Arc<Verifier>,
+    signers: PathBuf,
     /// Health says no, and no new connections of clients.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
@@ -72,7 +77,7 @@ impl Node {
         data_dir.mark_started()?;
         let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
-        let Services { formation, store, forward, admin: admin_service } = services;
+        let Services { formation, revoker, verifier, store, forward, admin: admin_service } = services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let stopping = CancellationToken::new();
@@ -95,6 +100,7 @@ impl Node {
         };
         let leader = consensus.watch_leader();
         beside("health", Box::pin(health::follow(reporter, leader.clone(), stopping.clone())));
+        beside("revoked", Box::pin(revoker.watch()));
         beside("gauges", Box::pin(watch::gauges(consensus.clone(), state.clone(), recorder)));
         match keys {
             Some(keys) => {
@@ -111,7 +117,20 @@ impl Node {
             None => beside("hand-over", Box::pin(watch::hand_over(node, consensus.clone(), leader))),
         }
         tracing::info!(%cluster, %node, version = env!("CARGO_PKG_VERSION"), "serving");
-        Ok(Node { consensus, state, doors, dialler, stopping, outer, inner, failures, node, _data_dir: data_dir })
+        Ok(Node {
+            consensus,
+            state,
+            doors,
+            dialler,
+            verifier,
+            signers: config.signers.trust,
+            stopping,
+            outer,
+            inner,
+            failures,
+            node,
+            _data_dir: data_dir,
+        })
     }
 
     /// Ends when the node can't go on.
@@ -133,7 +152,8 @@ impl Node {
         &self.consensus
     }
 
-    /// Reads certificates, keys and roots of all planes again. What does not load stays as it was, and is logged.
+    /// Reads certificates, keys and roots of all planes and the signers' roots again. What does not load stays as it was,
+    /// and is logged.
     pub fn reload_certificates(&self) {
         let servers = self.doors.iter().map(|(plane, door)| (plane.as_str(), door.reload()));
         let all = servers.chain([("peer, dialling", self.dialler.reload())]);
@@ -142,6 +162,13 @@ impl Node {
                 Ok(()) => tracing::info!(plane, "certificates read again"),
                 Err(error) => tracing::error!(plane, %error, "certificates not read again, the old ones stay"),
             }
+        }
+        match load_signers(&self.signers) {
+            Ok(roots) => {
+                self.verifier.set_roots(roots);
+                tracing::info!("signers' roots read again");
+            }
+            Err(error) => tracing::error!(%error, "signers' roots not read again, the old ones stay"),
         }
     }
 

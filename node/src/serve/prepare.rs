@@ -72,7 +72,8 @@ fn load_keys(config: &Config) -> Result<Option<Keys>, ServeError> {
     Ok(Some(Keys { provider, data_keys, notary }))
 }
 
-fn load_signers(path: &Path) -> Result<TrustRoots, ServeError> {
+/// Roots that signers' chains must lead to.
+pub(super) fn load_signers(path: &Path) -> Result<TrustRoots, ServeError> {
     let pem = std::fs::read(path).map_err(|source| ServeError::SignersUnreadable { path: path.to_owned(), source })?;
     TrustRoots::from_pem(&pem).map_err(|source| ServeError::Signers { path: path.to_owned(), source })
 }

@@ -7,14 +7,14 @@ use kho_proto::certificate::TrustRoots;
 use kho_proto::id::Epoch;
 
 use super::prepare::Keys;
-use crate::admin::{AdminService, Formation};
+use crate::admin::{AdminService, Formation, Revoker};
 use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
 use crate::consensus::{Consensus, StateStore};
 use crate::read::{self, Barrier, Opener, Reader};
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
-use crate::write::{self, Peers, Queue, Receipts, Route, Sealer, Verifier, Writer};
+use crate::write::{self, Peers, Queue, Receipts, Revocations, Route, Sealer, Verifier, Writer};
 
 /// The first primacy of a cluster's first site. Others come with promotion records.
 pub(super) const EPOCH_FIRST: Epoch = Epoch(1);
@@ -30,6 +30,8 @@ pub(super) struct Log {
 /// The services of all planes.
 pub(super) struct Services {
     pub formation: Arc<Formation>,
+    pub revoker: Arc<Revoker>,
+    pub verifier: Arc<Verifier>,
     pub store: StoreService,
     pub forward: ForwardService,
     pub admin: AdminService,
@@ -61,7 +63,7 @@ impl Services {
             fatal,
         };
         let queue = Queue::start(&config.limits, Arc::new(route), seams.tasks.clone());
-        let barrier = Barrier::start(node, consensus.clone(), leader.clone(), peers, &*seams.tasks);
+        let barrier = Barrier::start(node, consensus.clone(), leader.clone(), peers.clone(), &*seams.tasks);
         let (mut write_keyed, mut read_keyed) = (None, None);
         if let (Some(keys), Some(receipts)) = (keys, receipts) {
             let sealer = Sealer::new(cluster, keys.data_keys.clone(), seams.entropy.clone(), barrier.clone());
@@ -69,9 +71,26 @@ impl Services {
             let opener = Opener::new(cluster, keys.data_keys.clone());
             read_keyed = Some(read::Keyed { opener, receipts });
         }
-        let verifier = Verifier::new(signers, seams.clock.clone());
-        let writer =
-            Arc::new(Writer { node, state: state.clone(), keyed: write_keyed, verifier, queue: queue.clone() });
+        let revocations = Arc::new(Revocations::new(state.clone(), config.signers.revocation_policy()));
+        let verifier = Verifier::new(signers, seams.clock.clone()).with_revocations(revocations.clone());
+        let verifier = Arc::new(verifier);
+        let revoker = Arc::new(Revoker {
+            node,
+            consensus: consensus.clone(),
+            peers,
+            queue: queue.clone(),
+            barrier: barrier.clone(),
+            verifier: verifier.clone(),
+            revocations,
+            clock: seams.clock.clone(),
+        });
+        let writer = Arc::new(Writer {
+            node,
+            state: state.clone(),
+            keyed: write_keyed,
+            verifier: verifier.clone(),
+            queue: queue.clone(),
+        });
         let reader = Arc::new(Reader { node, state: state.clone(), barrier, keyed: read_keyed });
         let formation = Arc::new(Formation {
             cluster,
@@ -90,6 +109,7 @@ impl Services {
             consensus: consensus.clone(),
             state,
             formation: formation.clone(),
+            revoker: revoker.clone(),
             data_dir: data_dir.to_owned(),
             clock: seams.clock.clone(),
             tasks: seams.tasks.clone(),
@@ -98,6 +118,6 @@ impl Services {
         };
         let store = StoreService { node, epoch, leader: leader.clone(), writer, reader };
         let forward = ForwardService { node, gate: consensus.peer_gate(), consensus, leader, queue };
-        Self { formation, store, forward, admin }
+        Self { formation, revoker, verifier, store, forward, admin }
     }
 }

@@ -22,11 +22,6 @@ impl Authenticated {
     pub fn record(&self) -> &SignedRecord {
         &self.record
     }
-
-    /// The record.
-    pub(super) fn into_record(self) -> SignedRecord {
-        self.record
-    }
 }
 
 /// Why a connection may not submit a record.

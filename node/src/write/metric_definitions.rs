@@ -17,6 +17,10 @@ pub const HOP_SECONDS: &str = "kho_write_hop_seconds";
 pub const ACKNOWLEDGE_SECONDS: &str = "kho_write_acknowledge_seconds";
 /// Chain verdicts, by `cached`.
 pub const CHAIN_VERDICTS: &str = "kho_write_chain_verdicts_total";
+/// Lists of revoked certificates that count.
+pub const CRLS: &str = "kho_write_crls";
+/// Of these, past their nextUpdate.
+pub const CRLS_EXPIRED: &str = "kho_write_crls_expired";
 
 /// Registers descriptions.
 pub fn describe() {
@@ -26,6 +30,8 @@ pub fn describe() {
     metrics::describe_histogram!(HOP_SECONDS, metrics::Unit::Seconds, "time of each hop of a write");
     metrics::describe_histogram!(ACKNOWLEDGE_SECONDS, metrics::Unit::Seconds, "request to acknowledgement");
     metrics::describe_counter!(CHAIN_VERDICTS, "verdicts on certificate chains");
+    metrics::describe_gauge!(CRLS, "lists of revoked certificates that count");
+    metrics::describe_gauge!(CRLS_EXPIRED, "lists of revoked certificates that count and are past their time");
 }
 
 /// A hop of a write: measured, and a span in traces.

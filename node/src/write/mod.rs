@@ -11,8 +11,9 @@ mod entry;
 mod forward;
 mod lookup;
 pub(crate) mod metric_definitions;
-mod propose;
+pub(crate) mod propose;
 mod receipt;
+pub mod revocation;
 mod route;
 mod seal;
 mod verify;
@@ -32,6 +33,7 @@ pub(crate) use forward::to_wire;
 pub use forward::{MESSAGE_LENGTH_MAX, Peers};
 pub use propose::{Answer, Error as ProposeError};
 pub use receipt::Receipts;
+pub use revocation::Revocations;
 pub use route::Route;
 pub use seal::{Sealed, Sealer};
 pub use verify::{Verified, Verifier};
@@ -39,6 +41,9 @@ pub use verify::{Verified, Verifier};
 use crate::consensus::StateStore;
 use crate::identity::Identity;
 use metric_definitions::Hop;
+
+/// Verdicts on a signer, at most, while lists of revoked certificates are installed at the same time.
+const VERDICTS_MAX: usize = 3;
 
 /// What a sender gets for a record that stands in the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +63,7 @@ pub struct Writer {
     /// What needs keys; none on a node without a keyring.
     pub(crate) keyed: Option<Keyed>,
     /// Rules for senders' signatures.
-    pub(crate) verifier: Verifier,
+    pub(crate) verifier: Arc<Verifier>,
     /// The way to the log.
     pub(crate) queue: Queue,
 }
@@ -86,13 +91,20 @@ impl Writer {
             if let Some(receipt) = first {
                 return Ok(Acknowledged { receipt, duplicate: true });
             }
-            let verified = Hop::Verify.time(|| self.verifier.verify(authenticated))?;
-            let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
-            match Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await? {
-                Answer::Accepted { receipt, duplicate } => Ok(Acknowledged { receipt, duplicate }),
-                Answer::Refused(refusal) => Err(refusal),
-                Answer::Done => Err(ProposeError::Unknown.into()),
+            for verdicts in 1.. {
+                let verified = Hop::Verify.time(|| self.verifier.verify(&authenticated))?;
+                let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
+                match Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await? {
+                    Answer::Accepted { receipt, duplicate } => return Ok(Acknowledged { receipt, duplicate }),
+                    Answer::Refused(refusal) if refusal.code == Code::VerdictOutdated && verdicts < VERDICTS_MAX => {
+                        // a list came in between: judged again by it
+                        sealer.catch_up(deadline).await?;
+                    }
+                    Answer::Refused(refusal) => return Err(refusal),
+                    Answer::Done => break,
+                }
             }
+            Err(ProposeError::Unknown.into())
         }
         .instrument(span)
         .await
@@ -105,7 +117,7 @@ pub fn verdict(verifier: &Verifier, identity: &Identity, request: &[u8]) -> Resu
     let malformed = |text: String| Refusal::new(Code::RequestMalformed, text);
     let request = SubmitRequest::decode(request).map_err(|error| malformed(error.to_string()))?;
     let record = request.record.ok_or_else(|| malformed("no record".to_owned()))?;
-    Ok(verifier.verify(authenticate::authenticate(identity, record)?)?)
+    Ok(verifier.verify(&authenticate::authenticate(identity, record)?)?)
 }
 
 /// What a node without a keyring answers.

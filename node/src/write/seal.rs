@@ -87,6 +87,11 @@ impl Sealer {
         Self { cluster, keys, entropy, barrier, creating: std::array::from_fn(|_| tokio::sync::Mutex::new(())) }
     }
 
+    /// Waits until this node's state holds all that was committed before the call.
+    pub(super) async fn catch_up(&self, deadline: Deadline) -> Result<(), Refusal> {
+        self.barrier.pass(deadline).await
+    }
+
     /// Makes tokens.
     pub fn tokens(&self) -> &TokenKey {
         self.keys.provider().token_key()
@@ -111,6 +116,7 @@ impl Sealer {
     }
 
     fn submit(&self, view: &dyn View, verified: Verified, unit_token: Token, key: &UnitKey) -> Result<Submit, Error> {
+        let crl_version = verified.judged_by();
         let verified = verified.record();
         let (header, record) = (verified.header(), verified.record());
         let context = SealContext {
@@ -140,6 +146,7 @@ impl Sealer {
             supersedes: header.supersedes.map(|id| copied(id.as_ref())).unwrap_or_default(),
             new_certificates: self.new_certificates(view, unit_token, key, digests, &record.certificates)?,
             certificate_digests: digests.iter().map(|digest| copied(digest.as_ref())).collect(),
+            crl_version,
         })
     }
 

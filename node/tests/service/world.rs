@@ -36,7 +36,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
     }
 
@@ -140,8 +140,17 @@ impl World {
         Config::parse(toml, self.dir.path()).unwrap()
     }
 
+    /// Also one that just stopped: its process would be gone by then; here tasks of it may still hold its database.
     pub async fn start(&self, node: usize) -> Node {
-        self.try_start(self.config(node)).await.unwrap()
+        let begun = std::time::Instant::now();
+        loop {
+            match self.try_start(self.config(node)).await {
+                Err(error) if error.to_string().contains("lock hold") && begun.elapsed() < Duration::from_secs(5) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                started => return started.unwrap(),
+            }
+        }
     }
 
     pub async fn try_start(&self, config: Config) -> Result<Node, ServeError> {

@@ -77,6 +77,41 @@ pub enum Error {
         /// Kind and size.
         found: String,
     },
+    /// A certificate in the path was taken back by its authority.
+    #[error("certificate {position}: expected one that is not revoked, found one revoked since {} ({reason})", text(.since))]
+    Revoked {
+        /// In the chain; the signer's is 0.
+        position: usize,
+        /// Revocation date of the list's entry.
+        since: UnixMs,
+        /// RFC 5280, 5.3.1, for people.
+        reason: &'static str,
+    },
+    /// No list of revoked certificates speaks of a certificate in the path, and the policy wants one.
+    #[error(
+        "certificate status: expected a list of revoked certificates of each authority in the path, found none of one"
+    )]
+    StatusUnknown,
+    /// The list that speaks of a certificate is past its nextUpdate, and the policy wants a current one.
+    #[error("list of revoked certificates: expected one that is current at {}, found one until {}", text(.at), text(.next_update))]
+    CrlExpired {
+        /// Time of verification.
+        at: UnixMs,
+        /// nextUpdate.
+        next_update: UnixMs,
+    },
+    /// A list of revoked certificates does not parse, or is of a kind that is not taken.
+    #[error("list of revoked certificates: expected a complete der x.509 crl, version 2: {reason}")]
+    CrlMalformed {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A list of revoked certificates is signed by nobody who may.
+    #[error("list of revoked certificates: expected one that a trusted authority signed: {reason}")]
+    CrlUntrusted {
+        /// What is wrong.
+        reason: String,
+    },
     /// The certificate names no unit, or several.
     #[error("certificate unit: expected exactly one san uri urn:kho:unit:CODE, found {found}")]
     UnitMissing {
@@ -105,6 +140,11 @@ impl Error {
             Error::WrongUsage { .. } => Code::CertificateWrongUsage,
             Error::KeyWeak { .. } => Code::CertificateKeyWeak,
             Error::UnitMissing { .. } => Code::CertificateUnitMissing,
+            Error::Revoked { .. } => Code::CertificateRevoked,
+            Error::StatusUnknown => Code::CertificateStatusUnknown,
+            Error::CrlExpired { .. } => Code::CrlExpired,
+            Error::CrlMalformed { .. } => Code::CrlMalformed,
+            Error::CrlUntrusted { .. } => Code::CrlUntrusted,
         }
     }
 
@@ -123,6 +163,8 @@ impl Error {
         match error {
             Path::CertExpired { not_after, .. } => Error::Expired { at, not_after: ms(not_after) },
             Path::CertNotValidYet { not_before, .. } => Error::NotYetValid { at, not_before: ms(not_before) },
+            Path::UnknownRevocationStatus => Error::StatusUnknown,
+            Path::CrlExpired { next_update, .. } => Error::CrlExpired { at, next_update: ms(next_update) },
             Path::RequiredEkuNotFoundContext(context) => {
                 let present =
                     context.present.iter().map(|oid| oid.iter().map(usize::to_string).collect::<Vec<_>>().join("."));
@@ -179,6 +221,16 @@ impl From<Error> for Refusal {
             Error::WrongUsage { expected, found } => refusal.expected_found(expected, found),
             Error::KeyWeak { found } => refusal.expected_found("ed25519, p-256 or rsa of 2048 to 8192 bits", found),
             Error::UnitMissing { found } => refusal.expected_found("one san uri urn:kho:unit:CODE", found),
+            Error::Revoked { since, reason, .. } => refusal.expected_found(
+                "a certificate that is not revoked",
+                format!("revoked since {}, {reason}", text(&since)),
+            ),
+            Error::StatusUnknown => refusal.expected_found("a crl of each authority in the path", "none of one"),
+            Error::CrlExpired { at, next_update } => {
+                refusal.expected_found(format!("current at {}", text(&at)), format!("until {}", text(&next_update)))
+            }
+            Error::CrlMalformed { reason } => refusal.expected_found("a complete der x.509 crl, version 2", reason),
+            Error::CrlUntrusted { reason } => refusal.expected_found("the signature of a trusted authority", reason),
         }
     }
 }

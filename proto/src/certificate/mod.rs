@@ -1,5 +1,6 @@
 //! X.509: who signed a record, and what a connection's certificate says. `docs/formats/signature.md`.
 
+mod crl;
 mod error;
 mod roots;
 mod san;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+pub use crl::{CRL_LENGTH_MAX, Crl, Crls, IssuerId, RevocationPolicy};
 pub use error::Error;
 pub use roots::{ROOTS_MAX, TrustRoots};
 pub use san::{Sans, sans};

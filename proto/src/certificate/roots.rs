@@ -1,14 +1,14 @@
 //! Trusted roots, and chains verified up to them (RFC 5280 through webpki).
 
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor};
 use webpki::{EndEntityCert, anchor_from_trusted_cert, aws_lc_rs as algorithms};
 use x509_parser::certificate::X509Certificate;
 
+use super::crl::{self, Crls, IssuerId};
 use super::{CERTIFICATE_LENGTH_MAX, CHAIN_LENGTH_MAX, Error, Signer, parse, san, usage};
 use crate::digest::Digest;
 use crate::id::{UnitCode, UnixMs};
@@ -18,7 +18,7 @@ use crate::signature::PublicKey;
 pub const ROOTS_MAX: usize = 256;
 
 /// Signatures that are accepted on certificates.
-const CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+pub(super) const CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ED25519,
     algorithms::ECDSA_P256_SHA256,
     algorithms::ECDSA_P256_SHA384,
@@ -37,7 +37,37 @@ const CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
 #[derive(Clone)]
 pub struct TrustRoots {
     anchors: Vec<TrustAnchor<'static>>,
+    authorities: Vec<Authority>,
     digest: Digest,
+}
+
+/// Name and key of a root, as lists of revoked certificates name them.
+#[derive(Clone)]
+pub(super) struct Authority {
+    id: IssuerId,
+    name: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Authority {
+    fn of(root: &X509Certificate<'_>) -> Self {
+        let (name, key) = (root.subject().as_raw().to_vec(), root.public_key().raw.to_vec());
+        Self { id: IssuerId::of(root), name, key }
+    }
+
+    pub(super) fn id(&self) -> IssuerId {
+        self.id
+    }
+
+    /// DER Name.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// DER SubjectPublicKeyInfo.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
 }
 
 impl fmt::Debug for TrustRoots {
@@ -61,19 +91,21 @@ impl TrustRoots {
             return Err(Error::Roots { reason: format!("found {}", roots.len()) });
         }
         let mut digests = Vec::with_capacity(roots.len());
-        let mut anchors = Vec::with_capacity(roots.len());
+        let (mut anchors, mut authorities) = (Vec::with_capacity(roots.len()), Vec::with_capacity(roots.len()));
         for (position, root) in roots.iter().enumerate() {
-            let anchor = anchor_from_trusted_cert(root)
-                .map_err(|error| Error::Roots { reason: format!("number {}: {error}", position + 1) })?;
+            let wrong = |reason| Error::Roots { reason: format!("number {}: {reason}", position + 1) };
+            let anchor = anchor_from_trusted_cert(root).map_err(|error| wrong(error.to_string()))?;
+            let authority = parse(position, root).map_err(|error| wrong(error.to_string()))?;
             let digest = Digest::of(root);
             if !digests.contains(&digest) {
                 digests.push(digest);
                 anchors.push(anchor.to_owned());
+                authorities.push(Authority::of(&authority));
             }
         }
         digests.sort_unstable();
         let parts: Vec<&[u8]> = digests.iter().map(AsRef::as_ref).collect();
-        Ok(TrustRoots { anchors, digest: Digest::of_parts(&parts) })
+        Ok(TrustRoots { anchors, authorities, digest: Digest::of_parts(&parts) })
     }
 
     /// SHA-256 over the sorted digests of the roots: names the set in cache keys.
@@ -81,24 +113,41 @@ impl TrustRoots {
         self.digest
     }
 
+    pub(super) fn authorities(&self) -> impl Iterator<Item = &Authority> {
+        self.authorities.iter()
+    }
+
+    /// The authority that signed a list of revoked certificates: a root, or one of `issuers`, which lead to one at a time.
+    pub fn verify_crl(&self, der: &[u8], issuers: &[Bytes], at: UnixMs) -> Result<IssuerId, Error> {
+        crl::signer(self, der, issuers, at)
+    }
+
     /// Verifies a chain of DER certificates, the signer's first, to a trusted root at a time: path, validity,
-    /// usage, key, unit.
+    /// usage, key, unit. What was revoked is not looked at.
     pub fn verify_chain(&self, chain: &[Bytes], at: UnixMs) -> Result<Signer, Error> {
+        self.verify_chain_with(chain, at, &Crls::default())
+    }
+
+    /// The same, and no certificate in it may be revoked.
+    pub fn verify_chain_with(&self, chain: &[Bytes], at: UnixMs, crls: &Crls) -> Result<Signer, Error> {
         let parsed = parse_chain(chain)?;
         let ders: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
         let end_entity = EndEntityCert::try_from(&ders[0]).map_err(|error| Error::of_path(at, error))?;
-        let time = UnixTime::since_unix_epoch(Duration::from_millis(at.0));
+        let lists = crls.of(self, &parsed);
         let path = end_entity
             .verify_for_usage(
                 CERTIFICATE_ALGORITHMS,
                 &self.anchors,
                 &ders[1..],
-                time,
+                crl::unix_time(at),
                 usage::SigningPurpose,
-                None,
+                crls.options(&lists)?,
                 None,
             )
-            .map_err(|error| Error::of_path(at, error))?;
+            .map_err(|error| match error {
+                webpki::Error::CertRevoked => Crls::revoked(&lists, &parsed),
+                error => Error::of_path(at, error),
+            })?;
 
         usage::check_signer(&parsed[0])?;
         let (mut not_before, mut not_after) = validity(&parsed[0]);

@@ -12,9 +12,9 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{LogIndex, NodeId};
 use kho_proto::pb::ledger::v1::Command;
 use kho_proto::pb::peer::v1::forward_client::ForwardClient;
-use kho_proto::pb::peer::v1::{ProposeRequest, ReadIndexRequest};
+use kho_proto::pb::peer::v1::{DescribeRequest, ProposeRequest, ReadIndexRequest};
 use parking_lot::Mutex;
-use tonic::{Request, Status};
+use tonic::{Code as GrpcCode, Request, Status};
 
 use super::propose::{Answer, Error};
 use crate::consensus::Consensus;
@@ -30,6 +30,10 @@ pub const MESSAGE_LENGTH_MAX: usize = 16 << 20;
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A round of heartbeats takes milliseconds.
 const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(2);
+/// A node says at once what it knows.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a build from before it could be asked applies.
+const ENTRY_VERSION_FIRST: u32 = 1;
 
 /// Connections to the other nodes for what is forwarded.
 pub struct Peers {
@@ -102,6 +106,18 @@ impl Peers {
             Ok(Ok(response)) => Ok(LogIndex(response.into_inner().index)),
             // Reading leaves nothing behind: asking again is always safe.
             Ok(Err(_)) | Err(_) => Err(Error::NotLeader),
+        }
+    }
+
+    /// The newest entry version that `node` applies; none: it does not answer.
+    pub(crate) async fn entry_version_max(&self, node: NodeId) -> Option<u32> {
+        let mut client = self.client(node).await.ok()?;
+        let mut request = Request::new(DescribeRequest { origin: Some(self.consensus.peer_gate().origin(node)) });
+        request.set_timeout(DESCRIBE_TIMEOUT);
+        match tokio::time::timeout(DESCRIBE_TIMEOUT, client.describe(request)).await {
+            Ok(Ok(response)) => Some(response.into_inner().entry_version_max),
+            Ok(Err(status)) if status.code() == GrpcCode::Unimplemented => Some(ENTRY_VERSION_FIRST),
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 
