@@ -140,17 +140,8 @@ impl World {
         Config::parse(toml, self.dir.path()).unwrap()
     }
 
-    /// Also one that just stopped: its process would be gone by then; here tasks of it may still hold its database.
     pub async fn start(&self, node: usize) -> Node {
-        let begun = std::time::Instant::now();
-        loop {
-            match self.try_start(self.config(node)).await {
-                Err(error) if error.to_string().contains("lock hold") && begun.elapsed() < Duration::from_secs(5) => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                started => return started.unwrap(),
-            }
-        }
+        self.try_start(self.config(node)).await.unwrap()
     }
 
     pub async fn try_start(&self, config: Config) -> Result<Node, ServeError> {
