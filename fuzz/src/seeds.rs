@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 
 use kho_proto::error::{Code, Refusal};
+use kho_proto::pb::ledger::v1::{self as ledger, Command, InstallCrl, command::Kind};
 use kho_proto::pb::peer::v1 as peer;
 use kho_proto::pb::v1::{SignedRecord, SubmitRequest};
 use kho_proto::receipt::Receipt;
@@ -127,7 +128,19 @@ fn locks() -> Vec<Seed> {
 fn ledger() -> Vec<Seed> {
     let entry = vectors::bytes(&vectors::command()["entry"]);
     let other = |version: u8| [&[8, version], &entry[2..]].concat();
-    let history: [(&str, &[u8]); 4] = [
+    let install = InstallCrl {
+        der: b"\x30\x00".as_slice().into(),
+        issuer: [7; 32].as_slice().into(),
+        this_update_ms: 1_593_568_800_000,
+    };
+    let list = Command { kind: Some(Kind::InstallCrl(install)) };
+    let with_list = ledger::Entry { version: 2, epoch: 1, proposed_at_ms: 5, commands: vec![list.clone()] };
+    let installed = list.encode_to_vec();
+    // kind 4 takes an encoded command as it is
+    let after_list =
+        [&[1, 2, 0, 1, 4, installed.len() as u8], installed.as_slice(), &[3, 1, 0, 1, 99, 1, 0, 0, 5]].concat();
+    let history: [(&str, &[u8]); 5] = [
+        ("a-list-of-revoked-certificates", &after_list),
         ("one-record", &[1, 2, 0, 1, 0, 9, 3, 1, 0, 1, 99, 1, 0, 0, 5]),
         (
             "revisions-and-snapshots",
@@ -142,7 +155,8 @@ fn ledger() -> Vec<Seed> {
     let mut seeds: Vec<Seed> = history.map(|(name, bytes)| judged("history", name, bytes.to_vec())).to_vec();
     seeds.push(judged("entry", "v1-first-of-a-cluster", entry.clone()));
     seeds.push(judged("entry", "version-0", other(0)));
-    seeds.push(judged("entry", "version-2", other(2)));
+    seeds.push(judged("entry", "v2-a-list-of-revoked-certificates", with_list.encode_to_vec()));
+    seeds.push(judged("entry", "version-3", other(3)));
     seeds
 }
 

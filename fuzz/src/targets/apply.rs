@@ -163,7 +163,8 @@ impl Reader<'_> {
 }
 
 fn entry_of(proposed_at_ms: u64, commands: Vec<Command>, flip: Option<(u8, u8)>) -> Step {
-    let mut bytes = Entry { version: 1, epoch: 1, proposed_at_ms, commands }.encode_to_vec();
+    let version = commands.iter().map(kho_ledger::entry_version).max().unwrap_or(1);
+    let mut bytes = Entry { version, epoch: 1, proposed_at_ms, commands }.encode_to_vec();
     if let Some((place, change)) = flip {
         let place = usize::from(place) * bytes.len() / 256;
         bytes.get_mut(place).into_iter().for_each(|byte| *byte ^= change);
