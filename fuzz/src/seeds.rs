@@ -134,7 +134,8 @@ fn ledger() -> Vec<Seed> {
         this_update_ms: 1_593_568_800_000,
     };
     let list = Command { kind: Some(Kind::InstallCrl(install)) };
-    let with_list = ledger::Entry { version: 2, epoch: 1, proposed_at_ms: 5, commands: vec![list.clone()] };
+    let first = ledger::Entry::decode(entry.as_slice()).expect("the vector is an entry").commands.swap_remove(0);
+    let with_list = ledger::Entry { version: 2, epoch: 1, proposed_at_ms: 5, commands: vec![first, list.clone()] };
     let installed = list.encode_to_vec();
     // kind 4 takes an encoded command as it is
     let after_list =
