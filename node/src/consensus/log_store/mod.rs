@@ -101,12 +101,26 @@ impl LogStore {
         self.shared.tail.read().vote.is_some()
     }
 
-    /// Frees the space of purged entries; they are gone already.
+    /// Frees the space of purged entries; they are gone already. Then looks whether the first that was kept is there: files
+    /// go as a whole, and one too many would be a hole that nobody sees before the next start (docs/postmortems/0013).
     fn reclaim(&self, below: u64) {
-        let engine = Arc::clone(&self.shared.engine);
+        let shared = Arc::clone(&self.shared);
         self.shared.tasks.block(Box::new(move || {
-            if let Err(error) = engine.reclaim(open::LOG, &open::key(0), &open::key(below)) {
+            if let Err(error) = shared.engine.reclaim(open::LOG, &open::key(0), &open::key(below)) {
                 tracing::warn!(%error, "space of purged log entries was not freed yet");
+            }
+            match open::first_index(&*shared.engine) {
+                Err(error) => shared.fatal.fire(&format!("the raft log after a purge: {error}")),
+                Ok(None) => {}
+                Ok(Some(first)) => {
+                    // read after the row: another purge may have gone further meanwhile
+                    let expected = tail::next(shared.tail.read().purged);
+                    if first > expected {
+                        shared
+                            .fatal
+                            .fire(&format!("the raft log has a hole behind its purged part: {expected}..{first}"));
+                    }
+                }
             }
         }));
     }

@@ -154,6 +154,12 @@ fn metadata<T: serde::de::DeserializeOwned>(
     bytes.map(|bytes| codec::decode(&bytes).map_err(|source| LogOpenError::Metadata { key: name, source })).transpose()
 }
 
+/// Index of the first entry; none: there is no entry.
+pub(super) fn first_index(engine: &dyn KvEngine) -> Result<Option<u64>, KvError> {
+    let row = engine.iter(LOG, KeyRange::starting([]), Direction::Forward)?.next().transpose()?;
+    Ok(row.map(|(key, _)| key.as_ref().try_into().map_or(u64::MAX, u64::from_be_bytes)))
+}
+
 /// Log ids of the first and the last entry.
 fn ends(engine: &dyn KvEngine) -> Result<(Option<LogId>, Option<LogId>), LogOpenError> {
     let mut ends = [None, None];

@@ -75,6 +75,8 @@ async fn append(store: &mut LogStore, entries: Vec<Entry>) {
 struct Wrapped {
     inner: Arc<dyn KvEngine>,
     failing: AtomicBool,
+    /// Frees one row too many.
+    greedy: AtomicBool,
     batches: AtomicUsize,
     held: Mutex<bool>,
     released: Condvar,
@@ -82,8 +84,8 @@ struct Wrapped {
 
 impl Wrapped {
     fn new(inner: Arc<dyn KvEngine>) -> Arc<Self> {
-        let (failing, batches) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Self { inner, failing, batches, held: Mutex::new(false), released: Condvar::new() })
+        let (failing, greedy, batches) = (AtomicBool::new(false), AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { inner, failing, greedy, batches, held: Mutex::new(false), released: Condvar::new() })
     }
 
     fn hold(&self, held: bool) {
@@ -129,6 +131,11 @@ impl KvEngine for Wrapped {
     }
 
     fn reclaim(&self, table: &'static str, from: &[u8], to: &[u8]) -> Result<(), KvError> {
+        if self.greedy.load(Ordering::SeqCst) {
+            let mut batch = Batch::default();
+            batch.delete(table, to.to_vec());
+            self.inner.write(&batch, Durability::Sync)?;
+        }
         self.inner.reclaim(table, from, to)
     }
 
@@ -244,6 +251,26 @@ async fn purging_past_the_end_leaves_an_empty_log_that_goes_on_there() {
     let mut log = store(dir.path());
     assert_eq!(log.bounds(), (Some(log_id(4, 100)), Some(log_id(4, 102))));
     assert_eq!(log.try_get_log_entries(0..).await.unwrap(), entries(4, 101..103));
+}
+
+/// I12: a log with a hole behind its purged part is of no use to anyone, and nobody may wait for the next start to hear it.
+#[tokio::test]
+async fn a_purge_that_takes_too_much_stops_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    for greedy in [false, true] {
+        let engine = Wrapped::new(engine(&dir.path().join(greedy.to_string())));
+        let (fired, reason) = std::sync::mpsc::channel();
+        let fatal = FatalSwitch::new(move |reason| fired.send(reason.to_owned()).unwrap());
+        let shared = Arc::clone(&engine) as _;
+        let tasks = &Seams::system().tasks;
+        let mut log = LogStore::open(shared, IDENTITY, Arc::new(StateOnDisk), fatal, tasks, None).expect("a log");
+        append(&mut log, entries(1, 0..10)).await;
+        engine.greedy.store(greedy, Ordering::SeqCst);
+        log.purge(log_id(1, 4)).await.unwrap();
+        let heard = tokio::task::spawn_blocking(move || reason.recv_timeout(Duration::from_secs(2)).ok());
+        let expected = greedy.then(|| "the raft log has a hole behind its purged part: 5..6".to_owned());
+        assert_eq!(heard.await.unwrap(), expected);
+    }
 }
 
 #[tokio::test]

@@ -119,6 +119,17 @@ pub(super) fn handle<'a>(db: &'a Db, table: &'static str) -> Result<&'a ColumnFa
     })
 }
 
+/// A key before `to` with hardly any between: none where keys are as long as `to`. None: there is none before it.
+fn below(to: &[u8]) -> Option<Vec<u8>> {
+    let (last, head) = to.split_last()?;
+    let mut key = head.to_vec();
+    if let Some(less) = last.checked_sub(1) {
+        key.push(less);
+        key.extend([u8::MAX; 16]);
+    }
+    Some(key)
+}
+
 pub(super) fn failed(operation: &'static str, error: &rocksdb::Error) -> KvError {
     let detail = error.to_string();
     let kind = match error.kind() {
@@ -238,8 +249,10 @@ impl KvEngine for RocksEngine {
     }
 
     fn reclaim(&self, table: &'static str, from: &[u8], to: &[u8]) -> Result<(), KvError> {
-        // Drops whole files inside the range; what is left at its ends goes with compaction.
-        self.db.delete_file_in_range_cf(self.table(table)?, from, to).map_err(|error| failed("reclaim", &error))
+        // Drops whole files inside the range; what is left at its ends goes with compaction. RocksDB takes the end for
+        // one of the range: a file whose last row is `to` would go, and with it a row that nobody removed.
+        let Some(last) = below(to) else { return Ok(()) };
+        self.db.delete_file_in_range_cf(self.table(table)?, from, &last).map_err(|error| failed("reclaim", &error))
     }
 
     fn approximate_bytes(&self, table: &'static str) -> Result<u64, KvError> {
