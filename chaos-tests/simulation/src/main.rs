@@ -5,12 +5,17 @@
 
 mod caller;
 mod cards;
+mod cluster;
+mod directory;
+mod fault;
 mod faults;
 mod host;
 mod judge;
 mod machine;
 mod many;
+mod members;
 mod observer;
+mod operator;
 mod plan;
 mod record;
 mod senders;
