@@ -1,12 +1,11 @@
 //! Makes faults happen, and end. Each says what it did; whether it had an effect shows in the trace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
-use kho_chaos_tests::invariants::Breach;
 use kho_node::consensus::Role;
 use kho_node::storage::sim::{Point, SimFaults};
 use rand::rngs::SmallRng;
@@ -16,18 +15,15 @@ use turmoil::Sim;
 use crate::cluster::Cluster;
 use crate::fault::{Fault, Lost};
 use crate::host::{Host, Order, name};
-use crate::members::{Members, retire};
+use crate::members::Members;
 use crate::plan::Event;
+use crate::processes::{OPERATOR_MS, Processes};
 use crate::record::Record;
 
-/// A machine that ended by itself is started again after so long.
-const OPERATOR_MS: u64 = 700;
 /// Where a node comes into a place, it is struck instead of who stands there this often.
 const NEWCOMER: f64 = 0.5;
 /// A cut at a point is waited for so long.
 const CUT_WITHIN_MS: u64 = 6_000;
-/// How a node without its log may end when it is started under its old id.
-const REFUSALS: [&str; 2] = ["data-dir-missing", "data-dir-damaged"];
 
 /// The faults of a plan, and which of them are under way.
 pub struct Faults {
@@ -35,16 +31,12 @@ pub struct Faults {
     chance: SmallRng,
     /// Ends at, which fault with the nodes that it struck, and the leader that it struck.
     under_way: Vec<(u64, Fault, Option<u64>)>,
-    /// Processes that are down, and when they come back.
-    down: BTreeMap<u64, u64>,
+    /// Which of them run.
+    pub processes: Processes,
     /// Replacements.
     pub members: Members,
     /// How many of each took effect.
     pub counts: BTreeMap<&'static str, u64>,
-    /// Nodes that ended by themselves, by code.
-    pub ended: BTreeMap<String, u64>,
-    /// Nodes without their log that refused to start under their old id.
-    pub refused: u64,
 }
 
 impl Faults {
@@ -54,11 +46,9 @@ impl Faults {
             next: 0,
             chance: SmallRng::seed_from_u64(seed ^ 0xfa17),
             under_way: Vec::new(),
-            down: BTreeMap::new(),
+            processes: Processes::default(),
             members,
             counts: BTreeMap::new(),
-            ended: BTreeMap::new(),
-            refused: 0,
         }
     }
 
@@ -69,14 +59,14 @@ impl Faults {
             let of_it = |fault: &Fault| matches!(fault, Fault::Cut { node: struck, .. } if *struck == node);
             let Some(at) = self.under_way.iter().position(|(_, fault, _)| of_it(fault)) else {
                 // its fault is over already
-                self.kill(&[node], true, now + OPERATOR_MS, sim, cluster);
+                self.processes.kill(&[node], true, now + OPERATOR_MS, sim, cluster);
                 continue;
             };
             let (_, fault, _) = self.under_way.remove(at);
             let Fault::Cut { cut, all, .. } = fault else { continue };
-            let struck = if all { self.up(cluster) } else { vec![node] };
+            let struck = if all { self.processes.up(cluster) } else { vec![node] };
             let back = now + self.chance.random_range(1..3 * OPERATOR_MS);
-            self.kill(&struck, cut.power, back, sim, cluster);
+            self.processes.kill(&struck, cut.power, back, sim, cluster);
             // that it met an error was its end, and nobody hears of it
             cluster.host(node).take_ended();
             record.note(&format!("{fault:?}: {struck:?}"));
@@ -99,7 +89,7 @@ impl Faults {
             record.note(&format!("done: {done:?}; members are {:?}", cluster.directory.members()));
             self.count(&done);
         }
-        self.look_after(now, sim, cluster, record);
+        self.processes.look_after(now, sim, cluster, record);
         Ok(())
     }
 
@@ -109,19 +99,13 @@ impl Faults {
             self.end(fault, leader, sim, cluster, record);
         }
         self.members.heal(cluster, sim);
-        for back in self.down.values_mut() {
-            *back = now;
-        }
-        self.look_after(now, sim, cluster, record);
+        self.processes.all_back(now);
+        self.processes.look_after(now, sim, cluster, record);
         record.note("healed");
     }
 
     fn count(&mut self, fault: &Fault) {
         *self.counts.entry(fault.name()).or_default() += 1;
-    }
-
-    fn up(&self, cluster: &Cluster<'_>) -> Vec<u64> {
-        cluster.nodes().into_iter().filter(|node| !self.down.contains_key(node)).collect()
     }
 
     /// Who is meant by a place: who stands there, or comes there.
@@ -140,26 +124,26 @@ impl Faults {
     ) -> Result<()> {
         let fault = event.fault.struck(|place| self.who(place, &*cluster));
         let mut to_ms = event.to_ms;
-        let up = |node: u64| !self.down.contains_key(&node);
+        let up = |node: u64| self.processes.is_up(node);
         let mut struck = None;
         match fault {
-            Fault::Kill { node, power } if up(node) => self.kill(&[node], power, event.to_ms, sim, cluster),
-            Fault::KillTwice { node } if up(node) => self.kill(&[node], true, now + 1, sim, cluster),
+            Fault::Kill { node, power } if up(node) => self.processes.kill(&[node], power, event.to_ms, sim, cluster),
+            Fault::KillTwice { node } if up(node) => self.processes.kill(&[node], true, now + 1, sim, cluster),
             // a minority's damage heals; a state that nobody has any more does not
             Fault::LoseState { node } if cluster.hosts().all(|host| host.running().is_some()) => {
-                self.kill(&[node], true, event.to_ms, sim, cluster);
+                self.processes.kill(&[node], true, event.to_ms, sim, cluster);
                 if let Err(error) = cluster.host(node).lose_state() {
                     record.note(&format!("the state of node {node} is still there: {error}"));
                     return Ok(());
                 }
             }
             Fault::KillTwo { spared, power } => {
-                let others: Vec<_> = self.up(cluster).into_iter().filter(|node| *node != spared).collect();
-                self.kill(&others, power, event.to_ms, sim, cluster);
+                let others: Vec<_> = self.processes.up(cluster).into_iter().filter(|node| *node != spared).collect();
+                self.processes.kill(&others, power, event.to_ms, sim, cluster);
             }
             Fault::KillAll { power } => {
-                let all = self.up(cluster);
-                self.kill(&all, power, event.to_ms, sim, cluster);
+                let all = self.processes.up(cluster);
+                self.processes.kill(&all, power, event.to_ms, sim, cluster);
             }
             Fault::Restart { node } if up(node) => cluster.host(node).order(Order::Stop),
             Fault::Isolate { node } => apart(sim, node, cluster),
@@ -195,7 +179,7 @@ impl Faults {
                 // what would seldom happen by itself
                 match cut.point {
                     Point::OpenState | Point::Install if up(node) => {
-                        self.kill(&[node], cut.power, event.to_ms, sim, cluster);
+                        self.processes.kill(&[node], cut.power, event.to_ms, sim, cluster);
                     }
                     Point::Flush | Point::Checkpoint => host.order(Order::Snapshot),
                     _ => {}
@@ -208,7 +192,7 @@ impl Faults {
                 }
                 let Some(old) = self.members.begin(fault, cluster, sim)? else { return Ok(()) };
                 if lost != Lost::Nothing {
-                    self.kill(&[old.0], true, now + OPERATOR_MS, sim, cluster);
+                    self.processes.kill(&[old.0], true, now + OPERATOR_MS, sim, cluster);
                     cluster.host(old.0).lose_log(lost)?;
                 }
                 struck = Some(old.0);
@@ -240,8 +224,8 @@ impl Faults {
         record: &Record,
     ) {
         match fault {
-            Fault::KillTwice { node } if !self.down.contains_key(&node) => {
-                self.kill(&[node], true, 0, sim, cluster);
+            Fault::KillTwice { node } if self.processes.is_up(node) => {
+                self.processes.kill(&[node], true, 0, sim, cluster);
             }
             Fault::Isolate { node } => together(sim, node, cluster),
             Fault::IsolateLeader => leader.into_iter().for_each(|leader| together(sim, leader, cluster)),
@@ -267,55 +251,6 @@ impl Faults {
             _ => return,
         }
         record.note(&format!("over: {fault:?}"));
-    }
-
-    /// Kills processes; they come back at `back`.
-    fn kill(&mut self, nodes: &[u64], power: bool, back: u64, sim: &mut Sim<'_>, cluster: &Cluster<'_>) {
-        for node in nodes {
-            // what it let be seen must not outlive it
-            cluster.host(*node).crashed(power);
-            sim.crash(of(*node));
-            self.down.insert(*node, back);
-        }
-    }
-
-    /// Starts what is due, and what ended by itself.
-    fn look_after(&mut self, now: u64, sim: &mut Sim<'_>, cluster: &Cluster<'_>, record: &Record) {
-        for host in cluster.hosts() {
-            let node = host.node.0;
-            if host.has_lost_its_log() && host.running().is_some() {
-                let what = format!("node {node} lost its log and serves again under its id");
-                self.members.breaches.push(Breach { invariant: "I7", what });
-            }
-            if self.down.contains_key(&node) || sim.is_host_running(of(node)) {
-                continue;
-            }
-            let code = host.take_ended().map_or_else(|| "stopped".to_owned(), |code| code.as_str().to_owned());
-            record.note(&format!("node {node} ended: {code}"));
-            if host.has_lost_its_log() && REFUSALS.contains(&code.as_str()) {
-                self.refused += 1;
-                retire(host, sim);
-                continue;
-            }
-            *self.ended.entry(code).or_default() += 1;
-            self.down.insert(node, now + OPERATOR_MS);
-        }
-        let due: BTreeSet<u64> = self.down.iter().filter(|(_, back)| **back <= now).map(|(node, _)| *node).collect();
-        for node in due {
-            self.down.remove(&node);
-            let host = cluster.host(node);
-            if host.is_gone() {
-                continue;
-            }
-            // a process that ended by itself left the kernel alive; one that was killed has crashed already
-            host.crashed(false);
-            sim.bounce(of(node));
-            record.note(&format!("node {node} starts"));
-            // what it missed is purged elsewhere, so that it needs a copy
-            if host.machine.disk.armed().is_some_and(|cut| cut.point == Point::Install) {
-                cluster.hosts().filter(|other| other.node != host.node).for_each(|other| other.order(Order::Snapshot));
-            }
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod members;
 mod observer;
 mod operator;
 mod plan;
+mod processes;
 mod record;
 mod senders;
 mod transport;

@@ -170,7 +170,7 @@ impl<'a> World<'a> {
                 Ok(())
             });
         }
-        let broken = |world: &Self| !world.breaches.is_empty() || !world.faults.members.breaches.is_empty();
+        let broken = |world: &Self| !world.breaches.is_empty() || !world.faults.processes.breaches.is_empty();
         while self.sim.elapsed() < Duration::from_millis(self.plan.safety_ms) && !broken(self) {
             self.step()?;
         }
@@ -222,8 +222,9 @@ impl<'a> World<'a> {
         let sizes: Vec<u64> = running.map(|running| running.state.tip().size()).collect();
         let mut breaches = std::mem::take(&mut self.breaches);
         breaches.append(&mut self.faults.members.breaches);
+        breaches.append(&mut self.faults.processes.breaches);
         // no plan damages what is on a disk: nothing else may end a node
-        let wrong = self.faults.ended.iter().filter(|(code, _)| !ENDS.contains(&code.as_str()));
+        let wrong = self.faults.processes.ended.iter().filter(|(code, _)| !ENDS.contains(&code.as_str()));
         breaches.extend(
             wrong.map(|(code, count)| Breach { invariant: "I12", what: format!("{count} nodes ended: {code}") }),
         );
@@ -242,7 +243,7 @@ impl<'a> World<'a> {
             seed: self.plan.seed,
             seconds: self.sim.elapsed().as_secs_f64(),
             faults: std::mem::take(&mut self.faults.counts),
-            ended: std::mem::take(&mut self.faults.ended),
+            ended: std::mem::take(&mut self.faults.processes.ended),
             members: self.members(),
             ok: count(Outcome::Ok),
             failed: count(Outcome::Failed),
@@ -257,8 +258,8 @@ impl<'a> World<'a> {
 
     fn members(&mut self) -> BTreeMap<String, u64> {
         let mut counts = std::mem::take(&mut self.faults.members.counts);
-        if self.faults.refused > 0 {
-            counts.insert("without its log, refused to start".to_owned(), self.faults.refused);
+        if self.faults.processes.refused > 0 {
+            counts.insert("without its log, refused to start".to_owned(), self.faults.processes.refused);
         }
         counts
     }
