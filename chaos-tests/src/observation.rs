@@ -36,6 +36,9 @@ pub struct Observation {
     pub node: u64,
     /// Counts its processes: what was only in memory may go back from one to the next.
     pub life: u64,
+    /// Counts its states: with one that is lost and built anew, its snapshots are lost.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub states: u64,
     /// `leader`, `follower`, `candidate`, `learner`, `uninitialized`.
     pub role: String,
     /// Its term; in memory before it is on disk.
@@ -80,6 +83,7 @@ impl Observation {
             answered_us,
             node: status.node_id,
             life,
+            states: 0,
             role: status.role.clone(),
             term: status.term,
             vote: Vote { term: status.vote_term, node: status.vote_for, committed: status.vote_committed },
@@ -112,6 +116,10 @@ impl Observation {
         let Self { asked_us, answered_us, .. } = *self;
         Self { asked_us, answered_us, ..before.clone() } == *self
     }
+}
+
+fn is_first(states: &u64) -> bool {
+    *states == 0
 }
 
 const LEADER: &str = "leader";

@@ -9,8 +9,10 @@ use hyper_util::rt::TokioIo;
 use kho_client::attempt::Failed;
 use kho_node::seams::Net;
 use kho_proto::id::NodeId;
-use kho_proto::pb::admin::v1::InitClusterRequest;
 use kho_proto::pb::admin::v1::admin_client::AdminClient;
+use kho_proto::pb::admin::v1::{
+    InitClusterRequest, ReplaceMemberRequest, ReplaceMemberResponse, TransferLeaderRequest, TransferLeaderResponse,
+};
 use kho_proto::pb::v1::store_client::StoreClient;
 use kho_proto::pb::v1::{GetRequest, GetResponse, SignedRecord, SubmitRequest, SubmitResponse};
 use parking_lot::Mutex;
@@ -35,6 +37,11 @@ impl Caller {
     /// As whoever `certificate` says.
     pub fn new(net: Arc<dyn Net>, certificate: Vec<u8>) -> Self {
         Self { net, certificate: Arc::new(certificate), channels: Mutex::default() }
+    }
+
+    /// With connections of its own: those that others made end with their machines.
+    pub fn another(&self) -> Self {
+        Self { net: self.net.clone(), certificate: self.certificate.clone(), channels: Mutex::default() }
     }
 
     fn channel(&self, node: NodeId, admin: bool) -> Channel {
@@ -73,6 +80,21 @@ impl Caller {
         let mut admin = AdminClient::new(self.channel(node, true));
         let formed = self.within(node, true, admin.init_cluster(InitClusterRequest {})).await?;
         Ok(formed.verifier_key)
+    }
+
+    /// The next step of replacing `old` by `new`.
+    pub async fn replace(&self, leader: NodeId, old: NodeId, new: NodeId) -> Result<ReplaceMemberResponse, Failed> {
+        let [client_address, peer_address, admin_address] = addresses(new);
+        let (old, new) = (old.0, new.0);
+        let request = ReplaceMemberRequest { old, new, peer_address, client_address, admin_address };
+        let mut admin = AdminClient::new(self.channel(leader, true));
+        self.within(leader, true, admin.replace_member(request)).await
+    }
+
+    /// Has a leader hand over, to whom it likes.
+    pub async fn transfer(&self, leader: NodeId) -> Result<TransferLeaderResponse, Failed> {
+        let mut admin = AdminClient::new(self.channel(leader, true));
+        self.within(leader, true, admin.transfer_leader(TransferLeaderRequest { to: 0 })).await
     }
 
     /// Submits.

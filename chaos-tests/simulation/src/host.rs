@@ -1,6 +1,6 @@
 //! A node's process on its machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kho_node::Config;
@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::cards::Authority;
+use crate::fault::Lost;
 use crate::machine::Machine;
-use crate::plan::{NODES, Plan};
+use crate::plan::Plan;
 use crate::transport::Shown;
 
 /// The cluster's id.
@@ -50,11 +51,15 @@ pub struct Host {
     pub node: NodeId,
     /// The machine.
     pub machine: Machine,
-    config: Config,
+    config: Mutex<Config>,
+    data_dir: PathBuf,
     running: Mutex<Option<Running>>,
     orders: Mutex<Option<mpsc::Sender<Order>>>,
     ended: Mutex<Option<Code>>,
     lives: Mutex<u64>,
+    states: Mutex<u64>,
+    lost: Mutex<bool>,
+    gone: Mutex<bool>,
 }
 
 /// Its name in the network.
@@ -67,7 +72,7 @@ pub fn addresses(node: NodeId) -> [String; 3] {
     PORTS.map(|port| format!("{}:{port}", name(node)))
 }
 
-fn toml(node: NodeId, plan: &Plan) -> String {
+fn toml(node: NodeId, plan: &Plan, members: &[NodeId]) -> String {
     let planes = ["client", "peer", "admin"];
     let lines = |values: [String; 3]| planes.iter().zip(values).map(|(plane, at)| format!("{plane} = \"{at}\"\n"));
     let listen: String = lines(PORTS.map(|port| format!("0.0.0.0:{port}"))).collect();
@@ -85,36 +90,54 @@ fn toml(node: NodeId, plan: &Plan) -> String {
         election_timeout_max_ms = {longest}\nsnapshot_bytes = {}\n",
         snapshot_kib << 10
     ));
-    for member in NODES {
-        text.push_str(&format!("[[members]]\nid = {member}\n{}", lines(addresses(member)).collect::<String>()));
+    for member in members {
+        text.push_str(&format!("[[members]]\nid = {member}\n{}", lines(addresses(*member)).collect::<String>()));
     }
     text
 }
 
 /// Writes what all nodes share into `dir`.
-pub fn write_shared(dir: &Path, authority: &mut Authority, machine: &Machine) -> anyhow::Result<()> {
+pub fn write_shared(dir: &Path, authority: &Authority, machine: &Machine) -> anyhow::Result<()> {
     std::fs::write(dir.join("signers.pem"), authority.pem())?;
-    for node in NODES {
-        std::fs::write(dir.join(format!("node{node}.pem")), authority.node(CLUSTER, node).pem)?;
-    }
     keyring::create(&dir.join("keyring"), CLUSTER, &*machine.seams().entropy)?;
     Ok(())
 }
 
 impl Host {
-    /// A new node with its files below `dir`.
-    pub fn create(node: NodeId, dir: &Path, plan: &Plan, machine: Machine) -> anyhow::Result<Arc<Self>> {
-        let config = Config::parse(&toml(node, plan), dir)?;
-        DataDir::create(&config.data_dir, CLUSTER, node)?;
+    /// A new node with its files below `dir`, that knows of `members`.
+    pub fn create(
+        node: NodeId,
+        dir: &Path,
+        plan: &Plan,
+        machine: Machine,
+        authority: &mut Authority,
+        members: &[NodeId],
+    ) -> anyhow::Result<Arc<Self>> {
+        std::fs::write(dir.join(format!("node{node}.pem")), authority.node(CLUSTER, node).pem)?;
+        let config = Config::parse(&toml(node, plan, members), dir)?;
+        let data_dir = config.data_dir.clone();
+        DataDir::create(&data_dir, CLUSTER, node)?;
+        machine.disk.watch(data_dir.join("logs/1/TIDE"));
         Ok(Arc::new(Self {
             node,
             machine,
-            config,
+            config: Mutex::new(config),
+            data_dir,
             running: Mutex::default(),
             orders: Mutex::default(),
             ended: Mutex::default(),
             lives: Mutex::default(),
+            states: Mutex::default(),
+            lost: Mutex::default(),
+            gone: Mutex::default(),
         }))
+    }
+
+    /// From its next start on it knows of these members.
+    pub fn set_members(&self, plan: &Plan, members: &[NodeId]) -> anyhow::Result<()> {
+        let dir = self.data_dir.parent().unwrap_or(&self.data_dir);
+        *self.config.lock() = Config::parse(&toml(self.node, plan, members), dir)?;
+        Ok(())
     }
 
     /// The process, from its start to its end.
@@ -128,7 +151,8 @@ impl Host {
             transport: Arc::new(Shown),
             recorder: None,
         };
-        let mut node = match Node::start_on(machine, self.config.clone()).await {
+        let config = self.config.lock().clone();
+        let mut node = match Node::start_on(machine, config).await {
             Ok(node) => node,
             Err(error) => {
                 tracing::info!(%error, "refused to start");
@@ -170,14 +194,42 @@ impl Host {
 
     /// Removes its state, as a damaged disk would; log and vote stay.
     pub fn lose_state(&self) -> std::io::Result<()> {
-        let log = self.config.data_dir.join("logs/1");
-        for entry in std::fs::read_dir(&log)? {
+        *self.states.lock() += 1;
+        for entry in std::fs::read_dir(self.data_dir.join("logs/1"))? {
             let path = entry?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("state-")) {
                 std::fs::remove_dir_all(path)?;
             }
         }
         Ok(())
+    }
+
+    /// Removes its log and its vote, and more: it must never serve again.
+    pub fn lose_log(&self, lost: Lost) -> std::io::Result<()> {
+        *self.lost.lock() = lost != Lost::Nothing;
+        let logs = self.data_dir.join("logs");
+        match lost {
+            Lost::Nothing => Ok(()),
+            Lost::Directory => std::fs::remove_dir_all(&self.data_dir),
+            Lost::Logs => std::fs::remove_dir_all(logs),
+            Lost::OneLog => std::fs::remove_dir_all(logs.join("1")),
+            Lost::Raft => std::fs::remove_dir_all(logs.join("1/raft")),
+        }
+    }
+
+    /// Whether its log was lost.
+    pub fn has_lost_its_log(&self) -> bool {
+        *self.lost.lock()
+    }
+
+    /// Whether it is out of service.
+    pub fn is_gone(&self) -> bool {
+        *self.gone.lock()
+    }
+
+    /// Takes it out of service, or back.
+    pub fn set_gone(&self, gone: bool) {
+        *self.gone.lock() = gone;
     }
 
     /// What its process lets be seen; none: it does not run, or has not begun.
@@ -204,8 +256,13 @@ impl Host {
         *self.lives.lock()
     }
 
-    /// Its process is gone: lets go of what it let be seen, and the disk keeps what it keeps.
-    pub fn gone(&self, power: bool) {
+    /// Which of its states this is.
+    pub fn states(&self) -> u64 {
+        *self.states.lock()
+    }
+
+    /// Its process ended: lets go of what it let be seen, and the disk keeps what it keeps.
+    pub fn crashed(&self, power: bool) {
         *self.running.lock() = None;
         *self.orders.lock() = None;
         self.machine.disk.crash(power);

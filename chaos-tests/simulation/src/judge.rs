@@ -10,9 +10,9 @@ use kho_chaos_tests::history::{Kind, Recorded};
 use kho_chaos_tests::invariants::durable::Seen;
 use kho_chaos_tests::invariants::merkle::Stated;
 use kho_chaos_tests::invariants::{Acknowledged, Breach, durable, exactly_once, merkle, receipts, recorded};
+use kho_chaos_tests::observation::Observation;
 use rand::rngs::SmallRng;
 
-use crate::plan::NODES;
 use crate::senders::{Senders, Sent};
 
 /// Between two attempts.
@@ -48,26 +48,28 @@ pub async fn settle(senders: &Senders) {
         tokio::time::sleep(PAUSE).await;
     }
     let unknown = std::mem::take(&mut senders.known.lock().unknown);
+    let members = senders.directory.members();
     for sent in unknown {
         let submit = async |attempt: usize| {
-            let node = NODES[attempt % NODES.len()];
+            let node = members[attempt % members.len()];
             senders.submit(Kind::Resubmit, node, &sent).await.then_some(())
         };
         until(&format!("record {}", sent.id), senders, submit).await;
     }
 }
 
-/// I11: every node takes new records.
+/// I11: every member takes new records.
 pub async fn submit_anew(senders: &Senders, chance: &mut SmallRng) {
-    for node in NODES {
+    for node in senders.directory.members() {
         let sent = senders.report(chance);
         let submit = async |_| senders.submit(Kind::Resubmit, node, &sent).await.then_some(());
         until(&format!("a new record by node {node}"), senders, submit).await;
     }
 }
 
-/// Submits every acknowledged record again, and reads it from every node.
-pub async fn ask_again(senders: &Arc<Senders>) -> Vec<Seen> {
+/// Submits every acknowledged record again, and reads it from every member. What was seen, with the record's id.
+pub async fn ask_again(senders: &Arc<Senders>) -> Vec<(String, Seen)> {
+    let members = senders.directory.members();
     let first: BTreeMap<String, Sent> = {
         let known = senders.known.lock();
         known.acknowledged.iter().map(|(sent, _)| (sent.id.to_string(), sent.clone())).collect()
@@ -75,15 +77,15 @@ pub async fn ask_again(senders: &Arc<Senders>) -> Vec<Seen> {
     let ask = async |(at, sent): (usize, Sent)| {
         let sent = &sent;
         let again = async |attempt: usize| {
-            let node = NODES[(at + attempt) % NODES.len()];
+            let node = members[(at + attempt) % members.len()];
             senders.submit(Kind::Resubmit, node, sent).await.then_some(())
         };
         until(&format!("record {} again", sent.id), senders, again).await;
         let mut seen = Vec::new();
-        for node in NODES {
-            let read = async |_| senders.get(node, sent).await;
+        for node in &members {
+            let read = async |_| senders.get(*node, sent).await;
             if let Some(answer) = until(&format!("record {} of node {node}", sent.id), senders, read).await {
-                seen.push(Seen { node: node.0, answer });
+                seen.push((sent.id.to_string(), Seen { node: node.0, answer }));
             }
         }
         seen
@@ -92,11 +94,17 @@ pub async fn ask_again(senders: &Arc<Senders>) -> Vec<Seen> {
     asked.collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
-/// Holds all that was said against all promises. `sizes`: of each node's tree.
-pub fn judge(key: &VerifierKey, senders: &Senders, seen: &[Seen], sizes: &[u64]) -> Vec<Breach> {
+/// Holds all that was said against all promises. `sizes`: of each member's tree.
+pub fn judge(
+    key: &VerifierKey,
+    senders: &Senders,
+    seen: &[(String, Seen)],
+    sizes: &[u64],
+    observations: Vec<Observation>,
+) -> Vec<Breach> {
     let known = senders.known.lock();
     let mut breaches = known.breaches.clone();
-    let recorded = Recorded { operations: senders.record.operations(), observations: Vec::new() };
+    let recorded = Recorded { operations: senders.record.operations(), observations };
     breaches.extend(recorded::judge(&recorded));
     let all: Vec<Acknowledged> = known.acknowledged.iter().map(|(_, one)| one.clone()).collect();
     breaches.extend(all.iter().filter_map(|one| receipts::judge(key, one)));
@@ -111,8 +119,7 @@ pub fn judge(key: &VerifierKey, senders: &Senders, seen: &[Seen], sizes: &[u64])
     }
     breaches.extend(exactly_once::one_leaf_each(key, &all));
     breaches.extend(sizes.iter().filter_map(|size| exactly_once::no_other_leaf(*size, &all)));
-    let each = first.values().flat_map(|one| std::iter::repeat_n(*one, NODES.len()));
-    breaches.extend(each.zip(seen).filter_map(|(one, seen)| durable::judge(one, seen)));
+    breaches.extend(seen.iter().filter_map(|(id, seen)| durable::judge(first.get(id.as_str())?, seen)));
     let stated = all.iter().filter_map(|one| {
         let checkpoint = kho_chaos_tests::auditor::verify(key, &one.receipt).ok()?.checkpoint;
         Some(Stated { by: format!("the receipt of {}", one.record_id), size: checkpoint.size, root: checkpoint.root })

@@ -15,6 +15,7 @@ use kho_proto::id::UnixMs;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 /// The wall clock when a simulation begins: 12 June 2020, 09:00 at +07:00.
@@ -43,7 +44,7 @@ impl Machine {
         Seams {
             clock: Arc::new(SimClock { skew_ms: self.skew_ms.clone() }),
             entropy: Arc::new(SimEntropy(self.chance.clone())),
-            net: Arc::new(SimNet),
+            net: Arc::new(SimNet { disk: self.disk.clone() }),
             tasks: Arc::new(SimTasks { chance: self.chance.clone(), slowest: self.slowest_disk }),
         }
     }
@@ -77,30 +78,71 @@ impl Entropy for SimEntropy {
     }
 }
 
-struct SimNet;
+struct SimNet {
+    disk: Arc<SimDisk>,
+}
 
 #[async_trait]
 impl Net for SimNet {
     async fn dial(&self, address: &str) -> io::Result<BoxIo> {
-        Ok(Box::new(turmoil::net::TcpStream::connect(address).await?))
+        if self.disk.is_cut() {
+            std::future::pending::<()>().await;
+        }
+        Ok(Box::new(Wire { stream: turmoil::net::TcpStream::connect(address).await?, disk: self.disk.clone() }))
     }
 
     async fn bind(&self, address: &str) -> io::Result<Box<dyn Accept>> {
-        Ok(Box::new(SimAccept(turmoil::net::TcpListener::bind(address).await?)))
+        let listener = turmoil::net::TcpListener::bind(address).await?;
+        Ok(Box::new(SimAccept { listener, disk: self.disk.clone() }))
     }
 }
 
-struct SimAccept(turmoil::net::TcpListener);
+struct SimAccept {
+    listener: turmoil::net::TcpListener,
+    disk: Arc<SimDisk>,
+}
 
 #[async_trait]
 impl Accept for SimAccept {
     async fn accept(&mut self) -> io::Result<(BoxIo, String)> {
-        let (stream, from) = self.0.accept().await?;
-        Ok((Box::new(stream), from.to_string()))
+        let (stream, from) = self.listener.accept().await?;
+        Ok((Box::new(Wire { stream, disk: self.disk.clone() }), from.to_string()))
     }
 
     fn local_address(&self) -> String {
-        self.0.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
+        self.listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
+    }
+}
+
+/// A stream on which nothing leaves a machine that was cut at a point: its process runs on until the end of the step.
+struct Wire {
+    stream: turmoil::net::TcpStream,
+    disk: Arc<SimDisk>,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, to)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        if self.disk.is_cut() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_write(context, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.disk.is_cut() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

@@ -5,13 +5,19 @@
 
 mod caller;
 mod cards;
+mod cluster;
+mod directory;
+mod fault;
 mod faults;
 mod host;
 mod judge;
 mod machine;
 mod many;
+mod members;
 mod observer;
+mod operator;
 mod plan;
+mod processes;
 mod record;
 mod senders;
 mod transport;

@@ -23,6 +23,8 @@ struct Total {
     faults: BTreeMap<String, u64>,
     /// Nodes that ended by themselves, by code.
     ended: BTreeMap<String, u64>,
+    /// Replacements of members, by what came of them.
+    members: BTreeMap<String, u64>,
     /// Operations, records, looks.
     counts: BTreeMap<String, u64>,
     /// Broken promises, by seed.
@@ -32,7 +34,7 @@ struct Total {
 impl Total {
     fn add(&mut self, seed: u64, summary: &Value, error: &str) {
         self.seconds += summary["seconds"].as_f64().unwrap_or_default();
-        for (name, sums) in [("faults", &mut self.faults), ("ended", &mut self.ended)] {
+        for (name, sums) in [("faults", &mut self.faults), ("ended", &mut self.ended), ("members", &mut self.members)] {
             for (kind, count) in summary[name].as_object().into_iter().flatten() {
                 *sums.entry(kind.clone()).or_default() += count.as_u64().unwrap_or_default();
             }
@@ -50,13 +52,15 @@ impl Total {
 
     fn print(&self) {
         println!("{} seeds from {}, {:.0} virtual seconds in all", self.seeds, self.first, self.seconds);
-        println!("{:<22} {:>9}", "fault", "happened");
-        self.faults.iter().for_each(|(fault, count)| println!("{fault:<22} {count:>9}"));
-        println!("{:<22} {:>9}", "ended by itself", "");
-        self.ended.iter().for_each(|(code, count)| println!("{code:<22} {count:>9}"));
-        println!("{:<22} {:>9}", "operations", "");
-        self.counts.iter().for_each(|(name, count)| println!("{name:<22} {count:>9}"));
-        println!("{:<22} {:>9}", "violations", self.violations.len());
+        println!("{:<34} {:>9}", "fault", "happened");
+        self.faults.iter().for_each(|(fault, count)| println!("{fault:<34} {count:>9}"));
+        println!("{:<34} {:>9}", "ended by itself", "");
+        self.ended.iter().for_each(|(code, count)| println!("{code:<34} {count:>9}"));
+        println!("{:<34} {:>9}", "replacements", "");
+        self.members.iter().for_each(|(what, count)| println!("{what:<34} {count:>9}"));
+        println!("{:<34} {:>9}", "operations", "");
+        self.counts.iter().for_each(|(name, count)| println!("{name:<34} {count:>9}"));
+        println!("{:<34} {:>9}", "violations", self.violations.len());
     }
 }
 

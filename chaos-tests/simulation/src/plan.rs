@@ -3,54 +3,12 @@
 
 use std::time::Duration;
 
-use kho_proto::id::NodeId;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 
-/// Nodes of the cluster.
-pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
-
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Fault {
-    /// A process is killed, or its machine loses power; it comes back at the end.
-    Kill { node: u64, power: bool },
-    /// Two of three.
-    KillTwo { spared: u64, power: bool },
-    /// All at once.
-    KillAll { power: bool },
-    /// Killed when it has just begun again.
-    KillTwice { node: u64 },
-    /// Killed, and its state is gone when it comes back; log and vote are there.
-    LoseState { node: u64 },
-    /// Told to stop, as an operator would.
-    Restart { node: u64 },
-    /// Whoever leads is cut off from the others; clients still reach it.
-    IsolateLeader,
-    /// One is cut off from the others.
-    Isolate { node: u64 },
-    /// What one sends to the other is lost.
-    OneWay { from: u64, to: u64 },
-    /// Two can't talk, the third talks to both.
-    Ring { a: u64, b: u64 },
-    /// Segments are lost, so connections break.
-    Loss { a: u64, b: u64, rate: f64 },
-    /// Everything between two takes long.
-    Slow { a: u64, b: u64, latency_ms: u64 },
-    /// Messages wait, and then come all at once.
-    Hold { a: u64, b: u64 },
-    /// Writes fail.
-    Eio { node: u64, rate: f64 },
-    /// A snapshot is made and the log purged, so that whoever is behind needs a copy.
-    Snapshot { node: u64 },
-    /// The leader hands over.
-    Transfer,
-    /// A machine's wall clock jumps, and jumps back at the end.
-    Clock { node: u64, ms: i64 },
-}
+use crate::fault::{Fault, KINDS, Kind};
 
 /// A fault and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -92,53 +50,6 @@ pub struct Plan {
     pub events: Vec<Event>,
 }
 
-type Kind = fn(&mut SmallRng) -> Fault;
-
-fn node(chance: &mut SmallRng) -> u64 {
-    NODES.choose(chance).expect("three nodes").0
-}
-
-fn pair(chance: &mut SmallRng) -> (u64, u64) {
-    let two: Vec<_> = NODES.choose_multiple(chance, 2).map(|node| node.0).collect();
-    (two[0], two[1])
-}
-
-const KINDS: &[Kind] = &[
-    |chance| Fault::Kill { node: node(chance), power: chance.random() },
-    |chance| Fault::Kill { node: node(chance), power: true },
-    |chance| Fault::KillTwo { spared: node(chance), power: chance.random() },
-    |chance| Fault::KillAll { power: chance.random_bool(0.8) },
-    |chance| Fault::KillTwice { node: node(chance) },
-    |chance| Fault::LoseState { node: node(chance) },
-    |chance| Fault::Restart { node: node(chance) },
-    |_| Fault::IsolateLeader,
-    |chance| Fault::Isolate { node: node(chance) },
-    |chance| {
-        let (from, to) = pair(chance);
-        Fault::OneWay { from, to }
-    },
-    |chance| {
-        let (a, b) = pair(chance);
-        Fault::Ring { a, b }
-    },
-    |chance| {
-        let (a, b) = pair(chance);
-        Fault::Loss { a, b, rate: chance.random_range(0.01..0.3) }
-    },
-    |chance| {
-        let (a, b) = pair(chance);
-        Fault::Slow { a, b, latency_ms: chance.random_range(20..400) }
-    },
-    |chance| {
-        let (a, b) = pair(chance);
-        Fault::Hold { a, b }
-    },
-    |chance| Fault::Eio { node: node(chance), rate: chance.random_range(0.001..0.2) },
-    |chance| Fault::Snapshot { node: node(chance) },
-    |_| Fault::Transfer,
-    |chance| Fault::Clock { node: node(chance), ms: chance.random_range(-20_000..20_000) },
-];
-
 impl Plan {
     /// What `seed` decides for so many virtual seconds of faults.
     pub fn draw(seed: u64, safety: Duration) -> Self {
@@ -179,28 +90,45 @@ impl Plan {
     }
 }
 
-impl Fault {
-    /// Its kind, for tables.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Fault::Kill { power: false, .. } => "kill one",
-            Fault::Kill { .. } => "power of one",
-            Fault::KillTwo { .. } => "kill two",
-            Fault::KillAll { .. } => "kill all",
-            Fault::KillTwice { .. } => "kill twice",
-            Fault::LoseState { .. } => "state lost",
-            Fault::Restart { .. } => "restart",
-            Fault::IsolateLeader => "isolate the leader",
-            Fault::Isolate { .. } => "isolate one",
-            Fault::OneWay { .. } => "one way",
-            Fault::Ring { .. } => "ring",
-            Fault::Loss { .. } => "loss",
-            Fault::Slow { .. } => "slow link",
-            Fault::Hold { .. } => "hold",
-            Fault::Eio { .. } => "EIO",
-            Fault::Snapshot { .. } => "snapshot",
-            Fault::Transfer => "transfer",
-            Fault::Clock { .. } => "clock",
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    fn drawn(seed: u64) -> BTreeSet<&'static str> {
+        Plan::draw(seed, Duration::from_secs(60)).events.iter().map(|event| event.fault.name()).collect()
+    }
+
+    #[test]
+    fn every_kind_is_drawn_by_some_seed_and_none_by_all() {
+        let all: Vec<_> = (0..300).map(drawn).collect();
+        let mut seeds: BTreeMap<&str, usize> = BTreeMap::new();
+        all.iter().flatten().for_each(|kind| *seeds.entry(kind).or_default() += 1);
+        // 17 kinds of which one has two names, seven points, four ways to replace
+        assert_eq!(seeds.len(), 18 + 7 + 4, "{seeds:?}");
+        assert!(seeds.values().all(|seeds| *seeds >= 3 && *seeds < all.len()), "{seeds:?}");
+    }
+
+    #[test]
+    fn a_seed_says_it_all() {
+        let text = |seed| serde_json::to_string(&Plan::draw(seed, Duration::from_secs(60))).expect("JSON");
+        assert_eq!(text(7), text(7));
+        assert_ne!(text(7), text(8));
+    }
+
+    #[test]
+    fn faults_end_when_the_plan_says_and_name_places() {
+        for seed in 0..300 {
+            let plan = Plan::draw(seed, Duration::from_secs(20));
+            for Event { from_ms, to_ms, fault } in &plan.events {
+                assert!(from_ms < to_ms && *to_ms <= plan.safety_ms, "seed {seed}: {fault:?}");
+                let place = |number| {
+                    assert!((1..=crate::fault::PLACES).contains(&number), "seed {seed}: {fault:?}");
+                    number
+                };
+                assert_eq!(fault.struck(place), *fault);
+            }
         }
     }
 }

@@ -29,9 +29,18 @@ impl Record {
         *self.now.lock() = now;
     }
 
+    fn now(&self) -> Duration {
+        elapsed().max(*self.now.lock())
+    }
+
+    /// Virtual microseconds.
+    pub fn now_us(&self) -> u64 {
+        self.now().as_micros() as u64
+    }
+
     /// Adds a line at this virtual time.
     pub fn note(&self, line: &str) {
-        let now = elapsed().max(*self.now.lock());
+        let now = self.now();
         self.trace.lock().push(format!("{:>9.3} {line}", now.as_secs_f64()));
     }
 

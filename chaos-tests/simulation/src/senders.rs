@@ -22,8 +22,8 @@ use rand::{Rng, RngCore, SeedableRng};
 
 use crate::caller::Caller;
 use crate::cards::Card;
+use crate::directory::Directory;
 use crate::machine::{BEGINNING, elapsed};
-use crate::plan::NODES;
 use crate::record::Record;
 
 /// Acknowledgements after which senders are in no hurry: a seed shall cost a few seconds of CPU.
@@ -64,6 +64,8 @@ pub struct Senders {
     pub known: Mutex<Known>,
     /// The trace.
     pub record: Arc<Record>,
+    /// Whom they ask.
+    pub directory: Arc<Directory>,
     unit: String,
     card: Card,
     payload_max: usize,
@@ -75,8 +77,15 @@ fn us() -> u64 {
 
 impl Senders {
     /// Senders of `unit`, who sign with `card`.
-    pub fn new(caller: Caller, record: Arc<Record>, unit: &str, card: Card, payload_max: usize) -> Self {
-        Self { caller, known: Mutex::default(), record, unit: unit.to_owned(), card, payload_max }
+    pub fn new(
+        caller: Caller,
+        record: Arc<Record>,
+        directory: Arc<Directory>,
+        unit: &str,
+        card: Card,
+        payload_max: usize,
+    ) -> Self {
+        Self { caller, known: Mutex::default(), record, directory, unit: unit.to_owned(), card, payload_max }
     }
 
     /// A report on its own.
@@ -201,7 +210,7 @@ impl Senders {
             let enough = self.known.lock().acknowledged.len() >= ENOUGH;
             let think_max = if enough { THINK_LONG } else { think_max };
             tokio::time::sleep(think_max.mul_f64(chance.random())).await;
-            let node = *NODES.choose(&mut chance).expect("three nodes");
+            let node = *self.directory.asked().choose(&mut chance).expect("three nodes");
             let earlier = {
                 let known = self.known.lock();
                 known.acknowledged.choose(&mut chance).cloned()

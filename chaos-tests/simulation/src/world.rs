@@ -9,7 +9,7 @@ use kho_chaos_tests::auditor::VerifierKey;
 use kho_chaos_tests::history::Outcome;
 use kho_chaos_tests::invariants::Breach;
 use kho_chaos_tests::invariants::durable::Seen;
-use kho_node::storage::sim::SimFaults;
+use kho_proto::id::NodeId;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -17,13 +17,12 @@ use serde::Serialize;
 use turmoil::Sim;
 
 use crate::caller::Caller;
-use crate::cards::Authority;
+use crate::cluster::Cluster;
 use crate::faults::Faults;
-use crate::host::{self, Host};
 use crate::judge;
-use crate::machine::Machine;
+use crate::members::{Members, retire};
 use crate::observer::Observer;
-use crate::plan::{NODES, Plan};
+use crate::plan::Plan;
 use crate::record::Record;
 use crate::senders::Senders;
 
@@ -49,6 +48,8 @@ pub struct Summary {
     pub faults: BTreeMap<&'static str, u64>,
     /// Nodes that ended by themselves, by code.
     pub ended: BTreeMap<String, u64>,
+    /// Replacements of members: asked for, done, given up, by code of refusal.
+    pub members: BTreeMap<String, u64>,
     /// Operations, by outcome.
     pub ok: usize,
     /// Certainly not done.
@@ -70,10 +71,10 @@ pub struct Summary {
 struct World<'a> {
     plan: &'a Plan,
     sim: Sim<'a>,
-    hosts: Vec<Arc<Host>>,
+    cluster: Cluster<'a>,
     senders: Arc<Senders>,
     record: Arc<Record>,
-    faults: Faults<'a>,
+    faults: Faults,
     observer: Observer,
     breaches: Vec<Breach>,
 }
@@ -100,33 +101,25 @@ impl<'a> World<'a> {
             .enable_random_order()
             .rng_seed(chance.random())
             .build();
-        let mut machine = || Machine::new(chance.random(), Duration::from_millis(plan.slowest_disk_ms));
-        let (platform, first) = (machine(), machine());
-        let mut authority = Authority::new(SmallRng::seed_from_u64(plan.seed));
-        host::write_shared(dir, &mut authority, &first)?;
-        let mut hosts = Vec::new();
-        for node in NODES {
-            let host = Host::create(node, dir, plan, machine())?;
-            let faults = SimFaults { flush_by_itself: plan.flush_by_itself, ..SimFaults::default() };
-            host.machine.disk.set_faults(faults);
-            let process = host.clone();
-            sim.host(host::name(node), move || process.clone().run());
-            hosts.push(host);
-        }
-        let caller = Caller::new(platform.seams().net, authority.platform().certificate);
-        let senders = Senders::new(caller, record.clone(), UNIT, authority.signer(UNIT), plan.payload_max);
-        let (senders, faults) = (Arc::new(senders), Faults::new(plan));
-        Ok(Self { plan, sim, hosts, senders, record, faults, observer: Observer::default(), breaches: Vec::new() })
+        let mut cluster = Cluster::create(plan, dir, &mut sim)?;
+        let net = cluster.machine().seams().net;
+        let (platform, signer) = (cluster.authority.platform(), cluster.authority.signer(UNIT));
+        let (caller, directory) = (Caller::new(net, platform.certificate), cluster.directory.clone());
+        let senders = Arc::new(Senders::new(caller, record.clone(), directory, UNIT, signer, plan.payload_max));
+        let faults = Faults::new(plan.seed, Members::new(senders.clone()));
+        Ok(Self { plan, sim, cluster, senders, record, faults, observer: Observer::default(), breaches: Vec::new() })
     }
 
     fn step(&mut self) -> Result<()> {
         self.sim.step().map_err(|error| anyhow!("{error}"))?;
         self.record.tick(self.sim.elapsed());
-        if let Err(breach) = self.observer.look(&self.hosts, &self.record) {
+        let now = self.sim.elapsed().as_millis() as u64;
+        self.faults.strike(now, &mut self.sim, &self.cluster, &self.record);
+        if let Err(breach) = self.observer.look(self.cluster.hosts(), &self.record) {
             self.record.note(&breach.to_string());
             self.breaches.push(breach);
         }
-        Ok(())
+        self.faults.step(now, &mut self.sim, &mut self.cluster, &self.record)
     }
 
     /// Runs `task` as a client until it has ended.
@@ -145,8 +138,6 @@ impl<'a> World<'a> {
         let begun = self.sim.elapsed();
         loop {
             self.step()?;
-            let now = self.sim.elapsed().as_millis() as u64;
-            self.faults.step(now, &mut self.sim, &self.hosts, &self.record);
             if let Some(result) = result.lock().take() {
                 return Ok(result);
             }
@@ -155,10 +146,10 @@ impl<'a> World<'a> {
     }
 
     fn form(&mut self) -> Result<VerifierKey> {
-        let senders = self.senders.clone();
+        let (senders, first) = (self.senders.clone(), self.cluster.directory.at(1));
         let forming = async move {
             loop {
-                match senders.caller.form(NODES[0]).await {
+                match senders.caller.form(first).await {
                     Ok(key) => return key,
                     Err(failed) => senders.record.note(&format!("forming: {failed}")),
                 }
@@ -179,30 +170,43 @@ impl<'a> World<'a> {
                 Ok(())
             });
         }
-        while self.sim.elapsed() < Duration::from_millis(self.plan.safety_ms) && self.breaches.is_empty() {
+        let broken = |world: &Self| !world.breaches.is_empty() || !world.faults.processes.breaches.is_empty();
+        while self.sim.elapsed() < Duration::from_millis(self.plan.safety_ms) && !broken(self) {
             self.step()?;
-            let now = self.sim.elapsed().as_millis() as u64;
-            self.faults.step(now, &mut self.sim, &self.hosts, &self.record);
         }
         let now = self.sim.elapsed().as_millis() as u64;
-        self.faults.heal(now, &mut self.sim, &self.hosts, &self.record);
+        self.faults.heal(now, &mut self.sim, &mut self.cluster, &self.record);
         let healed = self.sim.elapsed();
         self.senders.known.lock().stop = true;
-        while !self.observer.is_settled(&self.hosts) {
+        let settled = loop {
+            let settled = self.observer.settled(self.cluster.ever()).filter(|_| self.faults.members.idle());
+            if settled.is_some() {
+                break settled;
+            }
             if self.sim.elapsed() - healed > SETTLED_WITHIN {
                 let what = format!("no agreement within {SETTLED_WITHIN:?} after the heal");
                 self.breaches.push(Breach { invariant: "I11", what });
-                break;
+                break None;
             }
             self.step()?;
-            let now = self.sim.elapsed().as_millis() as u64;
-            self.faults.step(now, &mut self.sim, &self.hosts, &self.record);
+        };
+        if let Some((members, voters)) = settled {
+            self.settle(members, &voters);
         }
         Ok((self.sim.elapsed() - healed).as_secs_f64())
     }
 
+    /// From now on all members are asked, and nobody else.
+    fn settle(&mut self, members: Vec<NodeId>, voters: &[NodeId]) {
+        self.record.note(&format!("settled: {members:?}, {voters:?} vote"));
+        self.faults.members.judge(&members, voters, &self.cluster);
+        let stray = self.cluster.hosts().filter(|host| !members.contains(&host.node));
+        stray.for_each(|host| retire(host, &mut self.sim));
+        self.cluster.directory.settle(members);
+    }
+
     /// Asks every node for everything.
-    fn ask(&mut self) -> Result<Vec<Seen>> {
+    fn ask(&mut self) -> Result<Vec<(String, Seen)>> {
         let (senders, mut chance) = (self.senders.clone(), SmallRng::seed_from_u64(self.plan.seed ^ 0xa5c));
         let asking = async move {
             judge::settle(&senders).await;
@@ -212,15 +216,20 @@ impl<'a> World<'a> {
         self.until_done("judge", JUDGED_WITHIN, asking)
     }
 
-    fn judge(mut self, key: &VerifierKey, seen: &[Seen], healed_after: f64) -> Summary {
-        let sizes: Vec<u64> = self.hosts.iter().filter_map(|host| Some(host.running()?.state.tip().size())).collect();
+    fn judge(mut self, key: &VerifierKey, seen: &[(String, Seen)], healed_after: f64) -> Summary {
+        let members = self.cluster.directory.members();
+        let running = members.iter().filter_map(|node| self.cluster.host(node.0).running());
+        let sizes: Vec<u64> = running.map(|running| running.state.tip().size()).collect();
         let mut breaches = std::mem::take(&mut self.breaches);
+        breaches.append(&mut self.faults.members.breaches);
+        breaches.append(&mut self.faults.processes.breaches);
         // no plan damages what is on a disk: nothing else may end a node
-        let wrong = self.faults.ended.iter().filter(|(code, _)| !ENDS.contains(&code.as_str()));
+        let wrong = self.faults.processes.ended.iter().filter(|(code, _)| !ENDS.contains(&code.as_str()));
         breaches.extend(
             wrong.map(|(code, count)| Breach { invariant: "I12", what: format!("{count} nodes ended: {code}") }),
         );
-        breaches.extend(judge::judge(key, &self.senders, seen, &sizes));
+        let observations = std::mem::take(&mut self.observer.observations);
+        breaches.extend(judge::judge(key, &self.senders, seen, &sizes, observations));
         for breach in &breaches {
             self.record.note(&breach.to_string());
         }
@@ -234,7 +243,8 @@ impl<'a> World<'a> {
             seed: self.plan.seed,
             seconds: self.sim.elapsed().as_secs_f64(),
             faults: std::mem::take(&mut self.faults.counts),
-            ended: std::mem::take(&mut self.faults.ended),
+            ended: std::mem::take(&mut self.faults.processes.ended),
+            members: self.members(),
             ok: count(Outcome::Ok),
             failed: count(Outcome::Failed),
             unknown: count(Outcome::Unknown),
@@ -244,5 +254,13 @@ impl<'a> World<'a> {
             trace: self.record.digest().to_string(),
             breaches: breaches.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    fn members(&mut self) -> BTreeMap<String, u64> {
+        let mut counts = std::mem::take(&mut self.faults.members.counts);
+        if self.faults.processes.refused > 0 {
+            counts.insert("without its log, refused to start".to_owned(), self.faults.processes.refused);
+        }
+        counts
     }
 }

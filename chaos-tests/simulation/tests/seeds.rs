@@ -11,6 +11,8 @@ use serde_json::Value;
 const SEED: u64 = 1;
 /// `.ci/run` asks for more.
 const SEEDS: u64 = 6;
+/// So many must meet what is drawn by chance.
+const MANY: u64 = 40;
 const SECONDS: u64 = 60;
 
 fn number(name: &str, default: u64) -> u64 {
@@ -35,6 +37,21 @@ fn every_promise_holds_in_every_seed() {
     // a simulation in which nothing happens proves nothing
     assert!(total["counts"]["records"].as_u64().unwrap() >= 20 * seeds, "too few records");
     assert!(total["faults"].as_object().is_some_and(|faults| !faults.is_empty()), "no faults");
+    if seeds >= MANY {
+        rare_ones_took_effect(&total, seeds);
+    }
+}
+
+/// Members were replaced, machines were cut at named points, nodes without their log were refused.
+fn rare_ones_took_effect(total: &Value, seeds: u64) {
+    let count = |of: &str, what: &str| {
+        let counts = total[of].as_object().unwrap().iter().filter(|(name, _)| name.starts_with(what));
+        counts.map(|(_, count)| count.as_u64().unwrap()).sum::<u64>()
+    };
+    for (of, what) in [("faults", "replace"), ("faults", "cut at"), ("members", "done"), ("members", "without its log")]
+    {
+        assert!(count(of, what) >= seeds / 4, "{what}: {total}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! node purged ≤ snapshot ≤ applied ≤ committed ≤ last.
 //!
 //! What is on disk (vote, snapshot, purged) must not go back from one process of a node to the next either. Commit and
-//! applied may: they are in memory, and the log brings them back.
+//! applied may: they are in memory, and the log brings them back. Snapshots go with a state that is lost.
 
 use std::collections::BTreeMap;
 
@@ -46,9 +46,9 @@ fn went_back(before: &Observation, now: &Observation) -> Vec<Breach> {
     };
     let entry = |entry: Entry| format!("{} of term {}", entry.index, entry.term);
     let kept = |before: Entry, now: Entry| before.index <= now.index && before.term <= now.term;
-    for (what, then, since) in [("purged", before.purged, now.purged), ("snapshot", before.snapshot, now.snapshot)] {
-        hold(what, kept(then, since), entry(then), entry(since));
-    }
+    hold("purged", kept(before.purged, now.purged), entry(before.purged), entry(now.purged));
+    let snapshots = before.states < now.states || kept(before.snapshot, now.snapshot);
+    hold("snapshot", snapshots, entry(before.snapshot), entry(now.snapshot));
     // before the first write of a process there is nothing that it has seen on disk
     let votes = before.vote.term == 0 || now.vote.term == 0 || follows(before.vote, now.vote);
     hold("vote", votes, format!("{:?}", before.vote), format!("{:?}", now.vote));

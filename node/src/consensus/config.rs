@@ -64,6 +64,8 @@ pub struct ConsensusConfig {
     pub epoch: Epoch,
     /// Data directory of the node; the log's own is `logs/1` in it.
     pub data_dir: PathBuf,
+    /// This node took part before, so its log must be there.
+    pub took_part: bool,
     /// All members, this node too.
     pub members: BTreeMap<NodeId, MemberAddress>,
     /// Heartbeats and elections.
@@ -101,6 +103,7 @@ impl ConsensusConfig {
             node_id,
             epoch: Epoch(1),
             data_dir: data_dir.into(),
+            took_part: false,
             members,
             timing: Timing::default(),
             snapshot: SnapshotTrigger::default(),

@@ -48,6 +48,10 @@ impl Consensus {
 
         // The log first: its lock keeps a second process out before anything is swept.
         let engine = open_log(&*storage, &layout, &fatal)?;
+        if config.took_part && !log_store::is_claimed(&*engine)? {
+            let detail = "expected the log of a node that took part, found none".to_owned();
+            return Err(OpenError::LogDamaged { detail });
+        }
         let (node, members) = (config.node_id, &config.members);
         let tasks = &seams.tasks;
         let rebuild = Rebuild { storage: &storage, layout: &layout, gate, channels: &channels, node, members, tasks };

@@ -72,7 +72,8 @@ impl Node {
         let fatal = fatal_switch(failed.clone());
         let Prepared { keys, mut data_dir, signers, dialler, client, peer, admin } = prepared;
         let dial: Arc<dyn Dial> = dialler.clone();
-        let opened = Consensus::open(storage, consensus_config(&config), seams.clone(), dial.clone(), fatal.clone());
+        let consensus = consensus_config(&config, data_dir.identity().started);
+        let opened = Consensus::open(storage, consensus, seams.clone(), dial.clone(), fatal.clone());
         let (consensus, state) = opened.await?;
         data_dir.mark_started()?;
         let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
@@ -204,7 +205,7 @@ fn fatal_switch(failed: mpsc::UnboundedSender<ServeError>) -> FatalSwitch {
     })
 }
 
-fn consensus_config(config: &Config) -> ConsensusConfig {
+fn consensus_config(config: &Config, took_part: bool) -> ConsensusConfig {
     let raft = &config.raft;
     let members = config.members.iter().map(|member| {
         let (peer, client, admin) = (member.peer.clone(), member.client.clone(), member.admin.clone());
@@ -215,6 +216,7 @@ fn consensus_config(config: &Config) -> ConsensusConfig {
         node_id: config.node(),
         epoch: EPOCH_FIRST,
         data_dir: config.data_dir.clone(),
+        took_part,
         members: members.collect(),
         timing: Timing {
             heartbeat_ms: raft.heartbeat_ms,

@@ -107,3 +107,16 @@ async fn certificates_that_are_none_or_anothers() {
     world.write("empty.pem", "");
     assert_eq!(refused(&world, &toml.replace("signers-ca.pem", "empty.pem")).await, Code::TlsFileInvalid);
 }
+
+/// However much of it is gone: a node that took part and has no log any more may have voted, and forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_took_part_and_has_no_log() {
+    for lost in ["logs", "logs/1", "logs/1/raft"] {
+        let (world, mut nodes, _) = World::formed(1).await;
+        nodes.remove(0).stop().await;
+        std::fs::remove_dir_all(world.path("data1").join(lost)).unwrap();
+        for attempt in 0..2 {
+            assert_eq!(refused(&world, &world.toml(1)).await, Code::DataDirDamaged, "{lost}, attempt {attempt}");
+        }
+    }
+}

@@ -58,10 +58,13 @@ fn a_restart_may_forget_what_was_in_memory_and_nothing_else() {
     let volatile = Observation { life: 1, term: 2, committed: entry(6), applied: entry(5), tree_size: 4, ..node(2, 2) };
     assert_eq!(log::judge(&[before.clone(), volatile.clone()]), []);
     assert_eq!(log::judge(&[before.clone(), Observation { life: 0, ..volatile }]).len(), 3);
+    let anew = Observation { life: 1, states: 1, snapshot: entry(4), ..before.clone() };
+    assert_eq!(log::judge(&[before.clone(), anew]), [], "its snapshots went with its state");
     for durable in [
         Observation { life: 1, vote: Vote { term: 1, ..before.vote }, ..before.clone() },
         Observation { life: 1, snapshot: entry(4), ..before.clone() },
         Observation { life: 1, purged: entry(3), ..before.clone() },
+        Observation { life: 1, states: 1, purged: entry(3), ..before.clone() },
     ] {
         assert_eq!(log::judge(&[before.clone(), durable]).len(), 1);
     }

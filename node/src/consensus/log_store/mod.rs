@@ -30,7 +30,7 @@ use openraft::{LogState, OptionalSend, RaftLogReader};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-pub(crate) use open::{Identity, LogOpenError, TABLES, purged};
+pub(crate) use open::{Identity, LogOpenError, TABLES, is_claimed, purged};
 
 use self::queue::{Job, Queue};
 use self::tail::Tail;

@@ -129,6 +129,11 @@ pub(crate) fn purged(engine: &dyn KvEngine) -> Result<Option<LogId>, LogOpenErro
     metadata::<LogId>(engine, "purged", PURGED)
 }
 
+/// Whether it is anybody's log yet.
+pub(crate) fn is_claimed(engine: &dyn KvEngine) -> Result<bool, LogOpenError> {
+    Ok(metadata::<Identity>(engine, "identity", IDENTITY)?.is_some())
+}
+
 fn claim(engine: &dyn KvEngine, identity: Identity) -> Result<(), LogOpenError> {
     let Some(found) = metadata::<Identity>(engine, "identity", IDENTITY)? else {
         let mut batch = Batch::default();

@@ -40,10 +40,20 @@ impl Database {
         Self { profile, state: Mutex::new(state) }
     }
 
-    /// None: somebody has it open.
+    pub(super) fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// None: somebody has it open. What a write-ahead log brings back is put into tables, and so on disk, before it opens.
     pub(super) fn open(&self) -> Option<Opened> {
         let mut state = self.state.lock();
-        if std::mem::replace(&mut state.open, true) { None } else { Some(Opened(state.crashes)) }
+        if std::mem::replace(&mut state.open, true) {
+            return None;
+        }
+        if self.profile == Profile::Log {
+            state.sync();
+        }
+        Some(Opened(state.crashes))
     }
 
     pub(super) fn close(&self, opened: Opened) {
@@ -90,12 +100,20 @@ impl Database {
     }
 
     /// Power: the synced rows stay, and of what follows a beginning, drawn by chance (a torn record ends it). A killed
-    /// process: what went through the write-ahead log stays, what waited in its memory is gone.
+    /// process: what went through the write-ahead log stays, for the kernel has it until the power goes as well; what
+    /// waited in the process's memory is gone.
     pub(super) fn crash(&self, power: bool, chance: &mut SmallRng) {
         let mut state = self.state.lock();
+        state.open = false;
+        state.crashes += 1;
         let written = state.unsynced.len();
         let kept = match (self.profile, power) {
-            (Profile::Log, false) => written,
+            (Profile::Log, false) => {
+                let State { now, durable, unsynced, .. } = &mut *state;
+                *now = durable.clone();
+                unsynced.iter().for_each(|batch| now.apply(batch));
+                return;
+            }
             // no log: only a flush that was under way can have saved any of it
             (Profile::State, _) if chance.random_bool(0.7) => 0,
             _ => chance.random_range(0..=written),
@@ -105,8 +123,6 @@ impl Database {
             state.durable.apply(batch);
         }
         state.now = state.durable.clone();
-        state.open = false;
-        state.crashes += 1;
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::database::{Database, Opened, Outcome};
+use super::points::{Point, Side};
 use super::rows::{Iter, Tables};
 use super::{ROWS_FILE, SimDisk, error};
-use crate::storage::{Batch, Direction, Durability, KeyRange, KvEngine, KvError, KvErrorKind, KvRead, Rows};
+use crate::storage::{Batch, Direction, Durability, KeyRange, KvEngine, KvError, KvErrorKind, KvRead, Profile, Rows};
 
 /// An open database.
 pub(super) struct SimEngine {
@@ -23,7 +24,7 @@ impl Drop for SimEngine {
     }
 }
 
-fn dead(operation: &'static str) -> KvError {
+pub(super) fn dead(operation: &'static str) -> KvError {
     error(operation, KvErrorKind::Io, "the machine lost its power")
 }
 
@@ -34,6 +35,28 @@ impl SimEngine {
 
     fn fails(&self) -> bool {
         self.disk.strikes(|faults| faults.write_fails)
+    }
+
+    /// Works, unless the machine is cut just before or just after: then nobody hears that it was done.
+    fn at<T>(
+        &self,
+        point: Option<Point>,
+        operation: &'static str,
+        work: impl FnOnce() -> Result<T, KvError>,
+    ) -> Result<T, KvError> {
+        let cut = |side| point.is_some_and(|point| self.disk.cut(point, side));
+        if cut(Side::Before) {
+            return Err(dead(operation));
+        }
+        let done = work();
+        if cut(Side::After) { Err(dead(operation)) } else { done }
+    }
+
+    fn persist(&self, operation: &'static str) -> Result<(), KvError> {
+        if self.fails() {
+            return Err(error(operation, KvErrorKind::Io, "an injected EIO"));
+        }
+        self.database.flush(self.opened).ok_or_else(|| dead(operation))
     }
 }
 
@@ -49,13 +72,19 @@ impl KvRead for SimEngine {
 
 impl KvEngine for SimEngine {
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), KvError> {
-        let outcome = if self.fails() { Outcome::Failed } else { Outcome::Written };
-        let flush = self.disk.strikes(|faults| faults.flush_by_itself);
-        self.database.write(self.opened, batch, durability, outcome, flush).ok_or_else(|| dead("write"))?;
-        match outcome {
-            Outcome::Written => Ok(()),
-            Outcome::Failed => Err(error("write", KvErrorKind::Io, "an injected EIO")),
+        let point = Point::of_write(self.database.profile(), durability);
+        if point == Some(Point::LogSync) && self.disk.cut_at_mark() {
+            return Err(dead("write"));
         }
+        self.at(point, "write", || {
+            let outcome = if self.fails() { Outcome::Failed } else { Outcome::Written };
+            let flush = self.disk.strikes(|faults| faults.flush_by_itself);
+            self.database.write(self.opened, batch, durability, outcome, flush).ok_or_else(|| dead("write"))?;
+            match outcome {
+                Outcome::Written => Ok(()),
+                Outcome::Failed => Err(error("write", KvErrorKind::Io, "an injected EIO")),
+            }
+        })
     }
 
     fn snapshot(&self) -> Result<Arc<dyn KvRead>, KvError> {
@@ -63,18 +92,18 @@ impl KvEngine for SimEngine {
     }
 
     fn flush(&self) -> Result<(), KvError> {
-        if self.fails() {
-            return Err(error("flush", KvErrorKind::Io, "an injected EIO"));
-        }
-        self.database.flush(self.opened).ok_or_else(|| dead("flush"))
+        let point = (self.database.profile() == Profile::State).then_some(Point::Flush);
+        self.at(point, "flush", || self.persist("flush"))
     }
 
     fn checkpoint(&self, directory: &Path) -> Result<(), KvError> {
-        self.flush()?;
-        let tables = self.tables("checkpoint")?;
-        std::fs::create_dir(directory)
-            .and_then(|()| tables.write(&directory.join(ROWS_FILE)))
-            .map_err(|failed| error("checkpoint", KvErrorKind::Io, &failed.to_string()))
+        self.at(Some(Point::Checkpoint), "checkpoint", || {
+            self.persist("checkpoint")?;
+            let tables = self.tables("checkpoint")?;
+            std::fs::create_dir(directory)
+                .and_then(|()| tables.write(&directory.join(ROWS_FILE)))
+                .map_err(|failed| error("checkpoint", KvErrorKind::Io, &failed.to_string()))
+        })
     }
 
     fn ingest(&self, _: &'static str, _: &[PathBuf]) -> Result<(), KvError> {

@@ -6,6 +6,7 @@
 
 mod database;
 mod engine;
+mod points;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,11 @@ use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+pub use self::points::{Cut, Point, Side};
+
 use self::database::Database;
-use self::engine::{SimEngine, SimRead};
+use self::engine::{SimEngine, SimRead, dead};
+use self::points::Points;
 use super::{KvEngine, KvError, KvErrorKind, KvRead, Profile, Storage};
 
 /// Names the database of a directory.
@@ -43,13 +47,14 @@ pub struct SimDisk {
     databases: Mutex<BTreeMap<u64, Arc<Database>>>,
     chance: Mutex<SmallRng>,
     faults: Mutex<SimFaults>,
+    points: Mutex<Points>,
 }
 
 impl SimDisk {
     /// An empty disk; everything that happens to it by chance is drawn from `seed`.
     pub fn new(seed: u64) -> Arc<Self> {
         let chance = Mutex::new(SmallRng::seed_from_u64(seed));
-        Arc::new(Self { databases: Mutex::default(), chance, faults: Mutex::default() })
+        Arc::new(Self { databases: Mutex::default(), chance, faults: Mutex::default(), points: Mutex::default() })
     }
 
     /// From now on.
@@ -60,6 +65,11 @@ impl SimDisk {
     /// The machine lost its power, or its process was killed (`unsynced` then stays: the kernel has it). Handles that are
     /// still held are dead.
     pub fn crash(&self, power: bool) {
+        self.revive();
+        self.databases_crash(power);
+    }
+
+    fn databases_crash(&self, power: bool) {
         let mut chance = self.chance.lock();
         for database in self.databases.lock().values() {
             database.crash(power, &mut chance);
@@ -99,8 +109,15 @@ pub struct SimStorage(pub Arc<SimDisk>);
 
 impl Storage for SimStorage {
     fn open(&self, path: &Path, profile: Profile, _: &[&'static str]) -> Result<Arc<dyn KvEngine>, KvError> {
+        let point = |side| profile == Profile::State && self.0.cut(Point::OpenState, side);
+        if self.0.is_cut() || point(Side::Before) {
+            return Err(dead("open"));
+        }
         let database = self.0.find(path, profile)?;
         let opened = database.open().ok_or_else(|| error("open", KvErrorKind::Locked, "it is open already"))?;
+        if point(Side::After) {
+            return Err(dead("open"));
+        }
         Ok(Arc::new(SimEngine { disk: Arc::clone(&self.0), database, opened }))
     }
 
