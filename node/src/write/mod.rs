@@ -38,6 +38,7 @@ pub use verify::{Verified, Verifier};
 
 use crate::consensus::StateStore;
 use crate::identity::Identity;
+use crate::kill_points::KillPoint;
 use metric_definitions::Hop;
 
 /// What a sender gets for a record that stands in the log.
@@ -89,7 +90,10 @@ impl Writer {
             let verified = Hop::Verify.time(|| self.verifier.verify(authenticated))?;
             let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
             match Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await? {
-                Answer::Accepted { receipt, duplicate } => Ok(Acknowledged { receipt, duplicate }),
+                Answer::Accepted { receipt, duplicate } => {
+                    KillPoint::Unacknowledged.reached();
+                    Ok(Acknowledged { receipt, duplicate })
+                }
                 Answer::Refused(refusal) => Err(refusal),
                 Answer::Done => Err(ProposeError::Unknown.into()),
             }
