@@ -9,7 +9,7 @@ use kho::certs::{Authority, Issued, KeyKind, Profile, Role, Validity};
 use kho::dev::{DevCluster, Identity, Layout, NodeId, Plane};
 use kho_client::Surroundings;
 use kho_proto::id::{ClusterId, UnixMs};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -247,4 +247,18 @@ pub async fn handshake(address: &str, card: &Card) -> Result<Result<Serial, Refu
 fn serial(certificate: &CertificateDer<'_>) -> Result<Serial> {
     let (_, parsed) = X509Certificate::from_der(certificate).context("a certificate")?;
     Ok(parsed.raw_serial_as_string())
+}
+
+/// The alert that ended it.
+pub fn alert(answer: &Result<Serial, Refused>) -> Option<AlertDescription> {
+    match answer {
+        Err(Refused::Tls(rustls::Error::AlertReceived(alert))) => Some(*alert),
+        _ => None,
+    }
+}
+
+/// This end's verdict: the other's certificate has expired.
+pub fn shows_expired(answer: &Result<Serial, Refused>) -> bool {
+    let Err(Refused::Tls(rustls::Error::InvalidCertificate(error))) = answer else { return false };
+    matches!(error, CertificateError::Expired | CertificateError::ExpiredContext { .. })
 }

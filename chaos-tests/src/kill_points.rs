@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal};
+use serde::Serialize;
 use tokio::process::{Child, Command};
 
 /// What this module runs.
@@ -17,7 +18,8 @@ const ATTACH_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
 
 /// A file or directory of a node (docs/architecture.md, on disk).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum On {
     /// The log's write-ahead log that is written now.
     Log,
@@ -80,7 +82,7 @@ fn last(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf> {
 }
 
 /// The nth call of a name on a file, counted by each thread for itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Call {
     /// System call.
     pub name: &'static str,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kho::dev::{DevCluster, Identity, NodeId, Plane};
 use kho_chaos_tests::attack::{self, Progress};
-use kho_chaos_tests::certificates::{self, Issuer, Refused, Serial, handshake};
+use kho_chaos_tests::certificates::{self, Issuer, Serial, alert, handshake, shows_expired};
 use kho_chaos_tests::history::{Outcome, Recorded};
 use kho_chaos_tests::load::{self, Workers};
 use kho_chaos_tests::rig::Rig;
 use kho_client::Client;
 use rustix::process::Signal;
-use rustls::{AlertDescription, CertificateError};
+use rustls::AlertDescription;
 
 const SEED: u64 = 0xce27;
 const WORKERS: Workers = Workers { count: 6, rest: Duration::from_millis(15) };
@@ -114,23 +114,6 @@ fn certificates_are_replaced_under_load_and_no_request_fails() -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn alert(answer: &Result<Serial, Refused>) -> Option<AlertDescription> {
-    match answer {
-        Err(Refused::Tls(rustls::Error::AlertReceived(alert))) => Some(*alert),
-        _ => None,
-    }
-}
-
-/// This end's verdict: the other's certificate has expired.
-fn shows_expired(answer: &Result<Serial, Refused>) -> bool {
-    matches!(
-        answer,
-        Err(Refused::Tls(rustls::Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. }
-        )))
-    )
 }
 
 #[test]
