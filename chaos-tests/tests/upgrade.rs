@@ -16,7 +16,7 @@ use kho_chaos_tests::rig::Rig;
 use kho_chaos_tests::skip;
 
 const SEED: u64 = 0x0b5e;
-const WORKERS: Workers = Workers { count: 6, rest: Duration::from_millis(25) };
+const WORKERS: Workers = Workers { count: 6, rest: Duration::from_millis(60) };
 /// Acknowledgements between two steps.
 const ACKNOWLEDGED: usize = 40;
 /// The older build's `kho`.
