@@ -21,8 +21,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub const PLANES: [Plane; 3] = [Plane::Client, Plane::Peer, Plane::Admin];
 /// Longer than any clock of a test goes wrong.
 const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// A handshake takes milliseconds.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(2);
+/// A handshake takes milliseconds, on a machine that has time for it.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 /// How a client begins HTTP/2: preface, and settings that say nothing. Who refuses a certificate says so instead of an
 /// answer (in TLS 1.3 the client's side of the handshake has ended by then).
