@@ -8,7 +8,7 @@ KHO := $(TARGET)/debug/kho
 CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power mutants test-processes test-simulation chaos soak soak-report bench-thin-line fresh
+.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-power: build ## Power loss on loop-mounted disks, as root; and the test cat
 test-processes: build ## Real processes on real links under faults that seeds draw, as root; KHO_SEEDS, KHO_SECONDS
 	@scripts/setup processes
 	CARGO="$(CARGO)" scripts/test-processes
+
+test-upgrade: build ## Upgrade from FROM=COMMIT under load, and back; builds that commit once
+	CARGO="$(CARGO)" FROM="$(FROM)" scripts/test-upgrade
 
 test-simulation: build ## Forty seeds of the real nodes in a simulated world; KHO_SEED, KHO_SEEDS, KHO_SECONDS
 	KHO_SEEDS=$(or $(KHO_SEEDS),40) $(CARGO) test --workspace --test seeds -- --nocapture

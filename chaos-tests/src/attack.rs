@@ -73,6 +73,16 @@ pub async fn under_load<T>(
     before: usize,
     fault: impl AsyncFnOnce(&mut DevCluster, &Progress) -> Result<T>,
 ) -> Result<(Outcomes, T)> {
+    under_load_of(rig, Workers::busy(workers), before, fault).await
+}
+
+/// The same by workers that may rest.
+pub async fn under_load_of<T>(
+    rig: &mut Rig,
+    workers: Workers,
+    before: usize,
+    fault: impl AsyncFnOnce(&mut DevCluster, &Progress) -> Result<T>,
+) -> Result<(Outcomes, T)> {
     let (stop, stopped) = watch::channel(false);
     let client = rig.cluster.client()?;
     let readers = reads::clients(&rig.cluster)?;
@@ -90,7 +100,7 @@ pub async fn under_load<T>(
         faulted
     };
     let read = reads::run(&readers, senders, stopped.clone());
-    let loaded = load::run(&client, senders, Workers::busy(workers), stopped, |_| progress.one_more());
+    let loaded = load::run(&client, senders, workers, stopped, |_| progress.one_more());
     let (outcomes, faulted, ()) = tokio::join!(loaded, faulted, read);
     let faulted = faulted?;
     Ok((outcomes?, faulted))

@@ -3,9 +3,11 @@
 
 pub mod attack;
 pub mod auditor;
+pub mod certificates;
 pub mod disks;
 pub mod history;
 pub mod invariants;
+pub mod kill_points;
 pub mod links;
 pub mod load;
 pub mod needles;

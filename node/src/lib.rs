@@ -9,6 +9,7 @@ pub mod consensus;
 pub mod data_dir;
 pub mod identity;
 pub mod keys;
+mod kill_points;
 mod mutants;
 pub mod read;
 pub mod seams;

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, BufMut, Bytes};
 use futures::future::join_all;
+use kho::dev::Identity;
 use kho_client::{Draft, Signed, Tls, channel};
 use kho_proto::error::Code;
 use kho_proto::pb::v1::store_client::StoreClient;
 use kho_proto::pb::v1::{SignedRecord, SubmitRequest};
+use rustls::AlertDescription;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -18,6 +20,7 @@ use tonic::{Request, Status};
 use super::board::Board;
 use super::report::Report;
 use super::schedule::{ClientFault, Step};
+use crate::certificates::{self, Issuer};
 use crate::links::proxy::{Mood, Proxy, Seen};
 use crate::rig::Senders;
 
@@ -41,6 +44,8 @@ pub struct Lane<'a> {
     pub senders: &'a Senders,
     /// The platform's identity.
     pub tls: Tls,
+    /// Issues what it needs besides.
+    pub issuer: Issuer,
 }
 
 impl Lane<'_> {
@@ -76,6 +81,7 @@ impl Lane<'_> {
             ClientFault::Malformed => ("malformed", self.malformed().await?),
             ClientFault::SlowReader => ("slow_reader", self.read_slowly(lasts).await?),
             ClientFault::HalfOpen { count } => ("half_open", self.half_open(count, lasts).await?),
+            ClientFault::Expired => ("expired_client", self.expired().await?),
         })
     }
 
@@ -149,6 +155,18 @@ impl Lane<'_> {
         let answer = tokio::time::timeout(PATIENCE / 4, asked).await;
         let said = said_no(answer.map(|answer| answer.map(|_| ())), &["request-malformed"])?;
         Ok(said.map(|said| format!("hung up after {answered} bytes of answer; {said}")))
+    }
+
+    async fn expired(&self) -> Result<Result<String, String>> {
+        let card = self.issuer.card(&Identity::Platform, certificates::expired())?;
+        let answer = certificates::handshake(&self.any().to_string(), &card).await?;
+        Ok(match certificates::alert(&answer) {
+            Some(AlertDescription::CertificateExpired) => Ok("refused: certificate_expired".to_owned()),
+            Some(alert) => bail!("a client whose certificate has expired met {alert:?}"),
+            None if answer.is_ok() => bail!("a client whose certificate has expired was let in"),
+            // TLS over links that are out of order
+            None => Err(format!("{answer:?}")),
+        })
     }
 
     async fn read_slowly(&self, lasts: Duration) -> Result<Result<String, String>> {

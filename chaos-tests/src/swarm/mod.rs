@@ -2,7 +2,10 @@
 //! each, and in the end all that must hold.
 
 mod board;
+mod certificates;
 mod clients;
+mod kill;
+mod later;
 mod links;
 mod memory;
 mod processes;
@@ -19,7 +22,9 @@ use anyhow::{Context, Result, ensure};
 use kho::dev::{Identity, Options};
 use tokio::sync::watch as flag;
 
+use crate::certificates::Issuer;
 use crate::invariants::must_hold;
+use crate::kill_points;
 use crate::links::Links;
 use crate::load::{self, Outcomes, Workers};
 use crate::rig::Rig;
@@ -50,7 +55,9 @@ pub fn able(test: &str) -> Able {
     if !memory {
         skip::leave_out(&format!("{test}, memory limits"), "no control group can be made here");
     }
-    Able { memory, clocks: skip::can_run(&format!("{test}, wall clocks"), false, &["cc"]) }
+    let clocks = skip::can_run(&format!("{test}, wall clocks"), false, &["cc"]);
+    let strace = skip::can_run(&format!("{test}, death before system calls"), true, kill_points::TOOLS);
+    Able { memory, clocks, strace }
 }
 
 /// Draws the schedule of `seed` and runs it. An error, or a panic: something is broken, or nothing was proven.
@@ -163,13 +170,14 @@ async fn under_faults(
     let (stop, stopped) = flag::channel(false);
     let client = rig.cluster.client()?;
     let tls = rig.cluster.layout().identity(&Identity::Platform).load()?;
+    let issuer = Issuer::of(&rig.cluster)?;
     let Rig { cluster, senders, .. } = rig;
     let senders = &*senders;
     let lanes = async {
         board.progress.more(WARM).await?;
         let processes = Processes { cluster, board, report, gear, settings }.run(&schedule.processes);
         let links = links::Lane { board, report }.run(&schedule.links);
-        let clients = clients::Lane { board, report, senders, tls }.run(&schedule.clients);
+        let clients = clients::Lane { board, report, senders, tls, issuer }.run(&schedule.clients);
         tokio::try_join!(processes, links, clients)
     };
     let watched = async {

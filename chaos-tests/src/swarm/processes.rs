@@ -18,10 +18,10 @@ use super::wall_clock::WallClock;
 use crate::links::Machine;
 
 /// An operator asks again for so long while other faults stand in the way.
-const PATIENCE: Duration = Duration::from_secs(12);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 /// A replacement needs a majority, and other faults may take one away for a while.
 const REPLACE_PATIENCE: Duration = Duration::from_secs(90);
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// What a machine has besides its network.
 pub struct Gear {
@@ -69,7 +69,8 @@ impl Processes<'_> {
 
     async fn step(&mut self, fault: &ProcessFault, lasts: Duration) -> Result<()> {
         match *fault {
-            ProcessFault::Kill { victim } => self.kill(victim, lasts).await,
+            ProcessFault::Kill { victim, at: None } => self.kill(victim, lasts).await,
+            ProcessFault::Kill { victim, at: Some(call) } => self.kill_at(victim, call, lasts).await,
             ProcessFault::KillAll => self.kill_all(lasts).await,
             ProcessFault::Pause { victim } => self.pause(victim, lasts).await,
             ProcessFault::Memory { victim } => self.squeeze(victim, lasts).await,
@@ -78,26 +79,8 @@ impl Processes<'_> {
             ProcessFault::Snapshot { victim } => self.snapshot(victim).await,
             ProcessFault::Transfer => self.transfer().await,
             ProcessFault::RollingRestart => self.restart_all().await,
+            ProcessFault::Certificates { victim, expired } => self.certificates(victim, expired, lasts).await,
         }
-    }
-
-    async fn kill(&mut self, victim: Victim, lasts: Duration) -> Result<()> {
-        let (began, place) = (self.report.now_ms(), self.board.resolve(victim));
-        let status = self.cluster.kill(place.node)?;
-        tokio::time::sleep(lasts).await;
-        self.cluster.start(place.node)?;
-        self.report.proven(began, "kill", &place.machine.name, format!("node {} ended: {status}", place.node));
-        Ok(())
-    }
-
-    async fn kill_all(&mut self, lasts: Duration) -> Result<()> {
-        let began = self.report.now_ms();
-        // an error unless each of them ended by it
-        self.cluster.kill_all()?;
-        tokio::time::sleep(lasts).await;
-        self.cluster.start_all()?;
-        self.report.proven(began, "kill_all", "all", "all ended: signal 9".to_owned());
-        Ok(())
     }
 
     async fn pause(&mut self, victim: Victim, lasts: Duration) -> Result<()> {

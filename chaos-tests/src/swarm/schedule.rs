@@ -9,6 +9,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 
+use super::later;
+use crate::kill_points::Call;
 use crate::links::proxy::Mood;
 
 /// Whom it hits; who that is shows when it begins.
@@ -39,8 +41,12 @@ pub enum Way {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ProcessFault {
-    /// SIGKILL, and a start at the end.
-    Kill { victim: Victim },
+    /// SIGKILL, and a start at the end. Before a system call, or at any time.
+    Kill {
+        victim: Victim,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<Call>,
+    },
     /// SIGKILL to all at once.
     KillAll,
     /// SIGSTOP, SIGCONT at the end: longer than an election.
@@ -57,6 +63,8 @@ pub enum ProcessFault {
     Transfer,
     /// All nodes, one after the other, stopped in good order and started.
     RollingRestart,
+    /// New certificates for all its planes, and SIGHUP; expired ones before, or not.
+    Certificates { victim: Victim, expired: bool },
 }
 
 /// A fault of links.
@@ -95,6 +103,8 @@ pub enum ClientFault {
     SlowReader,
     /// So many connections that never say anything.
     HalfOpen { count: usize },
+    /// Comes with a certificate that has expired.
+    Expired,
 }
 
 /// A fault and its time.
@@ -137,6 +147,8 @@ pub struct Able {
     pub memory: bool,
     /// A library for wall clocks.
     pub clocks: bool,
+    /// Death before a system call.
+    pub strace: bool,
 }
 
 impl Schedule {
@@ -146,9 +158,10 @@ impl Schedule {
         let nodes: u8 = if random.random_ratio(1, 4) { 5 } else { 3 };
         let snapshot_bytes = *[128 << 10, 1 << 20, 1 << 30].choose(&mut random).expect("some");
         let pace = random.random_range(1.0..3.0);
-        let processes = processes(&mut random, seconds, pace, usize::from(nodes), able);
+        let mut processes = processes(&mut random, seconds, pace, usize::from(nodes), able);
         let links = links(&mut random, seconds, pace, usize::from(nodes));
-        let clients = clients(&mut random, seconds, pace);
+        let mut clients = clients(&mut random, seconds, pace);
+        later::add(seed, usize::from(nodes), able, &mut processes, &mut clients);
         let clocks = processes.iter().any(|step| matches!(step.fault, ProcessFault::Clock { .. }));
         Self { seed, seconds, nodes, snapshot_bytes, clocks, processes, links, clients }
     }
@@ -186,7 +199,7 @@ fn lane<F>(
     }
 }
 
-fn victim(random: &mut StdRng, nodes: usize) -> Victim {
+pub(super) fn victim(random: &mut StdRng, nodes: usize) -> Victim {
     match random.random_range(0..4) {
         0 | 1 => Victim::Leader,
         2 => Victim::Follower,
@@ -200,7 +213,7 @@ fn processes(random: &mut StdRng, seconds: u64, pace: f64, nodes: usize, able: A
         let victim = victim(random, nodes);
         let lasts = random.random_range(300..4000);
         Some(match kind {
-            0 => (lasts, ProcessFault::Kill { victim }),
+            0 => (lasts, ProcessFault::Kill { victim, at: None }),
             1 => (lasts / 4, ProcessFault::KillAll),
             2 => (lasts.max(800), ProcessFault::Pause { victim }),
             3 if able.memory => (lasts + 2000, ProcessFault::Memory { victim }),
@@ -217,7 +230,7 @@ fn processes(random: &mut StdRng, seconds: u64, pace: f64, nodes: usize, able: A
             7 => (500, ProcessFault::Transfer),
             8 => (5000, ProcessFault::RollingRestart),
             // drawn, and not possible: again; some kind always is
-            _ => (lasts, ProcessFault::Kill { victim }),
+            _ => (lasts, ProcessFault::Kill { victim, at: None }),
         })
     })
 }
@@ -268,7 +281,7 @@ mod tests {
 
     use super::*;
 
-    const ABLE: Able = Able { memory: true, clocks: true };
+    const ABLE: Able = Able { memory: true, clocks: true, strace: true };
 
     #[test]
     fn a_seed_says_it_all() {
@@ -286,7 +299,7 @@ mod tests {
         };
         let all: Vec<_> = (0..60).map(kinds).collect();
         let union: BTreeSet<_> = all.iter().flatten().collect();
-        assert_eq!(union.len(), 9 + 7 + 6, "{union:?}");
+        assert_eq!(union.len(), 10 + 7 + 7, "{union:?}");
         assert!(union.iter().all(|kind| all.iter().any(|drawn| !drawn.contains(*kind))));
     }
 

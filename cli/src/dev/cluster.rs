@@ -274,6 +274,11 @@ impl DevCluster {
         Ok(admin)
     }
 
+    /// Operators' connections are made anew from now on: with the certificate that they have then.
+    pub fn forget_connections(&self) {
+        self.admins.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forms the cluster, once, as soon as all nodes answer; pins the log's key in `client.toml`.
     pub async fn init(&mut self) -> Result<InitClusterResponse, Error> {
         self.wait_until("all nodes to answer", READY_TIMEOUT, |statuses, expected| statuses.len() == expected).await?;

@@ -21,6 +21,7 @@ use super::peer::PeerGate;
 use super::service::RaftService;
 use super::state::StateCore;
 use super::types::{EntryBytes, Raft, TypeConfig};
+use crate::kill_points::KillPoint;
 use crate::storage::fatal::FatalSwitch;
 
 /// Raft of one log. Cheap to clone.
@@ -84,6 +85,7 @@ impl Consensus {
             Fatal::StorageError(_) => ProposeError::Storage,
             Fatal::Panicked | Fatal::Stopped => ProposeError::Stopping,
         })?;
+        KillPoint::Proposed.reached();
         match answer.await {
             Ok(Ok(written)) => {
                 let term = Term(written.log_id.committed_leader_id().term);

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::state::{Position, StateCore, StateError};
 use super::types::{LogId, Reply, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use super::wire;
+use crate::kill_points::KillPoint;
 use crate::mutants::Mutant;
 use crate::snapshot::SnapshotFiles;
 use crate::storage::fatal::FatalSwitch;
@@ -75,6 +76,7 @@ fn apply_in_order(core: &StateCore, entries: Vec<EntryResponder<TypeConfig>>) ->
     for (entry, responder) in entries {
         let effects = core.apply(&entry)?;
         if let Some(responder) = responder {
+            KillPoint::Applied.reached();
             responder.send(Reply(effects));
         }
     }
@@ -136,6 +138,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotFiles) -> io::Result<()> {
+        KillPoint::SnapshotReceived.reached();
         let expected = meta.last_log_id;
         let installed = self.core.blocking(move |core| core.install(&snapshot, expected));
         installed.await.map_err(|error| self.failed(error))

@@ -25,24 +25,36 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The dialling side of the peer plane: files, and what was last made of them.
 pub struct ClientTls {
     files: TlsFiles,
+    /// Whom the certificate named at the start.
+    own: Option<PeerIdentity>,
     current: ArcSwap<ClientConfig>,
 }
 
 impl ClientTls {
     /// Reads the files.
     pub fn load(files: &TlsFiles) -> Result<ClientTls, Error> {
-        Ok(ClientTls { files: files.clone(), current: ArcSwap::from_pointee(build(files)?) })
+        let loaded = Loaded::read(files)?;
+        let own = loaded.node();
+        Ok(ClientTls { files: files.clone(), own, current: ArcSwap::from_pointee(build(files, loaded)?) })
     }
 
-    /// Reads the files again; new connections use what they hold now. On an error the old stays.
+    /// An error unless the certificate names `own`.
+    pub(super) fn check_own(&self, own: PeerIdentity) -> Result<(), Error> {
+        Loaded::read(&self.files)?.check_own(own)
+    }
+
+    /// Reads the files again; new connections use what they hold now. On an error the old stays, also when the
+    /// certificate is another node's by now.
     pub fn reload(&self) -> Result<(), Error> {
-        self.current.store(Arc::new(build(&self.files)?));
+        let loaded = Loaded::read(&self.files)?;
+        self.own.map_or(Ok(()), |own| loaded.check_own(own))?;
+        self.current.store(Arc::new(build(&self.files, loaded)?));
         Ok(())
     }
 }
 
-fn build(files: &TlsFiles) -> Result<ClientConfig, Error> {
-    let Loaded { chain, key, roots } = Loaded::read(files)?;
+fn build(files: &TlsFiles, loaded: Loaded) -> Result<ClientConfig, Error> {
+    let Loaded { chain, key, roots } = loaded;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .and_then(|config| config.with_root_certificates(roots).with_client_auth_cert(chain, key))

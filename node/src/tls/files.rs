@@ -9,6 +9,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Error;
 use crate::config::TlsFiles;
+use crate::consensus::PeerIdentity;
+use crate::identity::Identity;
 
 /// Certificate chain, key and roots, parsed.
 pub(super) struct Loaded {
@@ -32,6 +34,27 @@ impl Loaded {
         }
         Ok(Loaded { chain, key, roots: Arc::new(roots) })
     }
+
+    fn identity(&self) -> Result<Identity, kho_proto::certificate::Error> {
+        Identity::of_certificate(self.chain.first().map(AsRef::as_ref))
+    }
+
+    /// The node that the certificate names, if it names one.
+    pub fn node(&self) -> Option<PeerIdentity> {
+        self.identity().ok()?.node().ok()
+    }
+
+    /// An error unless the certificate is `own`'s: with another node's every peer would refuse this one, and say so only
+    /// in its own log.
+    pub fn check_own(&self, own: PeerIdentity) -> Result<(), Error> {
+        let found = match self.identity() {
+            Ok(Identity::Node(found)) if found == own => return Ok(()),
+            Ok(Identity::Node(found)) => format!("cluster {}, node {}", found.cluster_id, found.node_id),
+            Ok(_) => "no node".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(Error::NotOwn { cluster: own.cluster_id, node: own.node_id, found })
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -46,10 +69,4 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
         return Err(Error::Empty { path: path.to_owned(), expected: "at least one certificate" });
     }
     Ok(found)
-}
-
-/// The node's own certificate of a plane, DER.
-pub(super) fn own_certificate(files: &TlsFiles) -> Result<Vec<u8>, Error> {
-    let chain = certificates(&files.certificate)?;
-    Ok(chain.into_iter().next().map(|certificate| certificate.to_vec()).unwrap_or_default())
 }

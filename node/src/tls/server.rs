@@ -9,24 +9,32 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use super::files::Loaded;
 use super::{Error, Plane, provider};
 use crate::config::TlsFiles;
+use crate::consensus::PeerIdentity;
 
 /// The accepting side of a plane: files, and what was last made of them.
 pub struct ServerTls {
     plane: Plane,
     files: TlsFiles,
+    /// Whom the certificate named at the start: the peer plane's names the node.
+    own: Option<PeerIdentity>,
     current: ArcSwap<ServerConfig>,
 }
 
 impl ServerTls {
     /// Reads the files.
     pub fn load(plane: Plane, files: &TlsFiles) -> Result<ServerTls, Error> {
-        let current = ArcSwap::from_pointee(build(plane, files)?);
-        Ok(ServerTls { plane, files: files.clone(), current })
+        let loaded = Loaded::read(files)?;
+        let own = loaded.node();
+        let current = ArcSwap::from_pointee(build(plane, files, loaded)?);
+        Ok(ServerTls { plane, files: files.clone(), own, current })
     }
 
-    /// Reads the files again; new connections use what they hold now. On an error the old stays.
+    /// Reads the files again; new connections use what they hold now. On an error the old stays, also when the
+    /// certificate is another node's by now.
     pub fn reload(&self) -> Result<(), Error> {
-        self.current.store(Arc::new(build(self.plane, &self.files)?));
+        let loaded = Loaded::read(&self.files)?;
+        self.own.map_or(Ok(()), |own| loaded.check_own(own))?;
+        self.current.store(Arc::new(build(self.plane, &self.files, loaded)?));
         Ok(())
     }
 
@@ -41,8 +49,8 @@ impl ServerTls {
     }
 }
 
-fn build(plane: Plane, files: &TlsFiles) -> Result<ServerConfig, Error> {
-    let Loaded { chain, key, roots } = Loaded::read(files)?;
+fn build(plane: Plane, files: &TlsFiles, loaded: Loaded) -> Result<ServerConfig, Error> {
+    let Loaded { chain, key, roots } = loaded;
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
     let verifier = match plane {
         Plane::Peer => verifier,

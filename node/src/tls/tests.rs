@@ -142,20 +142,38 @@ async fn peers_of_another_authority_are_refused_on_both_sides() {
 
 #[tokio::test]
 async fn certificates_are_replaced_while_running() {
-    let authority = Authority::new();
+    let (authority, other) = (Authority::new(), Authority::new());
     let files = authority.node(1);
     let server = Arc::new(ServerTls::load(Plane::Peer, &files).unwrap());
     let address = listen(server.clone()).await;
-    let caller = authority.node(9);
-    assert!(dial(&caller).dial(NodeId(4), &address).await.is_err());
-    let next = authority.node(4);
+    // it trusts the other authority, the listener trusts the first
+    let caller = TlsFiles { trust: other.dir.path().join("ca.pem"), ..authority.node(9) };
+    assert!(dial(&caller).dial(NodeId(1), &address).await.is_err());
+    let next = other.node(1);
     copy(&next.certificate, &files.certificate);
     copy(&next.key, &files.key);
     server.reload().unwrap();
-    dial(&caller).dial(NodeId(4), &address).await.unwrap();
+    dial(&caller).dial(NodeId(1), &address).await.unwrap();
     std::fs::write(&files.key, "no key").unwrap();
     server.reload().unwrap_err();
-    dial(&caller).dial(NodeId(4), &address).await.expect("the old stays");
+    dial(&caller).dial(NodeId(1), &address).await.expect("the old stays");
+}
+
+/// Every peer would refuse it, and say so only in its own log.
+#[tokio::test]
+async fn another_nodes_certificate_is_not_taken_while_running() {
+    let authority = Authority::new();
+    let files = authority.node(1);
+    let server = Arc::new(ServerTls::load(Plane::Peer, &files).unwrap());
+    let dialler = ClientTls::load(&files).unwrap();
+    let address = listen(server.clone()).await;
+    let another = authority.node(4);
+    copy(&another.certificate, &files.certificate);
+    copy(&another.key, &files.key);
+    for error in [server.reload().unwrap_err(), dialler.reload().unwrap_err()] {
+        assert!(error.to_string().contains("node 1 in its SAN, found"), "{error}");
+    }
+    dial(&authority.node(9)).dial(NodeId(1), &address).await.expect("the old stays");
 }
 
 fn copy(from: &Path, to: &Path) {

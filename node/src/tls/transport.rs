@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use kho_proto::certificate;
 use tokio_rustls::TlsAcceptor;
 
-use super::{ClientTls, Error, PeerDial, Plane, ServerTls, files};
+use super::{ClientTls, Error, PeerDial, Plane, ServerTls};
 use crate::config::{Config, TlsFiles};
 use crate::consensus::PeerIdentity;
 use crate::identity::Identity;
@@ -58,22 +58,9 @@ impl Transport for Tls {
 
     fn dialler(&self, config: &Config, net: Arc<dyn Net>) -> Result<Arc<dyn Dialler>, Error> {
         let tls = Arc::new(ClientTls::load(&config.tls.peer)?);
-        own_certificate(config)?;
+        tls.check_own(PeerIdentity { cluster_id: config.cluster_id, node_id: config.node() })?;
         Ok(Arc::new(PeerDial::new(tls, net, config.cluster_id)))
     }
-}
-
-/// With another node's certificate every peer would refuse this one, and say so only in its own log.
-fn own_certificate(config: &Config) -> Result<(), Error> {
-    let expected = PeerIdentity { cluster_id: config.cluster_id, node_id: config.node() };
-    let der = files::own_certificate(&config.tls.peer)?;
-    let found = match Identity::of_certificate(Some(&der)) {
-        Ok(Identity::Node(found)) if found == expected => return Ok(()),
-        Ok(Identity::Node(found)) => format!("cluster {}, node {}", found.cluster_id, found.node_id),
-        Ok(_) => "no node".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(Error::NotOwn { cluster: config.cluster_id, node: config.node(), found })
 }
 
 #[async_trait]

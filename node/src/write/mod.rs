@@ -40,6 +40,7 @@ pub use verify::{Verified, Verifier};
 
 use crate::consensus::StateStore;
 use crate::identity::Identity;
+use crate::kill_points::KillPoint;
 use metric_definitions::Hop;
 
 /// Verdicts on a signer, at most, while lists of revoked certificates are installed at the same time.
@@ -95,7 +96,10 @@ impl Writer {
                 let verified = Hop::Verify.time(|| self.verifier.verify(&authenticated))?;
                 let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
                 match Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await? {
-                    Answer::Accepted { receipt, duplicate } => return Ok(Acknowledged { receipt, duplicate }),
+                    Answer::Accepted { receipt, duplicate } => {
+                        KillPoint::Unacknowledged.reached();
+                        return Ok(Acknowledged { receipt, duplicate });
+                    }
                     Answer::Refused(refusal) if refusal.code == Code::VerdictOutdated && verdicts < VERDICTS_MAX => {
                         // a list came in between: judged again by it
                         sealer.catch_up(deadline).await?;

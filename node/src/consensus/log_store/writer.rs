@@ -7,6 +7,7 @@ use super::Shared;
 use super::open::{self, COMMITTED, LOG, META, PURGED, VOTE};
 use super::queue::Job;
 use crate::consensus::{codec, wire};
+use crate::kill_points::KillPoint;
 use crate::mutants::Mutant;
 use crate::seams::Dedicated;
 use crate::storage::{Batch, Durability};
@@ -47,6 +48,14 @@ async fn run(shared: &Shared) {
             }
             return;
         }
+        for job in &jobs {
+            match job {
+                Job::Append { .. } => KillPoint::LogWritten.reached(),
+                Job::Vote { .. } => KillPoint::VoteSaved.reached(),
+                Job::Purge { .. } => KillPoint::LogPurged.reached(),
+                Job::Truncate { .. } | Job::Committed { .. } => {}
+            }
+        }
         for job in jobs {
             settle(shared, &job);
             job.report(&Ok(()));
@@ -68,6 +77,9 @@ fn write(shared: &Shared, jobs: &[Job]) -> Result<(), String> {
     }
     if jobs.is_empty() {
         return Ok(());
+    }
+    if jobs.iter().any(|job| matches!(job, Job::Vote { .. })) {
+        KillPoint::VoteUnsaved.reached();
     }
     let durability = if Mutant::UnsyncedLog.planted() { Durability::Buffered } else { Durability::Sync };
     shared.engine.write(&encode(jobs), durability).or_else(|error| failed(error.to_string()))

@@ -15,6 +15,7 @@ use super::view::{Rows, StateView};
 use crate::consensus::codec::CodecError;
 use crate::consensus::log_store::PersistState;
 use crate::consensus::types::{Entry, EntryBytes, LogId, StoredMembership};
+use crate::kill_points::KillPoint;
 use crate::mutants::Mutant;
 use crate::seams::{Clock, Seams, Tasks};
 use crate::snapshot::SnapshotFiles;
@@ -274,6 +275,7 @@ impl StateCore {
         let published = load(&*engine)?;
         let kept = self.snapshot_of(&*engine);
         self.layout.set_current(number)?;
+        KillPoint::SnapshotInstalled.reached();
         let old = std::mem::replace(&mut *self.live.write(), Live { engine, number });
         *self.persisted.lock() = Some(index);
         self.published.store(Arc::new(published));
