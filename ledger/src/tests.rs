@@ -5,5 +5,6 @@ mod cost;
 mod formats;
 mod history;
 mod properties;
+mod publish;
 mod rules;
 mod tree;

@@ -10,6 +10,7 @@ pub mod data_dir;
 pub mod identity;
 pub mod keys;
 mod mutants;
+mod publish;
 pub mod read;
 pub mod seams;
 pub mod serve;
