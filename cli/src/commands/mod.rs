@@ -8,6 +8,7 @@ mod evidence;
 mod export;
 mod get;
 mod keys;
+mod log;
 mod replace;
 mod serve;
 mod status;
@@ -41,6 +42,8 @@ enum Command {
     Get(get::Args),
     Verify(verify::Args),
     #[command(subcommand)]
+    Log(log::Command),
+    #[command(subcommand)]
     Cluster(cluster::Command),
     #[command(subcommand)]
     Drill(drill::Command),
@@ -64,6 +67,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Get(args) => block_on(get::run(args)),
         Command::Verify(args) => verify::run(&args),
+        Command::Log(command) => block_on(log::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Drill(command) => block_on(drill::run(command)),
         Command::Certs(command) => certs::run(command),

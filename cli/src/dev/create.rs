@@ -287,12 +287,7 @@ fn write_node_file(
         node_id: member.id,
         data_dir: layout.relative(&layout.data_dir(node)),
         keyring: layout.relative(&layout.keyring()),
-        listen: Listen {
-            client: &member.client,
-            peer: &member.peer,
-            admin: &member.admin,
-            log: member.log.as_deref(),
-        },
+        listen: Listen { client: &member.client, peer: &member.peer, admin: &member.admin, log: member.log.as_deref() },
         tls: NodeTls { client: tls(Plane::Client), peer: tls(Plane::Peer), admin: tls(Plane::Admin), log },
         signers: Trust { trust: layout.relative(&layout.trust(Plane::Signers)) },
         members: cluster.members.iter().map(MemberEntry::of).collect(),

@@ -115,9 +115,7 @@ impl Https {
     async fn ask(&self, mut sender: Sender, path: &str, length_max: usize, place: &str) -> Result<Bytes, Error> {
         let unreachable = |why: String| Error::Unreachable { place: place.to_owned(), why };
         let request = self.request(&sender, path).map_err(|error| unreachable(error.to_string()))?;
-        let response = within(ANSWER_TIMEOUT, async {
-            sender.send(request).await.map_err(|error| error.to_string())
-        });
+        let response = within(ANSWER_TIMEOUT, async { sender.send(request).await.map_err(|error| error.to_string()) });
         let (head, body) = response.await.map_err(unreachable)?.into_parts();
         let body = within(ANSWER_TIMEOUT, async { Ok(Limited::new(body, length_max).collect().await) }).await;
         let body = match body.map_err(unreachable)? {
@@ -217,11 +215,10 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, String>
 fn config(trust: &[u8]) -> Result<ClientConfig, Error> {
     let bad = |found: String| Error::Trust { found };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(trust) {
-        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-    }
-    if roots.is_empty() {
+    let certificates = CertificateDer::pem_slice_iter(trust).collect::<Result<Vec<_>, _>>();
+    // a system's list may hold some that no one can use any more
+    let (used, _) = roots.add_parsable_certificates(certificates.map_err(|error| bad(error.to_string()))?);
+    if used == 0 {
         return Err(bad("none".to_owned()));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

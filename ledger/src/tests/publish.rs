@@ -46,9 +46,8 @@ fn exactly_the_tiles_of_a_size_are_there_and_lead_to_its_root() {
     for ledger in LEDGERS.iter() {
         let size = ledger.tip.size();
         // level by level: what one holds are the roots of the full tiles below
-        let mut below: Vec<Digest> = (0..size)
-            .map(|seq| read::leaf(&ledger.rows, Seq(seq)).expect("sound").expect("there").hash())
-            .collect();
+        let mut below: Vec<Digest> =
+            (0..size).map(|seq| read::leaf(&ledger.rows, Seq(seq)).expect("sound").expect("there").hash()).collect();
         for level in 0..TILE_LEVELS {
             for (index, hashes) in (0..).zip(below.chunks(TILE_WIDTH)) {
                 let width = hashes.len() as u16;

@@ -205,7 +205,9 @@ impl Config {
         match (&self.listen.log, &self.tls.log) {
             (Some(address), Some(_)) => error::address("listen.log", address)?,
             (None, None) => {}
-            (Some(_), None) => return Err(Error::range("tls.log", "none", "certificate and key, as listen.log is set")),
+            (Some(_), None) => {
+                return Err(Error::range("tls.log", "none", "certificate and key, as listen.log is set"));
+            }
             (None, Some(_)) => return Err(Error::range("listen.log", "none", "host:port, as tls.log is set")),
         }
         error::within("members (their number)", self.members.len() as u64, 1, MEMBERS_MAX as u64)?;

@@ -107,16 +107,26 @@ fn the_public_log_has_an_address_and_a_certificate_or_neither() {
     let config = check(GOOD).unwrap();
     assert!(config.listen.log.is_none() && config.tls.log.is_none());
     let listens = GOOD.replacen("[tls.client]", "log = \"127.0.0.1:7104\"\n[tls.client]", 1);
-    let with = listens.replacen("[signers]", "[tls.log]\ncertificate = \"log.pem\"\nkey = \"/k/log.key\"\n[signers]", 1);
+    let with =
+        listens.replacen("[signers]", "[tls.log]\ncertificate = \"log.pem\"\nkey = \"/k/log.key\"\n[signers]", 1);
     let config = check(&with).unwrap();
     assert_eq!(config.listen.log.as_deref(), Some("127.0.0.1:7104"));
     let files = config.tls.log.unwrap();
-    assert_eq!((files.certificate.as_path(), files.key.as_path()), (Path::new("/srv/kho/log.pem"), Path::new("/k/log.key")));
+    assert_eq!(
+        (files.certificate.as_path(), files.key.as_path()),
+        (Path::new("/srv/kho/log.pem"), Path::new("/k/log.key"))
+    );
     for (text, message) in [
         (listens, "tls.log: expected certificate and key, as listen.log is set, found none"),
-        (with.replacen("log = \"127.0.0.1:7104\"\n", "", 1), "listen.log: expected host:port, as tls.log is set, found none"),
+        (
+            with.replacen("log = \"127.0.0.1:7104\"\n", "", 1),
+            "listen.log: expected host:port, as tls.log is set, found none",
+        ),
         (with.replacen("127.0.0.1:7104", "127.0.0.1", 1), "listen.log: expected host:port"),
-        (with.replacen("[signers]", "[limits]\nlog_connections = 0\n[signers]", 1), "limits.log_connections: expected 1 to 16384"),
+        (
+            with.replacen("[signers]", "[limits]\nlog_connections = 0\n[signers]", 1),
+            "limits.log_connections: expected 1 to 16384",
+        ),
     ] {
         let error = check(&text).unwrap_err();
         assert_eq!(error.code(), Code::ConfigOutOfRange, "{error}");

@@ -83,7 +83,8 @@ impl PublicLog {
 fn sent(found: Found, headers: &HeaderMap, head: bool) -> Response<Body> {
     let Found { body, lifetime, tag } = found;
     let known = tag.as_deref().is_some_and(|tag| is_known(headers, tag));
-    let (status, body, head) = if known { (StatusCode::NOT_MODIFIED, Bytes::new(), true) } else { (StatusCode::OK, body, head) };
+    let (status, body, head) =
+        if known { (StatusCode::NOT_MODIFIED, Bytes::new(), true) } else { (StatusCode::OK, body, head) };
     let mut response = response(status, (!known).then_some(lifetime.content_type()), body, head);
     let out = response.headers_mut();
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static(lifetime.cache_control()));
@@ -161,7 +162,10 @@ mod tests {
         for (code, status) in cases {
             assert_eq!(refused_with(Refusal::new(code, "no")), (status, None), "{code:?}");
         }
-        let later = Refusal { retry_after: Some(std::time::Duration::from_millis(200)), ..Refusal::new(Code::Overloaded, "no") };
+        let later = Refusal {
+            retry_after: Some(std::time::Duration::from_millis(200)),
+            ..Refusal::new(Code::Overloaded, "no")
+        };
         assert_eq!(refused_with(later).1.as_deref(), Some("1"), "whole seconds");
     }
 

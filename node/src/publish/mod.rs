@@ -90,7 +90,11 @@ impl PublicLog {
             Resource::Entries(bundle) => publish::bundle(&view, &tip, bundle),
             Resource::Checkpoint => Ok(None),
         };
-        let found = self.tasks.blocking(read).await.map_err(|_| Refusal::new(Code::NodeStopping, "the node is shutting down"))?;
+        let found = self
+            .tasks
+            .blocking(read)
+            .await
+            .map_err(|_| Refusal::new(Code::NodeStopping, "the node is shutting down"))?;
         let found = found.map_err(|error| {
             // the details are for the operator's log
             tracing::error!(%error, %resource, "a part of the public log can't be read");
@@ -98,7 +102,11 @@ impl PublicLog {
         })?;
         let bytes = found.ok_or_else(|| {
             let absent = format!("no {resource} in the {size} leaves that this node has applied");
-            Refusal { log_size: Some(size), retry_after: Some(RETRY_AFTER), ..Refusal::new(Code::LogTileAbsent, absent) }
+            Refusal {
+                log_size: Some(size),
+                retry_after: Some(RETRY_AFTER),
+                ..Refusal::new(Code::LogTileAbsent, absent)
+            }
         })?;
         Ok(Found { body: Held::new(bytes, room).into_bytes(), lifetime: Lifetime::of(resource), tag: None })
     }

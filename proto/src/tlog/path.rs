@@ -8,7 +8,7 @@ use crate::error::{Code, Refusal, excerpt};
 use crate::merkle::{TILE_WIDTH, entries_path, tile_path};
 
 /// Bytes of a path, at most: `tile/entries/`, seven groups (20 digits, as many as 64 bits need), `.p/255`.
-pub const PATH_LENGTH_MAX: usize = 13 + 7 * 5 + 6;
+pub const PATH_LENGTH_MAX: usize = 13 + 6 * 5 + 3 + 6;
 /// Tile levels that the specification knows.
 const LEVEL_MAX: u8 = 63;
 
@@ -72,7 +72,7 @@ impl FromStr for Resource {
         }
         let below = path.strip_prefix("tile/").ok_or_else(|| PathError::Unknown { found: excerpt(path) })?;
         if path.len() > PATH_LENGTH_MAX {
-            return Err(malformed("at most 54 bytes", path));
+            return Err(malformed("at most 52 bytes", path));
         }
         let (kind, place) = below.split_once('/').ok_or_else(|| malformed("LEVEL/INDEX or entries/INDEX", below))?;
         if kind == "entries" {
@@ -96,7 +96,8 @@ fn parse_place(place: &str) -> Result<(u64, u16), PathError> {
     let mut index = 0u64;
     if !above.is_empty() || groups.starts_with('/') {
         for group in above.split('/') {
-            let digits = group.strip_prefix('x').ok_or_else(|| malformed("an x before all groups but the last", group))?;
+            let digits =
+                group.strip_prefix('x').ok_or_else(|| malformed("an x before all groups but the last", group))?;
             let number = three_digits(digits)?;
             if index == 0 && number == 0 {
                 return Err(malformed("no group of zeros in front", groups));

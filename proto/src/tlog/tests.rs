@@ -190,7 +190,9 @@ fn a_tree_has_the_tiles_of_the_specification() {
     assert_eq!([at(0, 0, 256), at(1, 0, 256), at(0, 1, 256)], [Some(256), Some(1), None]);
     assert_eq!([at(0, 0, 0), at(7, 0, u64::MAX), at(8, 0, u64::MAX)], [None, Some(255), None]);
     assert_eq!(at(0, u64::MAX, u64::MAX), None);
-    assert!(Tile { level: 0, index: 273, width: 112 }.is_in(size) && !Tile { level: 0, index: 273, width: 113 }.is_in(size));
+    assert!(
+        Tile { level: 0, index: 273, width: 112 }.is_in(size) && !Tile { level: 0, index: 273, width: 113 }.is_in(size)
+    );
 }
 
 #[test]
@@ -206,10 +208,17 @@ fn proofs_come_out_of_tiles() {
         let frontier = Frontier::at(&tiles, size).expect("all tiles are there");
         assert_eq!((frontier.size(), frontier.root()), (size, root));
         assert_eq!(Frontier::of_peaks(size, frontier.peaks().to_vec()), Some(frontier.clone()));
-        assert_eq!(Frontier::of_peaks(size + 1, frontier.peaks().to_vec()).is_some(), size.count_ones() == (size + 1).count_ones());
+        assert_eq!(
+            Frontier::of_peaks(size + 1, frontier.peaks().to_vec()).is_some(),
+            size.count_ones() == (size + 1).count_ones()
+        );
         for index in [0, size / 2, size - 1] {
             let proof = inclusion_proof(&tiles, index, size).expect("all tiles are there");
-            assert_eq!(verify_inclusion(&hashes[index as usize], index, size, &proof, &root), Ok(()), "{index} of {size}");
+            assert_eq!(
+                verify_inclusion(&hashes[index as usize], index, size, &proof, &root),
+                Ok(()),
+                "{index} of {size}"
+            );
         }
         for old in SIZES.into_iter().filter(|old| *old <= size) {
             let proof = consistency_proof(&tiles, old, size).expect("all tiles are there");
@@ -222,7 +231,9 @@ fn proofs_come_out_of_tiles() {
 #[test]
 fn a_fork_is_told_from_tiles_that_are_wrong() {
     let all = leaves(SIZES[SIZES.len() - 1]);
-    for (old, new) in [(1, 2), (3, 257), (255, 256), (256, 257), (256, 513), (257, 65_537), (65_536, 65_537), (65_535, 65_793)] {
+    for (old, new) in
+        [(1, 2), (3, 257), (255, 256), (256, 257), (256, 513), (257, 65_537), (65_536, 65_537), (65_535, 65_793)]
+    {
         let (before, after) = (&all[..old], &all[..new]);
         let (old_point, new_point) = (checkpoint(before), checkpoint(after));
         let tiles = got(after, old as u64);

@@ -78,7 +78,9 @@ fn bundle(bytes: &[u8]) -> Value {
 
 fn path(text: &str) -> Value {
     match text.parse() {
-        Ok(Resource::Tile(tile)) => json!({ "level": tile.level, "index": tile.index.to_string(), "width": tile.width }),
+        Ok(Resource::Tile(tile)) => {
+            json!({ "level": tile.level, "index": tile.index.to_string(), "width": tile.width })
+        }
         Ok(Resource::Entries(bundle)) => {
             json!({ "level": "entries", "index": bundle.index.to_string(), "width": bundle.width })
         }
