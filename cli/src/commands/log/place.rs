@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Result;
 
-/// Where Debian keeps the authorities that everybody trusts.
+/// Where Debian, and most others, keep the authorities that everybody trusts.
 const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Between two looks at a log that has fewer leaves than it had.
 const POLL: Duration = Duration::from_millis(500);
@@ -34,9 +34,9 @@ pub struct Place {
     /// A directory laid out like the log's paths, instead.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "trust"])]
     dir: Option<PathBuf>,
-    /// PEM of the authorities that may name the server; those of the system if absent.
-    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", default_value = SYSTEM_TRUST)]
-    trust: PathBuf,
+    /// PEM of the authorities that may name the server; those of SSL_CERT_FILE or the system if absent.
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
     /// The log's verifier key, or a file that holds it.
     #[arg(long, value_name = "VKEY")]
     key: String,
@@ -83,8 +83,10 @@ impl Place {
         let patience = Duration::from_secs(self.patience);
         let public = match (&self.url, &self.dir) {
             (Some(url), _) => {
-                let trust = std::fs::read(&self.trust).with_context(|| format!("--trust {}", self.trust.display()))?;
-                PublicLog::https(url, &trust, patience)?
+                let system = || std::env::var_os("SSL_CERT_FILE").map_or(SYSTEM_TRUST.into(), PathBuf::from);
+                let trust = self.trust.clone().unwrap_or_else(system);
+                let pem = std::fs::read(&trust).with_context(|| format!("--trust {}", trust.display()))?;
+                PublicLog::https(url, &pem, patience)?
             }
             (None, Some(dir)) => PublicLog::directory(dir),
             (None, None) => unreachable!("clap wants one of them"),
