@@ -68,7 +68,7 @@ fn flip(from: &Path, to: &Path, place: usize) -> Result<()> {
 
 /// Whether Go and its checksum database's packages are here.
 fn have_go(test: &str) -> bool {
-    if !skip::can_run(test, false, &["go", "openssl"]) {
+    if !skip::can_run(test, false, &["go", "openssl", "curl"]) {
         return false;
     }
     let there = Path::new("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog").is_dir();
@@ -167,6 +167,33 @@ fn tlog_scales(rig: &Rig) -> Option<PathBuf> {
     Some(python)
 }
 
+/// The steps "by hand" of the monitor's guide, as one script.
+fn steps_by_hand() -> Result<String> {
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitor.md"))?;
+    let part = guide.split("\n## ").find(|part| part.starts_with("By hand")).context("docs/monitor.md, By hand")?;
+    // every second part stands between fences
+    let steps: Vec<&str> = part.split("```\n").skip(1).step_by(2).collect();
+    ensure!(steps.len() == 3 && steps[0].starts_with("U="), "three blocks of steps, found {}", steps.len());
+    Ok(steps.concat())
+}
+
+/// What the guide tells people to type works, and says what the guide says it does.
+fn by_hand(directory: &Path, url: &str, key: &str, trust: &Path) -> Result<()> {
+    let directory = directory.join("by-hand");
+    fs::create_dir_all(&directory)?;
+    fs::copy(trust, directory.join("log-ca.pem"))?;
+    fs::write(directory.join("log.vkey"), key)?;
+    let steps = steps_by_hand()?.replacen("U=https://kho1:7110", &format!("U={url}"), 1);
+    let said = must(Command::new("bash").args(["-euo", "pipefail", "-c", &steps]).current_dir(&directory))?;
+    let lines: Vec<&str> = said.lines().collect();
+    ensure!(lines.contains(&"Signature Verified Successfully"), "{said}");
+    let hashes: Vec<_> = lines.iter().filter(|line| line.len() == 64).collect();
+    ensure!(hashes.len() == 2 && hashes[0] == hashes[1], "the leaf's hash, twice: {said}");
+    ensure!(lines.contains(&"cache-control: public, max-age=31536000, immutable"), "{said}");
+    ensure!(lines.last() == Some(&"304"), "{said}");
+    Ok(())
+}
+
 async fn fill(rig: &Rig, count: usize) -> Result<()> {
     use futures::stream::{self, StreamExt, TryStreamExt};
     let client = rig.cluster.client()?;
@@ -232,5 +259,6 @@ fn others_walk_the_public_log_of_each_node() -> Result<()> {
         must(kho("verify", url).arg("--from").arg(&older))?;
         must(&mut kho("audit", url))?;
     }
+    by_hand(&directory, &urls[&leader], &key, &trust)?;
     runtime.block_on(rig.finish())
 }
