@@ -302,3 +302,6 @@ pub(super) fn open(layout: &Layout) -> Result<ClusterFile, Error> {
     let text = std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
     toml::from_str(&text).map_err(|source| Error::Malformed { path, source: Box::new(source) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,13 +54,13 @@ impl PublicLog {
 
     /// The newest checkpoint, as it came: a signed note that nobody has opened yet.
     pub async fn checkpoint(&self) -> Result<Bytes, Error> {
-        self.patiently(Resource::Checkpoint).await
+        self.patiently(Resource::Checkpoint, Resource::Checkpoint).await
     }
 
     /// These tiles of a tree of `size` leaves, unproven.
     pub async fn tiles(&self, size: u64, wanted: BTreeSet<Tile>) -> Result<Tiles, Error> {
         let got = wanted.into_iter().map(|tile| async move {
-            let bytes = self.wide(Resource::Tile(tile), Resource::Tile(tile.full())).await?;
+            let bytes = self.patiently(Resource::Tile(tile), Resource::Tile(tile.full())).await?;
             Ok::<_, Error>((tile, bytes))
         });
         let got: Vec<_> = stream::iter(got).buffer_unordered(REQUESTS_MAX).try_collect().await?;
@@ -74,27 +74,17 @@ impl PublicLog {
     /// The leaves of a bundle, unproven.
     pub async fn leaves(&self, bundle: Bundle) -> Result<Vec<Bytes>, Error> {
         let full = Bundle { width: kho_proto::merkle::TILE_WIDTH as u16, ..bundle };
-        let bytes = self.wide(Resource::Entries(bundle), Resource::Entries(full)).await?;
+        let bytes = self.patiently(Resource::Entries(bundle), Resource::Entries(full)).await?;
         let leaves = bundle.decode(&bytes)?;
         Ok(leaves.into_iter().map(|leaf| bytes.slice_ref(leaf)).collect())
     }
 
-    /// A resource, or the full one of its place: a log may forget what is partial once the full one is there.
-    async fn wide(&self, resource: Resource, full: Resource) -> Result<Bytes, Error> {
-        match self.patiently(resource).await {
-            Err(absent @ Error::Absent { .. }) if full != resource => match self.once(full).await {
-                Err(Error::Absent { .. }) => Err(absent),
-                found => found,
-            },
-            found => found,
-        }
-    }
-
-    async fn patiently(&self, resource: Resource) -> Result<Bytes, Error> {
+    /// A resource, or the full one of its place; what may pass is tried again.
+    async fn patiently(&self, resource: Resource, full: Resource) -> Result<Bytes, Error> {
         let end = Instant::now() + self.patience;
         let mut pause = PAUSE_MIN;
         loop {
-            match self.once(resource).await {
+            match self.either(resource, full).await {
                 Err(error) if error.may_pass() && Instant::now() + pause < end => {
                     tracing::debug!(%error, "asking again");
                     tokio::time::sleep(pause).await;
@@ -102,6 +92,17 @@ impl PublicLog {
                 }
                 done => return done,
             }
+        }
+    }
+
+    /// A log may forget what is partial once the full one is there.
+    async fn either(&self, resource: Resource, full: Resource) -> Result<Bytes, Error> {
+        match self.once(resource).await {
+            Err(absent @ Error::Absent { .. }) if full != resource => match self.once(full).await {
+                Err(Error::Absent { .. }) => Err(absent),
+                found => found,
+            },
+            found => found,
         }
     }
 

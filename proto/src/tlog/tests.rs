@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn what_reads_is_printed_as_it_was(text in "tile/[0-9entries]{1,7}(/x?[0-9]{2,4}){1,8}(\\.p/[0-9]{1,3})?") {
+    fn what_reads_is_printed_as_it_was(text in "tile/(0?[0-9]|6[0-9]|entries)(/x[0-9]{2,4}){0,3}/[0-9]{2,4}(\\.p/[0-9]{1,3})?") {
         if let Ok(resource) = text.parse::<Resource>() {
             prop_assert_eq!(resource.to_string(), text);
         }
