@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use kho::{admin, client_file, dev};
-use kho_client::{ConfigError, GetError, PemError, SignDraftError, SubmitError, channel};
+use kho_client::{ConfigError, GetError, PemError, SignDraftError, SubmitError, channel, log};
 use kho_node::{ServeError, config, keys};
 use kho_proto::error::{Code, Refusal};
-use kho_proto::{certificate, checkpoint, header, period, receipt, record, report, signature};
+use kho_proto::{certificate, checkpoint, header, period, receipt, record, report, signature, tlog};
 
 /// Exit codes of failed commands; wrong usage ends with 2, in clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     let unreachable = matches!(error.downcast_ref(), Some(GetError::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(admin::Error::Unreachable { .. }))
+        || matches!(error.downcast_ref(), Some(log::Error::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(dev::Error::Timeout { .. }));
     unreachable.then_some(Exit::Unreachable as u8)
 }
@@ -111,6 +112,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
     code_of!(error:
         SubmitError, GetError, SignDraftError, PemError, ConfigError, channel::Error, // the client
         admin::Error, client_file::Error, // the tools
+        log::Error, tlog::CompareError, // the public log
         ServeError, config::Error, keys::Error, // the node
         report::Error, period::Error, record::Error, header::Error, // what a sender made
         signature::Error, certificate::Error, receipt::Error, checkpoint::Error, // what proves it

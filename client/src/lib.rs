@@ -39,6 +39,7 @@ mod client;
 mod clock;
 mod draft;
 mod get;
+pub mod log;
 mod nodes;
 mod receipts;
 mod rounds;

@@ -40,6 +40,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "receipt-wire", about: "kho.v1.Receipt: parse, verify", run: targets::receipt::wire },
     Target { name: "checkpoint", about: "signed note: open", run: targets::receipt::checkpoint },
     Target { name: "proof", about: "inclusion and consistency proofs", run: targets::proof::run },
+    Target { name: "tile-path", about: "paths of the public log, against a tree", run: targets::tlog::path },
+    Target { name: "bundle", about: "entry bundles: decode", run: targets::tlog::bundle },
     Target { name: "sealed", about: "sealed parts and wrapped keys: open", run: targets::sealed::run },
     Target { name: "entry", about: "an entry of any bytes, applied twice", run: targets::apply::entry },
     Target {

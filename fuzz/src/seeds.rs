@@ -31,7 +31,7 @@ pub fn write() -> io::Result<()> {
 
 /// All seeds.
 pub fn all() -> Vec<Seed> {
-    [records(), receipts(), notes(), proofs(), locks(), ledger(), raft(), texts()].concat()
+    [records(), receipts(), notes(), proofs(), published(), locks(), ledger(), raft(), texts()].concat()
 }
 
 fn good(good: bool, name: &str) -> String {
@@ -116,6 +116,30 @@ fn proofs() -> Vec<Seed> {
         .to_vec();
     for kind in [2, 3] {
         seeds.push(judged("proof", &format!("large-{kind}"), [&[0, 0, kind], [0xfe; 66 * 32].as_slice()].concat()));
+    }
+    seeds
+}
+
+fn published() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let file = vectors::tlog();
+    for (name, input, output) in vectors::cases(&file) {
+        let path = input.get("path").or(output.get("path"));
+        seeds.extend(path.map(|path| judged("tile-path", &name, vectors::text(path).into())));
+        if let Some(bundle) = input.get("bundle") {
+            let width = output["entries"].as_array().map_or(1, Vec::len);
+            seeds.push(judged("bundle", &name, [&[width as u8 - 1], vectors::bytes(bundle).as_slice()].concat()));
+        }
+    }
+    for (name, path) in [
+        ("newest", "checkpoint"),
+        ("leaves", "tile/entries/000.p/1"),
+        ("hash", "tile/0/000.p/1"),
+        ("largest-index", "tile/0/x018/x446/x744/x073/x709/x551/615"),
+        ("beyond-64-bits", "tile/0/x018/x446/x744/x073/x709/x551/616"),
+        ("no-digits", "tile/0/x0\u{661}1/000"),
+    ] {
+        seeds.push(judged("tile-path", name, path.into()));
     }
     seeds
 }

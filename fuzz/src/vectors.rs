@@ -12,7 +12,7 @@ macro_rules! vectors {
     };
 }
 
-vectors! { checkpoint command header receipt report sealed signature }
+vectors! { checkpoint command header receipt report sealed signature tlog }
 
 /// Cases of a file: a name with their number, input, output.
 pub fn cases(file: &Value) -> impl Iterator<Item = (String, &Value, &Value)> {

@@ -78,6 +78,8 @@ ordinary! {
     receipt_wire "receipt-wire",
     checkpoint "checkpoint",
     proof "proof",
+    tile_path "tile-path",
+    bundle "bundle",
     sealed "sealed",
     entry "entry",
     history "history",

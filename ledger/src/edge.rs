@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kho_proto::digest::Digest;
 use kho_proto::merkle::{TILE_HEIGHT, TILE_WIDTH, empty_root, node_hash};
 
@@ -110,6 +111,13 @@ impl Edge {
             None => empty_root(),
             Some(smallest) => peaks.fold(*smallest, |right, left| node_hash(left, &right)),
         }
+    }
+
+    /// The first `width` hashes of a tile, if it is one of these and has as many.
+    pub(crate) fn tile(&self, level: u8, index: u64, width: usize) -> Option<Bytes> {
+        let pyramid = self.levels.get(usize::from(level)).filter(|_| index == full_tiles(level.into(), self.size))?;
+        let hashes = pyramid.rows[0].get(..width).filter(|hashes| !hashes.is_empty())?;
+        Some(hashes.iter().flat_map(|hash| *hash.as_bytes()).collect())
     }
 
     /// A perfect subtree, if its tile is one of these.

@@ -18,6 +18,7 @@ mod edge;
 pub mod effects;
 pub mod memory;
 pub mod prove;
+pub mod publish;
 pub mod read;
 pub mod rewind;
 pub mod row;

@@ -5,6 +5,7 @@ mod cost;
 mod formats;
 mod history;
 mod properties;
+mod publish;
 mod revocation;
 mod rules;
 mod tree;

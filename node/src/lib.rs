@@ -11,6 +11,7 @@ pub mod identity;
 pub mod keys;
 mod kill_points;
 mod mutants;
+mod publish;
 pub mod read;
 pub mod seams;
 pub mod serve;

@@ -9,6 +9,9 @@ use aws_lc_rs::digest::{Context, SHA256};
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// Bytes of a digest.
+    pub const LENGTH: usize = 32;
+
     /// 32 zero bytes: stands where a leaf's field does not apply.
     pub const ZERO: Digest = Digest([0; 32]);
 

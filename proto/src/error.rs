@@ -193,6 +193,24 @@ codes! {
     DrillNotHealed = "drill-not-healed", Fault, false;
     /// A drill showed that a requirement is not met, or its fault took no effect.
     DrillNotMet = "drill-not-met", Precondition, true;
+    /// No path that the public log has.
+    LogPathUnknown = "log-path-unknown", NotFound, false;
+    /// A path of a tile or bundle that is not of the grammar.
+    LogPathMalformed = "log-path-malformed", Invalid, false;
+    /// A tile or bundle that the log does not have yet, as far as this node has applied.
+    LogTileAbsent = "log-tile-absent", NotFound, true;
+    /// The public log is read only.
+    LogMethodNotAllowed = "log-method-not-allowed", Invalid, false;
+    /// Two signed checkpoints of one log are not of one tree.
+    LogForked = "log-forked", Fault, false;
+    /// A signed checkpoint has fewer leaves than an older one.
+    LogShrank = "log-shrank", Fault, false;
+    /// Tiles or bundles of a log are not those of its signed checkpoint.
+    LogTilesInvalid = "log-tiles-invalid", Fault, true;
+    /// A leaf of a log breaks a rule of its format.
+    LogLeafInvalid = "log-leaf-invalid", Fault, false;
+    /// A log does not answer as a log does.
+    LogUnusable = "log-unusable", Unavailable, true;
     /// The keyring does not decode or its checksum is wrong.
     KeyringCorrupt = "keyring-corrupt", Startup, false;
     /// The keyring is of another cluster.

@@ -23,4 +23,5 @@ pub mod signature;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod tlog;
 pub mod tokens;

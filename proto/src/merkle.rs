@@ -14,7 +14,7 @@ mod tests;
 
 pub use frontier::Frontier;
 pub use prove::{ProveError, consistency_proof, inclusion_proof, root_at};
-pub use tile::{TILE_HEIGHT, TILE_WIDTH, tile_path};
+pub use tile::{TILE_HEIGHT, TILE_WIDTH, entries_path, tile_path};
 pub use verify::{VerifyError, verify_consistency, verify_inclusion};
 
 use crate::digest::Digest;

@@ -1,9 +1,10 @@
-// Verify checks Kho's receipts with nothing of Kho: C2SP tlog-proof files, by the Go checksum
-// database's own packages note (checkpoint signature) and tlog (inclusion, RFC 6962).
+// Verify checks Kho's receipts and its public log with nothing of Kho, by the Go checksum database's
+// own packages note (checkpoint signature) and tlog (inclusion, consistency, tiles, RFC 6962).
 //
 //	verify VKEY FILE.tlog-proof...
+//	verify walk VKEY https://HOST:PORT AUTHORITY.pem OLDER.checkpoint
 //
-// Prints a line per file and exits with 1 if any does not verify.
+// Prints a line per file or walk and exits with 1 if any does not verify.
 package main
 
 import (
@@ -19,6 +20,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "walk" {
+		os.Exit(runWalk(os.Args[2:]))
+	}
 	if len(os.Args) < 3 {
 		fmt.Fprintln(os.Stderr, "usage: verify VKEY FILE.tlog-proof...")
 		os.Exit(2)
@@ -81,24 +85,11 @@ func verify(verifier note.Verifier, text string) error {
 		proof = append(proof, hash)
 	}
 
-	opened, err := note.Open([]byte(checkpoint), note.VerifierList(verifier))
+	tree, err := openCheckpoint(verifier, []byte(checkpoint))
 	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+		return err
 	}
-	// https://c2sp.org/tlog-checkpoint: origin, size, root
-	body := strings.Split(opened.Text, "\n")
-	if len(body) < 4 || body[0] != verifier.Name() {
-		return errors.New("checkpoint: origin is not the key's name")
-	}
-	size, err := parseNumber(body[1])
-	if err != nil {
-		return fmt.Errorf("checkpoint size: %w", err)
-	}
-	root, err := decodeHash(body[2])
-	if err != nil {
-		return fmt.Errorf("checkpoint root: %w", err)
-	}
-	return tlog.CheckRecord(proof, size, root, index, tlog.RecordHash(leaf))
+	return tlog.CheckRecord(proof, tree.N, tree.Hash, index, tlog.RecordHash(leaf))
 }
 
 func cut(line, prefix string) (string, bool) {

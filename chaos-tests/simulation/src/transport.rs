@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kho_node::config::{Config, TlsFiles};
+use kho_node::config::{CertificateFiles, Config, TlsFiles};
 use kho_node::identity::Identity;
 use kho_node::seams::{BoxIo, Dial, Net};
 use kho_node::tls::{Dialler, Error, Plane, Secure, SecureError, Transport};
@@ -23,6 +23,10 @@ pub struct Shown;
 impl Transport for Shown {
     fn door(&self, _: Plane, _: &TlsFiles) -> Result<Arc<dyn Secure>, Error> {
         Ok(Arc::new(Shown))
+    }
+
+    fn public_door(&self, _: &CertificateFiles) -> Result<Arc<dyn Secure>, Error> {
+        Ok(Arc::new(Plain))
     }
 
     fn dialler(&self, config: &Config, net: Arc<dyn Net>) -> Result<Arc<dyn Dialler>, Error> {
@@ -56,6 +60,20 @@ impl Secure for Shown {
         io.read_exact(&mut certificate).await?;
         let identity = Identity::of_certificate(Some(&certificate))?;
         Ok((io, identity))
+    }
+
+    fn reload(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Asks nobody who they are: the public log.
+struct Plain;
+
+#[async_trait]
+impl Secure for Plain {
+    async fn secure(&self, io: BoxIo) -> Result<(BoxIo, Identity), SecureError> {
+        Ok((io, Identity::Anonymous))
     }
 
     fn reload(&self) -> Result<(), Error> {

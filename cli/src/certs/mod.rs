@@ -1,4 +1,4 @@
-//! Certificates for development: four separate authorities (client plane, peer plane, admin plane, record
+//! Certificates for development: five separate authorities (client plane, peer plane, admin plane, public log, record
 //! signers), and what they issue. A production cluster takes its certificates from a real authority; the
 //! names that Kho reads in them are the same:
 //!

@@ -9,11 +9,11 @@ use kho_proto::id::{ClusterId, UnitCode, UnixMs};
 
 use crate::exit::Result;
 
-/// Makes certificates for development: four authorities, and what they issue.
+/// Makes certificates for development: five authorities, and what they issue.
 #[derive(clap::Subcommand)]
 #[command(after_help = "\
-Layout below --dir:  ca/{client,peer,admin,signers}-ca.pem   nodes/nodeN/{client,peer,admin}.pem
-                     identities/NAME.pem                     signers/UNIT.pem
+Layout below --dir:  ca/{client,peer,admin,log,signers}-ca.pem   nodes/nodeN/{client,peer,admin,log}.pem
+                     identities/NAME.pem                         signers/UNIT.pem
 Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. In production the certificates come from a real
 authority, with the same SAN URIs: urn:kho:node:CLUSTER:ID, urn:kho:role:ROLE, urn:kho:unit:CODE, urn:kho:units:all.")]
 pub enum Command {
@@ -24,11 +24,11 @@ pub enum Command {
     Ca {
         #[command(flatten)]
         common: Common,
-        /// Which; all four if absent.
+        /// Which; all five if absent.
         #[arg(long, value_parser = plane)]
         plane: Vec<Plane>,
     },
-    /// Issues a node's three certificates: client, peer and admin listener.
+    /// Issues a node's four certificates: client, peer and admin listener, public log.
     #[command(
         after_help = "Example:\n  kho certs node --dir pki --cluster-id 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e --node 1 --host kho1.example --host 10.0.0.1"
     )]
@@ -135,7 +135,7 @@ pub struct Common {
 
 fn plane(text: &str) -> std::result::Result<Plane, String> {
     let found = Plane::ALL.into_iter().find(|plane| plane.as_str() == text);
-    found.ok_or_else(|| format!("expected client, peer, admin or signers, found {text:?}"))
+    found.ok_or_else(|| format!("expected client, peer, admin, log or signers, found {text:?}"))
 }
 
 fn now() -> UnixMs {
@@ -183,6 +183,7 @@ pub fn run(command: Command) -> Result {
             let peer = Profile::Peer { cluster: cluster_id, node, hosts };
             common.issue(Plane::Client, &server, dir.clone(), Plane::Client.as_str())?;
             common.issue(Plane::Admin, &server, dir.clone(), Plane::Admin.as_str())?;
+            common.issue(Plane::Log, &server, dir.clone(), Plane::Log.as_str())?;
             common.issue(Plane::Peer, &peer, dir, Plane::Peer.as_str())
         }
         Command::Client { common, name, plane, roles, units, all_units } => {

@@ -29,7 +29,7 @@ Example:
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
         nodes: u64,
         /// Node 1 listens here (client), on the next port (peer) and the one after (admin); node 2 on the three
-        /// after these. Random free ports if absent.
+        /// after these; behind all of them, one port a node for the public log. Random free ports if absent.
         #[arg(long)]
         base_port: Option<u16>,
     },

@@ -9,6 +9,7 @@ mod evidence;
 mod export;
 mod get;
 mod keys;
+mod log;
 mod replace;
 mod serve;
 mod status;
@@ -42,6 +43,8 @@ enum Command {
     Get(get::Args),
     Verify(verify::Args),
     #[command(subcommand)]
+    Log(log::Command),
+    #[command(subcommand)]
     Cluster(cluster::Command),
     #[command(subcommand)]
     Crl(crl::Command),
@@ -67,6 +70,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Get(args) => block_on(get::run(args)),
         Command::Verify(args) => verify::run(&args),
+        Command::Log(command) => block_on(log::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Crl(command) => block_on(crl::run(command)),
         Command::Drill(command) => block_on(drill::run(command)),

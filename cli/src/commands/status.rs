@@ -92,6 +92,7 @@ fn object((address, answer): &Answer, committed: u64) -> Value {
             "snapshot": status.snapshot, "tree_size": status.tree_size, "tree_root": hex::encode(&status.tree_root),
             "version": status.version, "disk_used": status.disk_used, "disk_total": status.disk_total,
             "disk_free": status.disk_free, "rss": status.rss, "uptime_ms": status.uptime_ms, "keyed": status.keyed,
+            "log_address": Some(status.log_address.as_str()).filter(|address| !address.is_empty()),
         }),
     }
 }
@@ -117,6 +118,7 @@ fn table(answers: &[Answer], committed: u64) -> Table {
         "disk free",
         "memory",
         "up",
+        "public log",
     ]);
     for (address, answer) in answers {
         match answer {
@@ -137,6 +139,7 @@ fn table(answers: &[Answer], committed: u64) -> Table {
                 mib(status.disk_free),
                 mib(status.rss),
                 format!("{} s", status.uptime_ms / 1000),
+                if status.log_address.is_empty() { "-".to_owned() } else { status.log_address.clone() },
             ]),
         };
     }
@@ -161,6 +164,7 @@ mod tests {
             committed: 9,
             applied: 7,
             keyed: true,
+            log_address: "127.0.0.1:7110".to_owned(),
             ..Default::default()
         };
         let why = "connection refused".to_owned();
@@ -178,7 +182,8 @@ mod tests {
     fn the_table_tells_unreachable_nodes_from_those_that_refuse() {
         let text = table(&answers(), 9).to_string();
         let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap().to_owned();
-        assert!(line("127.0.0.1:1").contains("leader"), "{text}");
+        assert!(line("127.0.0.1:1 ").contains("leader"), "{text}");
+        assert!(line("127.0.0.1:1 ").contains("127.0.0.1:7110"), "{text}");
         assert!(line("127.0.0.1:2").contains("unreachable"), "{text}");
         assert!(line("127.0.0.1:3").contains("role-not-permitted"), "{text}");
     }
@@ -187,6 +192,7 @@ mod tests {
     fn json_counts_the_lag() {
         let answers = answers();
         assert_eq!(object(&answers[0], 9)["lag"], 2);
+        assert_eq!(object(&answers[0], 9)["log_address"], "127.0.0.1:7110");
         assert_eq!(object(&answers[1], 9)["reachable"], false);
         assert_eq!(object(&answers[2], 9)["code"], "role-not-permitted");
     }

@@ -149,6 +149,11 @@ impl DevCluster {
         self.cluster.members.iter().find(|member| member.id == node.0).ok_or(Error::NoNode(node))
     }
 
+    /// Where a node publishes the log: `https://host:port`; none if it does not.
+    pub fn log_url(&self, node: NodeId) -> Result<Option<String>, Error> {
+        Ok(self.member(node)?.log.as_ref().map(|address| format!("https://{address}")))
+    }
+
     /// Whether its process runs.
     pub fn is_running(&self, node: NodeId) -> bool {
         self.running.contains_key(&node)

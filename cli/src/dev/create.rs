@@ -14,8 +14,10 @@ use crate::client_file::{ClientFile, SignerFiles, TlsFiles};
 
 /// Nodes of a development cluster, at most.
 pub const NODES_MAX: u64 = 9;
-/// Listeners of a node.
+/// Listeners of a node that members know of each other.
 const LISTENERS: u64 = 3;
+/// And the public log's.
+const LISTENERS_ALL: u64 = LISTENERS + 1;
 /// The unit that `client.toml` signs for.
 const FIRST_SIGNER: &str = "BYT";
 
@@ -24,7 +26,8 @@ const FIRST_SIGNER: &str = "BYT";
 pub struct Options {
     /// How many nodes.
     pub nodes: u64,
-    /// Node 1 listens here and on the next two, node 2 on the three after; random free ports if absent.
+    /// Node 1 listens here and on the next two, node 2 on the three after; behind all of these one port of each node, in
+    /// order, for the public log. Random free ports if absent.
     pub base_port: Option<u16>,
     /// Address of each node, in order: machines, or network namespaces, of their own. All on loopback if empty.
     pub hosts: Vec<Ipv4Addr>,
@@ -49,12 +52,15 @@ pub struct Member {
     pub peer: String,
     /// `host:port` for operators.
     pub admin: String,
+    /// `host:port` for readers of the public log; none in clusters made before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 impl Member {
-    fn at(id: u64, host: Ipv4Addr, ports: &[u16]) -> Self {
+    fn at(id: u64, host: Ipv4Addr, ports: &[u16], log: u16) -> Self {
         let [client, peer, admin] = [0, 1, 2].map(|listener| format!("{host}:{}", ports[listener]));
-        Self { id, client, peer, admin }
+        Self { id, client, peer, admin, log: Some(format!("{host}:{log}")) }
     }
 
     /// Where it stands; loopback if its addresses are names.
@@ -84,7 +90,7 @@ struct NodeFile<'a> {
     listen: Listen<'a>,
     tls: NodeTls,
     signers: Trust,
-    members: &'a [Member],
+    members: Vec<MemberEntry<'a>>,
     #[serde(flatten)]
     settings: &'a toml::Table,
 }
@@ -94,6 +100,30 @@ struct Listen<'a> {
     client: &'a str,
     peer: &'a str,
     admin: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a str>,
+}
+
+/// What nodes know of each other.
+#[derive(Serialize)]
+struct MemberEntry<'a> {
+    id: u64,
+    client: &'a str,
+    peer: &'a str,
+    admin: &'a str,
+}
+
+impl<'a> MemberEntry<'a> {
+    fn of(member: &'a Member) -> Self {
+        Self { id: member.id, client: &member.client, peer: &member.peer, admin: &member.admin }
+    }
+}
+
+/// Of a listener that asks nobody for a certificate.
+#[derive(Serialize)]
+struct CertificateFiles {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -101,6 +131,8 @@ struct NodeTls {
     client: TlsFiles,
     peer: TlsFiles,
     admin: TlsFiles,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<CertificateFiles>,
 }
 
 #[derive(Serialize)]
@@ -124,7 +156,7 @@ fn addresses(options: &Options) -> Result<Vec<Member>, Error> {
     if !(1..=NODES_MAX).contains(&options.nodes) {
         return Err(Error::Nodes { found: options.nodes });
     }
-    let count = options.nodes * LISTENERS;
+    let count = options.nodes * LISTENERS_ALL;
     let ports: Vec<u16> = match options.base_port {
         Some(base) => {
             let last = u64::from(base) + count - 1;
@@ -135,8 +167,9 @@ fn addresses(options: &Options) -> Result<Vec<Member>, Error> {
         None => ports::free_ports(count as usize)?,
     };
     let hosts = options.hosts.iter().copied().chain(std::iter::repeat(Ipv4Addr::LOCALHOST));
-    let members = ports.chunks_exact(LISTENERS as usize).zip(hosts).zip(1..);
-    Ok(members.map(|((ports, host), id)| Member::at(id, host, ports)).collect())
+    let (ports, logs) = ports.split_at((options.nodes * LISTENERS) as usize);
+    let members = ports.chunks_exact(LISTENERS as usize).zip(logs).zip(hosts).zip(1..);
+    Ok(members.map(|(((ports, log), host), id)| Member::at(id, host, ports, *log)).collect())
 }
 
 /// Writes certificates, keyring and configurations.
@@ -208,10 +241,10 @@ pub(super) fn add(
     let cluster = cluster_id(layout, file)?;
     let old = file.members.iter().position(|member| member.id == gone.0).ok_or(Error::NoNode(gone))?;
     let id = file.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
-    let ports = ports::free_ports(LISTENERS as usize)?;
+    let ports = ports::free_ports(LISTENERS_ALL as usize)?;
     let old = file.members.remove(old);
     // on the machine of the old one
-    let member = Member::at(id, old.host(), &ports);
+    let member = Member::at(id, old.host(), &ports, ports[LISTENERS as usize]);
     files::write_node_certificates(layout, cluster, NodeId(id), member.host(), Seams::system().clock.now())?;
     file.members.push(member.clone());
     for member in &file.members {
@@ -245,15 +278,19 @@ fn write_node_file(
 ) -> Result<(), Error> {
     let node = NodeId(member.id);
     let tls = |plane| relative(layout, &layout.node_tls(node, plane));
+    let log = member.log.as_ref().map(|_| {
+        let TlsFiles { certificate, key, .. } = tls(Plane::Log);
+        CertificateFiles { certificate, key }
+    });
     let file = NodeFile {
         cluster_id: &cluster.cluster_id,
         node_id: member.id,
         data_dir: layout.relative(&layout.data_dir(node)),
         keyring: layout.relative(&layout.keyring()),
-        listen: Listen { client: &member.client, peer: &member.peer, admin: &member.admin },
-        tls: NodeTls { client: tls(Plane::Client), peer: tls(Plane::Peer), admin: tls(Plane::Admin) },
+        listen: Listen { client: &member.client, peer: &member.peer, admin: &member.admin, log: member.log.as_deref() },
+        tls: NodeTls { client: tls(Plane::Client), peer: tls(Plane::Peer), admin: tls(Plane::Admin), log },
         signers: Trust { trust: layout.relative(&layout.trust(Plane::Signers)) },
-        members: &cluster.members,
+        members: cluster.members.iter().map(MemberEntry::of).collect(),
         settings,
     };
     write(&layout.node_file(node), &toml::to_string(&file)?)
@@ -265,3 +302,6 @@ pub(super) fn open(layout: &Layout) -> Result<ClusterFile, Error> {
     let text = std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
     toml::from_str(&text).map_err(|source| Error::Malformed { path, source: Box::new(source) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Certificates of a development cluster: four authorities, the nodes, the usual connections.
+//! Certificates of a development cluster: five authorities, the nodes, the usual connections.
 
 use std::net::Ipv4Addr;
 
@@ -53,7 +53,7 @@ pub(super) fn write_node_certificates(
     let own = Some(host).filter(|host| !host.is_loopback()).map(|host| host.to_string());
     let hosts: Vec<String> = HOSTS.map(str::to_owned).into_iter().chain(own).collect();
     let server = Profile::Server { hosts: hosts.clone() };
-    for plane in [Plane::Client, Plane::Admin] {
+    for plane in [Plane::Client, Plane::Admin, Plane::Log] {
         authority(plane)?.issue(&server, KeyKind::P256, validity)?.write(&dir, plane.as_str())?;
     }
     let member = Profile::Peer { cluster, node, hosts };

@@ -15,13 +15,15 @@ pub enum Plane {
     Peer,
     /// Towards operators.
     Admin,
+    /// Towards anybody: the public log.
+    Log,
     /// No plane of the network: signers of records.
     Signers,
 }
 
 impl Plane {
-    /// All four.
-    pub const ALL: [Plane; 4] = [Plane::Client, Plane::Peer, Plane::Admin, Plane::Signers];
+    /// All five.
+    pub const ALL: [Plane; 5] = [Plane::Client, Plane::Peer, Plane::Admin, Plane::Log, Plane::Signers];
 
     /// As files are named.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Plane {
             Plane::Client => "client",
             Plane::Peer => "peer",
             Plane::Admin => "admin",
+            Plane::Log => "log",
             Plane::Signers => "signers",
         }
     }

@@ -466,6 +466,67 @@ def receipt_vectors():
     write("receipt.json", "receipt as tlog-proof, verifier key and record to the verdict; the record as a file", cases)
 
 
+# the log as it is published: C2SP tlog-tiles
+
+def tree_root(hashes_):
+    return root_and_proof(hashes_, 0)[0] if hashes_ else sha256()
+
+
+def subproof(old, hashes_, complete):
+    """RFC 6962, 2.1.2."""
+    if old == len(hashes_):
+        return [] if complete else [tree_root(hashes_)]
+    split = 1
+    while split * 2 < len(hashes_):
+        split *= 2
+    if old <= split:
+        return subproof(old, hashes_[:split], complete) + [tree_root(hashes_[split:])]
+    return subproof(old - split, hashes_[split:], False) + [tree_root(hashes_[:split])]
+
+
+def tile_hashes(leaves, level, index):
+    """MTH(D[(n * 256 + i) * 256**l : (n * 256 + i + 1) * 256**l]), as far as the leaves go."""
+    span = 256 ** level
+    out = []
+    for i in range(256):
+        part = leaves[(index * 256 + i) * span:(index * 256 + i + 1) * span]
+        if len(part) < span:
+            break
+        out.append(tree_root(part))
+    return out
+
+
+def tlog_vectors():
+    cases = []
+    leaves = [leaf_hash(b"leaf %d" % n) for n in range(70_000)]
+    for old, new in [(1, 2), (2, 3), (6, 7), (7, 8), (3, 300), (255, 256), (255, 257), (256, 257), (256, 512), (257, 511),
+                     (300, 65_535), (65_535, 65_536), (65_536, 65_537), (257, 70_000), (69_999, 70_000), (0, 5), (5, 5)]:
+        proof = subproof(old, leaves[:new], True) if old else []
+        output = {"old_root": tree_root(leaves[:old]).hex(), "new_root": tree_root(leaves[:new]).hex(),
+                  "proof": [h.hex() for h in proof]}
+        cases.append({"name": "consistency of %d and %d" % (old, new), "input": {"old": old, "new": new}, "output": output})
+    for level, index, size in [(0, 0, 1), (0, 0, 255), (0, 0, 256), (1, 0, 256), (0, 1, 257), (1, 0, 70_000), (1, 1, 70_000),
+                               (2, 0, 70_000), (0, 272, 70_000), (0, 273, 70_000)]:
+        hashes_ = tile_hashes(leaves[:size], level, index)
+        path = "tile/%d/%03d" % (level, index) + ("" if len(hashes_) == 256 else ".p/%d" % len(hashes_))
+        cases.append({"name": "%s of %d" % (path, size), "input": {"size": size, "level": level, "index": index},
+                      "output": {"path": path, "width": len(hashes_), "sha256": sha256(b"".join(hashes_)).hex()}})
+    for entries in [[b"leaf 0"], [b"leaf 0", b"", b"leaf 2"], [bytes(300)]]:
+        text = b"".join(len(e).to_bytes(2, "big") + e for e in entries)
+        cases.append({"name": "bundle of %d" % len(entries), "input": {"bundle": text.hex()},
+                      "output": {"entries": [e.hex() for e in entries]}})
+    cases.append({"name": "bundle cut", "input": {"bundle": "0006" + b"leaf".hex()}, "output": {"code": "log-tiles-invalid"}})
+    for path, output in [("tile/0/x001/x234/067.p/8", {"level": 0, "index": "1234067", "width": 8}),
+                         ("tile/entries/x001/000", {"level": "entries", "index": "1000", "width": 256}),
+                         ("tile/63/999", {"level": 63, "index": "999", "width": 256}),
+                         ("tile/64/000", {"code": "log-path-malformed"}), ("tile/00/000", {"code": "log-path-malformed"}),
+                         ("tile/0/1000", {"code": "log-path-malformed"}), ("tile/0/x000/001", {"code": "log-path-malformed"}),
+                         ("tile/0/000.p/256", {"code": "log-path-malformed"}), ("tile/0/000.p/0", {"code": "log-path-malformed"}),
+                         ("tile/0/x001", {"code": "log-path-malformed"}), ("tiles/0/000", {"code": "log-path-unknown"})]:
+        cases.append({"name": path, "input": {"path": path}, "output": output})
+    write("tlog.json", "leaf n is the text 'leaf n'; sizes to roots and proofs; places to tiles; bundles; paths", cases)
+
+
 def report_vectors():
     base = '{"unit":"BYT","regime":"YT-01","period":"2020-W24",%s}'
     cases = []
@@ -509,4 +570,5 @@ signature_vectors()
 sealed_vectors()
 checkpoint_vectors()
 receipt_vectors()
+tlog_vectors()
 report_vectors()

@@ -8,6 +8,7 @@ pub mod receipt;
 pub mod record;
 pub mod sealed;
 pub mod text;
+pub mod tlog;
 
 /// Panics where every byte of a word is right, one after the other: only a fuzzer that sees how far it came gets there.
 pub fn planted(bytes: &[u8]) -> bool {

@@ -43,6 +43,7 @@ pub struct AdminService {
     pub(crate) tasks: Arc<dyn Tasks>,
     pub(crate) started: Duration,
     pub(crate) keyed: bool,
+    pub(crate) log_address: Option<String>,
 }
 
 /// A node that was never told of a cluster is a learner to Raft; to people it is not initialized.
@@ -111,6 +112,7 @@ impl Admin for AdminService {
             vote_for: status.vote.1.0,
             vote_committed: status.vote.2,
             joint: status.joint,
+            log_address: self.log_address.clone().unwrap_or_default(),
         }))
     }
 

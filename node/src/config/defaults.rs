@@ -28,6 +28,12 @@ impl Default for StorageConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { client_connections: 4096, admin_connections: 64, queue_records: 8192, queue_mib: 64 }
+        Self {
+            client_connections: 4096,
+            admin_connections: 64,
+            log_connections: 256,
+            queue_records: 8192,
+            queue_mib: 64,
+        }
     }
 }

@@ -12,6 +12,8 @@ pub struct LimitsConfig {
     pub client_connections: usize,
     /// Connections of operators at once.
     pub admin_connections: usize,
+    /// Connections to the public log at once.
+    pub log_connections: usize,
     /// Commands that wait to be proposed; more are refused as `overloaded`.
     pub queue_records: usize,
     /// Their bytes, in MiB.
@@ -22,6 +24,7 @@ impl LimitsConfig {
     pub(super) fn validate(&self) -> Result<(), Error> {
         within("limits.client_connections", self.client_connections as u64, 1, 65_536)?;
         within("limits.admin_connections", self.admin_connections as u64, 1, 1_024)?;
+        within("limits.log_connections", self.log_connections as u64, 1, 16_384)?;
         within("limits.queue_records", self.queue_records as u64, 16, 1 << 20)?;
         within("limits.queue_mib", self.queue_mib as u64, 8, 4_096)
     }

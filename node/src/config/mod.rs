@@ -70,6 +70,8 @@ pub struct ListenConfig {
     pub peer: String,
     /// For operators, and metrics.
     pub admin: String,
+    /// The public log; none: it is not published here.
+    pub log: Option<String>,
 }
 
 /// Certificates of each listener; each plane has its own trust roots.
@@ -82,6 +84,18 @@ pub struct TlsConfig {
     pub peer: TlsFiles,
     /// For operators.
     pub admin: TlsFiles,
+    /// The public log: everybody may read it.
+    pub log: Option<CertificateFiles>,
+}
+
+/// PEM files of a listener that asks nobody for a certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// The node's certificate, then its intermediates.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// PEM files of one plane.
@@ -195,10 +209,11 @@ impl Config {
     }
 
     fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let TlsConfig { client, peer, admin } = &mut self.tls;
+        let TlsConfig { client, peer, admin, log } = &mut self.tls;
         [client, peer, admin]
             .into_iter()
             .flat_map(|files| [&mut files.certificate, &mut files.key, &mut files.trust])
+            .chain(log.iter_mut().flat_map(|files| [&mut files.certificate, &mut files.key]))
             .chain([&mut self.data_dir, &mut self.signers.trust])
             .chain(self.keyring.as_mut())
     }
@@ -212,6 +227,14 @@ impl Config {
             ("listen.admin", &self.listen.admin),
         ] {
             error::address(field, address)?;
+        }
+        match (&self.listen.log, &self.tls.log) {
+            (Some(address), Some(_)) => error::address("listen.log", address)?,
+            (None, None) => {}
+            (Some(_), None) => {
+                return Err(Error::range("tls.log", "none", "certificate and key, as listen.log is set"));
+            }
+            (None, Some(_)) => return Err(Error::range("listen.log", "none", "host:port, as tls.log is set")),
         }
         error::within("members (their number)", self.members.len() as u64, 1, MEMBERS_MAX as u64)?;
         for (n, member) in self.members.iter().enumerate() {

@@ -103,6 +103,40 @@ fn a_value_out_of_its_range_is_named_with_the_range() {
 }
 
 #[test]
+fn the_public_log_has_an_address_and_a_certificate_or_neither() {
+    let config = check(GOOD).unwrap();
+    assert!(config.listen.log.is_none() && config.tls.log.is_none());
+    let listens = GOOD.replacen("[tls.client]", "log = \"127.0.0.1:7104\"\n[tls.client]", 1);
+    let with =
+        listens.replacen("[signers]", "[tls.log]\ncertificate = \"log.pem\"\nkey = \"/k/log.key\"\n[signers]", 1);
+    let config = check(&with).unwrap();
+    assert_eq!(config.listen.log.as_deref(), Some("127.0.0.1:7104"));
+    let files = config.tls.log.unwrap();
+    assert_eq!(
+        (files.certificate.as_path(), files.key.as_path()),
+        (Path::new("/srv/kho/log.pem"), Path::new("/k/log.key"))
+    );
+    for (text, message) in [
+        (listens, "tls.log: expected certificate and key, as listen.log is set, found none"),
+        (
+            with.replacen("log = \"127.0.0.1:7104\"\n", "", 1),
+            "listen.log: expected host:port, as tls.log is set, found none",
+        ),
+        (with.replacen("127.0.0.1:7104", "127.0.0.1", 1), "listen.log: expected host:port"),
+        (
+            with.replacen("[signers]", "[limits]\nlog_connections = 0\n[signers]", 1),
+            "limits.log_connections: expected 1 to 16384",
+        ),
+    ] {
+        let error = check(&text).unwrap_err();
+        assert_eq!(error.code(), Code::ConfigOutOfRange, "{error}");
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    let trusting = with.replacen("key = \"/k/log.key\"", "key = \"/k/log.key\"\ntrust = \"ca.pem\"", 1);
+    assert_eq!(check(&trusting).unwrap_err().code(), Code::ConfigInvalid, "it asks nobody for a certificate");
+}
+
+#[test]
 fn twice_the_same_member_is_refused() {
     let member = &GOOD[GOOD.find("[[members]]").unwrap()..];
     let error = check(&format!("{GOOD}{member}")).unwrap_err();

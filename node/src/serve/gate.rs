@@ -28,6 +28,8 @@ pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, budget: 
     let refusal = match plane {
         Plane::Client | Plane::Admin => identity.party().err(),
         Plane::Peer => identity.node().err(),
+        // nobody is asked who they are
+        Plane::Log => None,
     };
     Gate { identity, refusal, routes, budget }
 }

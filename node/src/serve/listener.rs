@@ -14,6 +14,7 @@ use super::gate;
 use super::metered::Budget;
 use super::metric_definitions::{self as measured, rejected};
 use crate::identity::Identity;
+use crate::publish::{LogDoor, PublicLog};
 use crate::seams::{Accept, BoxIo};
 use crate::tls::{Plane, Secure, SecureError};
 
@@ -23,15 +24,23 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const PEER_CONNECTIONS_MAX: usize = 256;
 /// A connection without a certificate may ask once and learn why it gets nothing.
 const UNAUTHENTICATED_LIFETIME: Duration = Duration::from_secs(5);
+/// A reader of the public log has the time to read some thousand tiles, and then comes again: so nobody holds a place for
+/// ever, and what it has begun is cut after the second of these.
+const LOG_LIFETIME: Duration = Duration::from_secs(60);
+const LOG_GRACE: Duration = Duration::from_secs(10);
 /// Bytes of requests that are being received on a plane, at most: two dozen of the largest, or many small ones.
 const REQUESTS_BYTES_MAX: usize = 96 << 20;
 /// Requests of one connection at once, at most.
 const STREAMS_MAX: u32 = 1024;
+/// Of the public log: as many as make the way worth its while.
+const LOG_STREAMS_MAX: u32 = 32;
 /// Bytes of a request's headers, at most.
 const HEADERS_LENGTH_MAX: u32 = 16 << 10;
 /// Flow-control windows in bytes. A connection's bounds what its requests can make a node hold unread.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Of the public log: requests have no body. The least that HTTP/2 begins with.
+const LOG_WINDOW: u32 = 65_535;
 /// Of peers: several full batches.
 const PEER_STREAM_WINDOW: u32 = 4 << 20;
 const PEER_CONNECTION_WINDOW: u32 = 16 << 20;
@@ -48,8 +57,17 @@ pub(super) struct Listener {
     pub plane: Plane,
     pub accept: Box<dyn Accept>,
     pub secure: Arc<dyn Secure>,
-    pub routes: Routes,
+    pub answers: Answers,
     pub connections_max: usize,
+}
+
+/// Who answers.
+#[derive(Clone)]
+pub(super) enum Answers {
+    /// Services that ask who is there.
+    Services(Routes),
+    /// The public log.
+    Log(Arc<PublicLog>),
 }
 
 impl Listener {
@@ -81,7 +99,7 @@ impl Listener {
                 plane,
                 secure: self.secure.clone(),
                 http: http.clone(),
-                routes: self.routes.clone(),
+                answers: self.answers.clone(),
                 budget: budget.clone(),
             };
             let stop = stop.clone();
@@ -97,15 +115,19 @@ impl Listener {
 }
 
 fn http(plane: Plane) -> Builder<TokioExecutor> {
-    let (stream, connection) = match plane {
-        Plane::Client | Plane::Admin => (STREAM_WINDOW, CONNECTION_WINDOW),
-        Plane::Peer => (PEER_STREAM_WINDOW, PEER_CONNECTION_WINDOW),
+    let (stream, connection, streams) = match plane {
+        Plane::Client | Plane::Admin => (STREAM_WINDOW, CONNECTION_WINDOW, STREAMS_MAX),
+        Plane::Peer => (PEER_STREAM_WINDOW, PEER_CONNECTION_WINDOW, STREAMS_MAX),
+        Plane::Log => (LOG_WINDOW, LOG_WINDOW, LOG_STREAMS_MAX),
     };
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HTTP1_HEADER_TIMEOUT);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP1_HEADER_TIMEOUT)
+        .max_buf_size(HEADERS_LENGTH_MAX as usize);
     http.http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(streams)
         .max_header_list_size(HEADERS_LENGTH_MAX)
         .initial_stream_window_size(stream)
         .initial_connection_window_size(connection)
@@ -113,7 +135,7 @@ fn http(plane: Plane) -> Builder<TokioExecutor> {
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     match plane {
         Plane::Client | Plane::Peer => http.http2_only(),
-        Plane::Admin => http,
+        Plane::Admin | Plane::Log => http,
     }
 }
 
@@ -126,13 +148,15 @@ enum ConnectionError {
     Secure(#[from] SecureError),
     #[error("http: {0}")]
     Http(Box<dyn std::error::Error + Send + Sync>),
+    #[error("cut after {LOG_LIFETIME:?} and {LOG_GRACE:?}")]
+    Cut,
 }
 
 struct Connection {
     plane: Plane,
     secure: Arc<dyn Secure>,
     http: Arc<Builder<TokioExecutor>>,
-    routes: Routes,
+    answers: Answers,
     budget: Budget,
 }
 
@@ -151,25 +175,40 @@ impl Connection {
                 return Err(ConnectionError::HandshakeTimeout);
             }
         };
-        let anonymous = matches!(identity, Identity::Anonymous);
-        let service = gate::service(self.plane, identity, self.routes, self.budget);
-        let connection = self.http.serve_connection(TokioIo::new(io), service);
-        tokio::pin!(connection);
-        let end = end(anonymous, stop);
-        tokio::select! {
-            done = connection.as_mut() => return done.map_err(ConnectionError::Http),
-            () = end => connection.as_mut().graceful_shutdown(),
+        let io = TokioIo::new(io);
+        match self.answers {
+            Answers::Services(routes) => {
+                let anonymous = matches!(identity, Identity::Anonymous);
+                let service = gate::service(self.plane, identity, routes, self.budget);
+                let connection = self.http.serve_connection(io, service);
+                tokio::pin!(connection);
+                tokio::select! {
+                    done = connection.as_mut() => return done.map_err(ConnectionError::Http),
+                    () = end(anonymous.then_some(UNAUTHENTICATED_LIFETIME), stop) => connection.as_mut().graceful_shutdown(),
+                }
+                connection.await.map_err(ConnectionError::Http)
+            }
+            Answers::Log(log) => {
+                let connection = self.http.serve_connection(io, LogDoor(log));
+                tokio::pin!(connection);
+                tokio::select! {
+                    done = connection.as_mut() => return done.map_err(ConnectionError::Http),
+                    () = end(Some(LOG_LIFETIME), stop) => connection.as_mut().graceful_shutdown(),
+                }
+                match tokio::time::timeout(LOG_GRACE, connection).await {
+                    Ok(done) => done.map_err(ConnectionError::Http),
+                    Err(_elapsed) => Err(ConnectionError::Cut),
+                }
+            }
         }
-        connection.await.map_err(ConnectionError::Http)
     }
 }
 
 /// When a connection is told to end.
-async fn end(anonymous: bool, stop: CancellationToken) {
-    if anonymous {
+async fn end(lifetime: Option<Duration>, stop: CancellationToken) {
+    match lifetime {
         // Either way it ends now.
-        drop(tokio::time::timeout(UNAUTHENTICATED_LIFETIME, stop.cancelled()).await);
-    } else {
-        stop.cancelled().await;
+        Some(lifetime) => drop(tokio::time::timeout(lifetime, stop.cancelled()).await),
+        None => stop.cancelled().await,
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listener::{Listener, PEER_CONNECTIONS_MAX};
+use super::listener::{Answers, Listener, PEER_CONNECTIONS_MAX};
 use super::prepare::{Door, Prepared, load_signers};
 use super::services::{EPOCH_FIRST, Log, Services};
 use super::{Machine, ServeError, health, planes, watch};
@@ -70,7 +70,7 @@ impl Node {
         let (node, cluster) = (config.node(), config.cluster_id);
         let (failed, failures) = mpsc::unbounded_channel();
         let fatal = fatal_switch(failed.clone());
-        let Prepared { keys, mut data_dir, signers, dialler, client, peer, admin } = prepared;
+        let Prepared { keys, mut data_dir, signers, dialler, client, peer, admin, log: log_door } = prepared;
         let dial: Arc<dyn Dial> = dialler.clone();
         let consensus = consensus_config(&config, data_dir.identity().started);
         let opened = Consensus::open(storage, consensus, seams.clone(), dial.clone(), fatal.clone());
@@ -78,22 +78,27 @@ impl Node {
         data_dir.mark_started()?;
         let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
-        let Services { formation, revoker, verifier, store, forward, admin: admin_service } = services;
+        let Services { formation, revoker, verifier, store, forward, admin: admin_service, log } = services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let stopping = CancellationToken::new();
         let outer = Group::default();
         let inner = Group::default();
-        let doors = [&client, &peer, &admin].map(|door| (door.plane, door.secure.clone())).to_vec();
-        let listen = |name, Door { accept, plane, secure }: Door, routes, connections_max, group: &Group| {
-            let listener = Listener { plane, accept, secure, routes, connections_max };
+        let all = [Some(&client), Some(&peer), Some(&admin), log_door.as_ref()].into_iter().flatten();
+        let doors = all.map(|door| (door.plane, door.secure.clone())).collect();
+        let listen = |name, Door { accept, plane, secure }: Door, answers, connections_max, group: &Group| {
+            let listener = Listener { plane, accept, secure, answers, connections_max };
             seams.tasks.spawn(name, Box::pin(listener.run(group.stop.clone(), group.connections.clone())));
         };
-        listen("peer-listener", peer, planes::peer(forward, &consensus), PEER_CONNECTIONS_MAX, &inner);
+        let routes = planes::peer(forward, &consensus);
+        listen("peer-listener", peer, Answers::Services(routes), PEER_CONNECTIONS_MAX, &inner);
         let routes = planes::client(store, health_service.clone());
-        listen("client-listener", client, routes, config.limits.client_connections, &outer);
+        listen("client-listener", client, Answers::Services(routes), config.limits.client_connections, &outer);
         let routes = planes::admin(admin_service, health_service, recorder.clone());
-        listen("admin-listener", admin, routes, config.limits.admin_connections, &outer);
+        listen("admin-listener", admin, Answers::Services(routes), config.limits.admin_connections, &outer);
+        if let Some(door) = log_door {
+            listen("log-listener", door, Answers::Log(log), config.limits.log_connections, &outer);
+        }
 
         let beside = |name, task: Pin<Box<dyn Future<Output = ()> + Send>>| {
             let end = outer.stop.clone();

@@ -35,6 +35,7 @@ pub(super) struct Prepared {
     pub client: Door,
     pub peer: Door,
     pub admin: Door,
+    pub log: Option<Door>,
 }
 
 impl Prepared {
@@ -51,6 +52,7 @@ impl Prepared {
         let client = transport.door(Plane::Client, &tls.client)?;
         let peer = transport.door(Plane::Peer, &tls.peer)?;
         let admin = transport.door(Plane::Admin, &tls.admin)?;
+        let log = tls.log.as_ref().map(|files| transport.public_door(files)).transpose()?;
         let dialler = transport.dialler(config, seams.net.clone())?;
         Ok(Self {
             keys,
@@ -60,6 +62,10 @@ impl Prepared {
             client: Door::open(seams, Plane::Client, &listen.client, client).await?,
             peer: Door::open(seams, Plane::Peer, &listen.peer, peer).await?,
             admin: Door::open(seams, Plane::Admin, &listen.admin, admin).await?,
+            log: match (&listen.log, log) {
+                (Some(address), Some(log)) => Some(Door::open(seams, Plane::Log, address, log).await?),
+                _ => None,
+            },
         })
     }
 }

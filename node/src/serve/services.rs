@@ -11,6 +11,7 @@ use crate::admin::{AdminService, Formation, Revoker};
 use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
 use crate::consensus::{Consensus, StateStore};
+use crate::publish::PublicLog;
 use crate::read::{self, Barrier, Opener, Reader};
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
@@ -35,6 +36,7 @@ pub(super) struct Services {
     pub store: StoreService,
     pub forward: ForwardService,
     pub admin: AdminService,
+    pub log: Arc<PublicLog>,
 }
 
 impl Services {
@@ -64,6 +66,7 @@ impl Services {
         };
         let queue = Queue::start(&config.limits, Arc::new(route), seams.tasks.clone());
         let barrier = Barrier::start(node, consensus.clone(), leader.clone(), peers.clone(), &*seams.tasks);
+        let log = Arc::new(PublicLog::new(state.clone(), receipts.clone(), seams.tasks.clone()));
         let (mut write_keyed, mut read_keyed) = (None, None);
         if let (Some(keys), Some(receipts)) = (keys, receipts) {
             let sealer = Sealer::new(cluster, keys.data_keys.clone(), seams.entropy.clone(), barrier.clone());
@@ -115,9 +118,10 @@ impl Services {
             tasks: seams.tasks.clone(),
             started: seams.clock.monotonic(),
             keyed: keys.is_some(),
+            log_address: config.listen.log.clone(),
         };
         let store = StoreService { node, epoch, leader: leader.clone(), writer, reader };
         let forward = ForwardService { node, gate: consensus.peer_gate(), consensus, leader, queue };
-        Self { formation, revoker, verifier, store, forward, admin }
+        Self { formation, revoker, verifier, store, forward, admin, log }
     }
 }

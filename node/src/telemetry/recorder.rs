@@ -47,6 +47,7 @@ fn install() -> Option<Recorder> {
         Ok(handle) => {
             metrics::describe_gauge!(RESIDENT_BYTES, metrics::Unit::Bytes, "resident memory of the process");
             crate::api::metric_definitions::describe();
+            crate::publish::metric_definitions::describe();
             crate::read::metric_definitions::describe();
             crate::serve::metric_definitions::describe();
             crate::write::metric_definitions::describe();

@@ -12,6 +12,25 @@ use crate::config::TlsFiles;
 use crate::consensus::PeerIdentity;
 use crate::identity::Identity;
 
+/// Certificate chain and key, parsed.
+pub(super) struct Own {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Own {
+    pub fn read(certificate: &Path, key: &Path) -> Result<Own, Error> {
+        let chain = certificates(certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|source| match source {
+            rustls_pki_types::pem::Error::NoItemsFound => {
+                Error::Empty { path: key.to_owned(), expected: "a private key" }
+            }
+            source => Error::Malformed { path: key.to_owned(), source },
+        })?;
+        Ok(Own { chain, key })
+    }
+}
+
 /// Certificate chain, key and roots, parsed.
 pub(super) struct Loaded {
     pub chain: Vec<CertificateDer<'static>>,
@@ -21,13 +40,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     pub fn read(files: &TlsFiles) -> Result<Loaded, Error> {
-        let chain = certificates(&files.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|source| match source {
-            rustls_pki_types::pem::Error::NoItemsFound => {
-                Error::Empty { path: files.key.clone(), expected: "a private key" }
-            }
-            source => Error::Malformed { path: files.key.clone(), source },
-        })?;
+        let Own { chain, key } = Own::read(&files.certificate, &files.key)?;
         let mut roots = RootCertStore::empty();
         for root in certificates(&files.trust)? {
             roots.add(root).map_err(|source| Error::Refused { path: files.trust.clone(), source })?;

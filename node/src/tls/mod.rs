@@ -2,7 +2,8 @@
 //! [`ClientTls::reload`] while connections stay.
 //!
 //! Clients and operators without a certificate complete the handshake and then get `client-certificate-missing` for
-//! whatever they ask ([`crate::serve()`]); a bad certificate fails the handshake. Peers must present one.
+//! whatever they ask ([`crate::serve()`]); a bad certificate fails the handshake. Peers must present one. Readers of the
+//! public log are asked for none.
 
 mod client;
 mod error;
@@ -30,6 +31,8 @@ pub enum Plane {
     Peer,
     /// Operators, and metrics.
     Admin,
+    /// Anybody: the public log.
+    Log,
 }
 
 impl Plane {
@@ -39,14 +42,15 @@ impl Plane {
             Plane::Client => "client",
             Plane::Peer => "peer",
             Plane::Admin => "admin",
+            Plane::Log => "log",
         }
     }
 
     fn protocols(self) -> Vec<Vec<u8>> {
         match self {
             Plane::Client | Plane::Peer => vec![b"h2".to_vec()],
-            // Metrics are scraped over HTTP/1.1.
-            Plane::Admin => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            // Metrics are scraped over HTTP/1.1, and the log is read with whatever one has.
+            Plane::Admin | Plane::Log => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         }
     }
 }

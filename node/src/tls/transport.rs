@@ -9,7 +9,7 @@ use kho_proto::certificate;
 use tokio_rustls::TlsAcceptor;
 
 use super::{ClientTls, Error, PeerDial, Plane, ServerTls};
-use crate::config::{Config, TlsFiles};
+use crate::config::{CertificateFiles, Config, TlsFiles};
 use crate::consensus::PeerIdentity;
 use crate::identity::Identity;
 use crate::seams::{BoxIo, Dial, Net};
@@ -18,6 +18,8 @@ use crate::seams::{BoxIo, Dial, Net};
 pub trait Transport: Send + Sync + 'static {
     /// The accepting side of a plane.
     fn door(&self, plane: Plane, files: &TlsFiles) -> Result<Arc<dyn Secure>, Error>;
+    /// The accepting side of the public log, which asks nobody who they are.
+    fn public_door(&self, files: &CertificateFiles) -> Result<Arc<dyn Secure>, Error>;
     /// The dialling side of the peer plane.
     fn dialler(&self, config: &Config, net: Arc<dyn Net>) -> Result<Arc<dyn Dialler>, Error>;
 }
@@ -54,6 +56,10 @@ pub struct Tls;
 impl Transport for Tls {
     fn door(&self, plane: Plane, files: &TlsFiles) -> Result<Arc<dyn Secure>, Error> {
         Ok(Arc::new(ServerTls::load(plane, files)?))
+    }
+
+    fn public_door(&self, files: &CertificateFiles) -> Result<Arc<dyn Secure>, Error> {
+        Ok(Arc::new(ServerTls::load_public(Plane::Log, files)?))
     }
 
     fn dialler(&self, config: &Config, net: Arc<dyn Net>) -> Result<Arc<dyn Dialler>, Error> {

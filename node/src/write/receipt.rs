@@ -120,6 +120,11 @@ impl Receipts {
         })
     }
 
+    /// The checkpoint of all that is applied, signed. View and tip must be of the same moment.
+    pub(crate) fn checkpoint(&self, view: &dyn View, tip: &Tip) -> Result<Bytes, Error> {
+        self.note(view, tip, tip.size(), tip.root())
+    }
+
     /// The signed checkpoint: of an applied size only, which the caller has read from the state.
     fn note(&self, view: &dyn View, tip: &Tip, size: u64, root: Digest) -> Result<Bytes, Error> {
         self.notes.get_or_insert_with(&(size, root), || Ok(self.notary.sign(view, tip, size, root)?))

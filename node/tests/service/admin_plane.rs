@@ -73,7 +73,7 @@ async fn metrics_over_http_1() {
     assert!(text.contains("client-certificate-missing"), "{text}");
 }
 
-async fn scrape(world: &World, card: Option<&Card>) -> (u16, String) {
+pub async fn scrape(world: &World, card: Option<&Card>) -> (u16, String) {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(world.path("admin-ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

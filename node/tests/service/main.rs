@@ -3,6 +3,7 @@
 
 mod admin_plane;
 mod bad_input;
+mod public_log;
 mod revocation;
 mod sender;
 mod startup;

@@ -17,6 +17,7 @@ use kho_proto::pb::v1::store_client::StoreClient;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+const PLANES: [&str; 4] = ["client", "peer", "admin", "log"];
 pub const CLUSTER: ClusterId = ClusterId(*b"kho test cluster");
 
 /// Issues certificates of one plane.
@@ -57,20 +58,23 @@ pub struct World {
     pub peers: Authority,
     pub operators: Authority,
     pub signers: Authority,
-    ports: Vec<[u16; 3]>,
+    pub log: Authority,
+    ports: Vec<[u16; 4]>,
 }
 
 impl World {
     pub fn new(nodes: usize) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let free: Vec<TcpListener> = (0..nodes * 3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let free: Vec<TcpListener> =
+            (0..nodes * PLANES.len()).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> = free.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         let world = World {
             clients: Authority::new("clients"),
             peers: Authority::new("peers"),
             operators: Authority::new("operators"),
             signers: Authority::new("signers"),
-            ports: ports.as_chunks::<3>().0.to_vec(),
+            log: Authority::new("log"),
+            ports: ports.as_chunks::<4>().0.to_vec(),
             dir,
         };
         for (name, authority) in [
@@ -78,6 +82,7 @@ impl World {
             ("peer", &world.peers),
             ("admin", &world.operators),
             ("signers", &world.signers),
+            ("log", &world.log),
         ] {
             world.write(&format!("{name}-ca.pem"), &authority.issuer.pem());
         }
@@ -86,6 +91,7 @@ impl World {
             world.write_card(&format!("client{node}"), &world.clients.card(&["127.0.0.1"], &[]));
             world.write_card(&format!("peer{node}"), &world.peers.card(&["127.0.0.1"], &[&uri]));
             world.write_card(&format!("admin{node}"), &world.operators.card(&["127.0.0.1"], &[]));
+            world.write_card(&format!("log{node}"), &world.log.card(&["127.0.0.1"], &[]));
             DataDir::create(&world.path(&format!("data{node}")), CLUSTER, NodeId(node as u64)).unwrap();
         }
         keys::keyring::create(&world.path("keyring"), CLUSTER, &*Seams::system().entropy).unwrap();
@@ -106,7 +112,7 @@ impl World {
     }
 
     pub fn port(&self, node: usize, plane: &str) -> u16 {
-        let at = ["client", "peer", "admin"].iter().position(|name| *name == plane).unwrap();
+        let at = PLANES.iter().position(|name| *name == plane).unwrap();
         self.ports[node - 1][at]
     }
 
@@ -117,14 +123,16 @@ impl World {
                 .concat()
         };
         let mut text = format!(
-            "cluster_id = \"{CLUSTER}\"\nnode_id = {node}\ndata_dir = \"data{node}\"\nkeyring = \"keyring\"\n[listen]\n{}",
-            addresses(node)
+            "cluster_id = \"{CLUSTER}\"\nnode_id = {node}\ndata_dir = \"data{node}\"\nkeyring = \"keyring\"\n[listen]\n{}log = \"127.0.0.1:{}\"\n",
+            addresses(node),
+            self.port(node, "log")
         );
         for plane in ["client", "peer", "admin"] {
             text += &format!(
                 "[tls.{plane}]\ncertificate = \"{plane}{node}.pem\"\nkey = \"{plane}{node}.key\"\ntrust = \"{plane}-ca.pem\"\n"
             );
         }
+        text += &format!("[tls.log]\ncertificate = \"log{node}.pem\"\nkey = \"log{node}.key\"\n");
         text += "[signers]\ntrust = \"signers-ca.pem\"\n[limits]\nqueue_records = 64\n";
         for node in 1..=self.ports.len() {
             text += &format!("[[members]]\nid = {node}\n{}", addresses(node));

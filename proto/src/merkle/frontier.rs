@@ -1,6 +1,6 @@
 //! The least one must keep to go on with a tree: the perfect subtrees it consists of.
 
-use super::{empty_root, node_hash};
+use super::{Hashes, empty_root, node_hash};
 use crate::digest::Digest;
 
 /// Right edge of a tree: the roots of its perfect subtrees, at most one per height, largest first.
@@ -11,6 +11,27 @@ pub struct Frontier {
 }
 
 impl Frontier {
+    /// The edge of the tree of `size` leaves.
+    pub fn at<H: Hashes + ?Sized>(hashes: &H, size: u64) -> Result<Self, H::Error> {
+        let mut peaks = Vec::new();
+        let mut start = 0;
+        for height in (0..u64::BITS).rev().filter(|height| size >> height & 1 == 1) {
+            peaks.push(hashes.subtree(height, start >> height)?);
+            start += 1 << height;
+        }
+        Ok(Self { size, peaks })
+    }
+
+    /// Puts together what [`Frontier::size`] and [`Frontier::peaks`] said; none if they don't belong together.
+    pub fn of_peaks(size: u64, peaks: Vec<Digest>) -> Option<Self> {
+        (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
+    }
+
+    /// Roots of its perfect subtrees, largest first: one for each set bit of the size.
+    pub fn peaks(&self) -> &[Digest] {
+        &self.peaks
+    }
+
     /// Leaves so far.
     pub fn size(&self) -> u64 {
         self.size

@@ -6,6 +6,7 @@ mod receipt;
 mod report;
 mod sealed;
 mod signature;
+mod tlog;
 
 use std::path::PathBuf;
 
