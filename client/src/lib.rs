@@ -33,27 +33,37 @@
 //! # }
 //! ```
 
+mod ask;
 pub mod attempt;
 pub mod channel;
 mod client;
 mod clock;
 mod draft;
+mod entry;
+mod filter;
 mod get;
+mod list;
 mod nodes;
 mod receipts;
 mod rounds;
 mod signer;
 mod submit;
 mod timing;
+mod watch;
 
+pub use ask::ReadError;
 pub use channel::Tls;
 pub use client::{Client, Config, ConfigError, NODES_MAX};
 pub use clock::{Surroundings, System};
 pub use draft::{Draft, SignDraftError, Signed};
+pub use entry::{About, Entry};
+pub use filter::{Filter, Order, StateFilter};
 pub use get::{Fetched, GetError};
+pub use list::{Count, Fresh, ListQuery, Listing, SeriesOf};
 pub use nodes::{MESSAGE_BYTES_MAX, Preference};
 pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::Timing;
+pub use watch::{BREAKS_MAX, Event, From, SILENCE_MAX, Watching};

@@ -21,6 +21,7 @@ pub mod prove;
 pub mod read;
 pub mod rewind;
 pub mod row;
+pub mod select;
 pub mod table;
 pub mod tip;
 pub mod view;
@@ -37,4 +38,4 @@ pub use read::{body, certificate, data_key, data_key_by_id, entry_end, genesis, 
 pub use rewind::rewind;
 pub use table::Table;
 pub use tip::Tip;
-pub use view::{ReadError, View, ViewError};
+pub use view::{Direction, ReadError, View, ViewError};

@@ -6,4 +6,5 @@ mod formats;
 mod history;
 mod properties;
 mod rules;
+mod select;
 mod tree;

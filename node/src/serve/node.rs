@@ -39,7 +39,7 @@ pub struct Node {
     state: StateStore,
     doors: Vec<(Plane, Arc<dyn Secure>)>,
     dialler: Arc<dyn Dialler>,
-    /// Health says no, and no new connections of clients.
+    /// Health says no, watches end.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
     outer: Group,
@@ -70,12 +70,12 @@ impl Node {
         let opened = Consensus::open(storage, consensus_config(&config), seams.clone(), dial.clone(), fatal.clone());
         let (consensus, state) = opened.await?;
         data_dir.mark_started()?;
-        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
+        let stopping = CancellationToken::new();
+        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal, stopping: stopping.clone() };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
         let Services { formation, store, forward, admin: admin_service } = services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let stopping = CancellationToken::new();
         let outer = Group::default();
         let inner = Group::default();
         let doors = [&client, &peer, &admin].map(|door| (door.plane, door.secure.clone())).to_vec();
