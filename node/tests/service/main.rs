@@ -3,8 +3,11 @@
 
 mod admin_plane;
 mod bad_input;
+mod read_refusals;
+mod reads;
 mod sender;
 mod startup;
 mod thin_line;
 mod three_nodes;
+mod watches;
 mod world;
