@@ -4,16 +4,21 @@ mod certs;
 mod cluster;
 mod config;
 mod data;
+mod entries;
 mod evidence;
 mod export;
+mod filter;
 mod get;
+mod history;
 mod keys;
+mod list;
 mod replace;
 mod serve;
 mod status;
 mod submit;
 mod verify;
 mod version;
+mod watch;
 
 pub use verify::check;
 
@@ -39,6 +44,9 @@ enum Command {
     Status(status::Args),
     Submit(submit::Args),
     Get(get::Args),
+    List(list::Args),
+    History(history::Args),
+    Watch(watch::Args),
     Verify(verify::Args),
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -63,6 +71,9 @@ pub fn run(kho: Kho) -> Result {
         Command::Status(args) => block_on(status::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Get(args) => block_on(get::run(args)),
+        Command::List(args) => block_on(list::run(args)),
+        Command::History(args) => block_on(history::run(args)),
+        Command::Watch(args) => block_on(watch::run(args)),
         Command::Verify(args) => verify::run(&args),
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Drill(command) => block_on(drill::run(command)),

@@ -151,13 +151,13 @@ async fn a_watch_survives_its_leader_and_ends_with_its_node() {
         }
     };
     assert_eq!(code(&end), Code::NodeStopping);
+    assert!(start.elapsed() < Duration::from_secs(3), "at once, not when connections are cut: {:?}", start.elapsed());
     for _ in 0..20 {
         let report = sender.report();
         submit(&writer, &report).await.unwrap();
         sent.push(report);
     }
     stopping.await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(5), "a watch must not hold a node back: {:?}", start.elapsed());
     for (sequence, report) in (1..).zip(&sent) {
         let entry = record(&mut watched).await;
         assert_eq!((entry.sequence, &entry.record_id[..]), (sequence, &id_of(report).0[..]));
