@@ -165,6 +165,27 @@ impl Listing {
 
 impl Client {
     /// Records that the client's certificate lets it see, page by page.
+    ///
+    /// ```no_run
+    /// use kho_client::{Client, Filter, From, ListQuery, Order, SeriesOf, StateFilter};
+    ///
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let filter = Filter { unit: Some("BYT".parse()?), state: StateFilter::Latest, ..Filter::default() };
+    /// let mut listing = client.list(ListQuery { filter: filter.clone(), ..ListQuery::default() });
+    /// while let Some(entry) = listing.next().await? {
+    ///     println!("{} {}", entry.sequence, entry.record_id);
+    ///     for revision in client.history(SeriesOf::Record(entry.record_id), Order::Oldest, false).all().await? {
+    ///         println!("  {}", revision.record_id);
+    ///     }
+    /// }
+    /// println!("{} of them", client.count(&filter, false).await?.count);
+    /// let mut watching = client.watch(&filter, From::Now).await?;
+    /// loop {
+    ///     let entry = watching.record().await?;
+    ///     println!("{} came; go on from {:?}", entry.record_id, watching.position());
+    /// }
+    /// # }
+    /// ```
     pub fn list(&self, query: ListQuery) -> Listing {
         let request = pb::ListRequest {
             filter: Some(query.filter.to_pb()),

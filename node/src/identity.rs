@@ -79,7 +79,7 @@ impl Identity {
         Ok(Self::of_sans(certificate::sans(der)?))
     }
 
-    fn of_sans(sans: Sans) -> Identity {
+    pub(crate) fn of_sans(sans: Sans) -> Identity {
         if let Some((cluster_id, node_id)) = sans.node {
             return Identity::Node(PeerIdentity { cluster_id, node_id });
         }

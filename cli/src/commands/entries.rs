@@ -83,7 +83,9 @@ fn table(entries: &[Entry]) -> Table {
     } else {
         table.set_header(COLUMNS)
     };
-    entries.iter().for_each(|entry| drop(table.add_row(cells(entry))));
+    for entry in entries {
+        table.add_row(cells(entry));
+    }
     for column in if evidence { &[0][..] } else { &[0, 7] } {
         if let Some(column) = table.column_mut(*column) {
             column.set_cell_alignment(CellAlignment::Right);

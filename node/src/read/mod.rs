@@ -7,6 +7,8 @@ mod barrier;
 mod caller;
 mod entry;
 mod filter;
+#[doc(hidden)]
+pub mod fuzz;
 mod history;
 mod list;
 pub(crate) mod metric_definitions;
@@ -29,7 +31,7 @@ use tracing::Instrument;
 pub use barrier::Barrier;
 pub use list::{Counted, Listed, PAGE_BYTES_MAX, PAGE_ENTRIES_DEFAULT, PAGE_ENTRIES_MAX};
 pub use open::{Error as OpenError, Opener};
-pub use page::{TOKEN_AGE_MS_MAX, TOKEN_LENGTH_MAX, fuzz_page_token};
+pub use page::{TOKEN_AGE_MS_MAX, TOKEN_LENGTH_MAX};
 pub use watch::{AGE_MAX, ALIVE_INTERVAL, FIRST_RECORD, Places, WATCHES_MAX, WATCHES_PER_CONNECTION_MAX};
 
 use scans::Scans;
