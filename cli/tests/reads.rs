@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kho::dev::{DevCluster, Identity, NodeId};
-use kho_client::{Client, Draft, Filter, From, ListQuery, Order, Signed, StateFilter, SubmitError, System};
+use kho_client::{Client, Draft, Filter, ListQuery, Order, Signed, StateFilter, SubmitError, System, WatchFrom};
 use kho_proto::id::{RecordId, Seq, UnitCode};
 use parking_lot::Mutex;
 
@@ -95,10 +95,10 @@ async fn a_watch_and_a_list_go_on_while_leaders_are_killed() {
     let all: Arc<Mutex<Vec<(u64, RecordId)>>> = Arc::default();
     let own: Arc<Mutex<Vec<(u64, RecordId)>>> = Arc::default();
     let unit = Client::new(cluster.client_config(&Identity::Unit("BTC".parse().unwrap())).unwrap()).unwrap();
-    let mut followed = client.watch(&Filter::default(), From::Sequence(Seq(1))).await.unwrap();
+    let mut followed = client.watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
     let mut watchers = Vec::new();
     for (client, told) in [(&client, &all), (&unit, &own)] {
-        let mut watching = client.watch(&Filter::default(), From::Sequence(Seq(1))).await.unwrap();
+        let mut watching = client.watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
         let told = told.clone();
         watchers.push(tokio::spawn(async move {
             loop {

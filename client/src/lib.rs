@@ -66,4 +66,4 @@ pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::Timing;
-pub use watch::{BREAKS_MAX, Event, From, SILENCE_MAX, Watching};
+pub use watch::{BREAKS_MAX, Event, SILENCE_MAX, WatchFrom, Watching};

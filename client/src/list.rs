@@ -167,7 +167,7 @@ impl Client {
     /// Records that the client's certificate lets it see, page by page.
     ///
     /// ```no_run
-    /// use kho_client::{Client, Filter, From, ListQuery, Order, SeriesOf, StateFilter};
+    /// use kho_client::{Client, Filter, WatchFrom, ListQuery, Order, SeriesOf, StateFilter};
     ///
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
     /// let filter = Filter { unit: Some("BYT".parse()?), state: StateFilter::Latest, ..Filter::default() };
@@ -179,7 +179,7 @@ impl Client {
     ///     }
     /// }
     /// println!("{} of them", client.count(&filter, false).await?.count);
-    /// let mut watching = client.watch(&filter, From::Now).await?;
+    /// let mut watching = client.watch(&filter, WatchFrom::Now).await?;
     /// loop {
     ///     let entry = watching.record().await?;
     ///     println!("{} came; go on from {:?}", entry.record_id, watching.position());

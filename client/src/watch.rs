@@ -22,7 +22,7 @@ const BREAK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a watch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum WatchFrom {
     /// With whatever is accepted from now on.
     Now,
     /// With this sequence number; the first record is 1.
@@ -57,10 +57,10 @@ impl Client {
     ///
     /// A beginning behind the end of the log or before the first record is refused at once. Keep [`Watching::position`], and a
     /// later watch goes on from there.
-    pub async fn watch(&self, filter: &Filter, from: From) -> Result<Watching, ReadError> {
+    pub async fn watch(&self, filter: &Filter, from: WatchFrom) -> Result<Watching, ReadError> {
         let from = match from {
-            From::Now => None,
-            From::Sequence(seq) => Some(seq.0),
+            WatchFrom::Now => None,
+            WatchFrom::Sequence(seq) => Some(seq.0),
         };
         let request = WatchRequest { filter: Some(filter.to_pb()), from };
         let mut watching = Watching { client: self.clone(), request, open: None, breaks: 0 };

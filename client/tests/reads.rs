@@ -4,7 +4,7 @@ mod fake;
 
 use fake::reads::Read;
 use fake::{Fake, client};
-use kho_client::{Event, Filter, From, ListQuery, Order, ReadError, SeriesOf};
+use kho_client::{Event, Filter, ListQuery, Order, ReadError, SeriesOf, WatchFrom};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{NodeId, Seq};
 
@@ -80,7 +80,7 @@ async fn a_watch_goes_on_where_it_was_without_a_gap_and_nothing_comes_twice() {
     let breaks = |after| Read::BreakAfter(after, Code::NodeStopping);
     let one = Fake::log(1, 20, &[breaks(4), refuse(Code::NoLeader), breaks(1), breaks(6), Read::Serve]).await;
     let two = Fake::log(2, 20, &[breaks(2), Read::BreakAfter(3, Code::NoLeader), Read::Serve]).await;
-    let mut watching = client(&[&one, &two]).watch(&Filter::default(), From::Sequence(Seq(3))).await.unwrap();
+    let mut watching = client(&[&one, &two]).watch(&Filter::default(), WatchFrom::Sequence(Seq(3))).await.unwrap();
     assert_eq!(watching.position(), Some(Seq(3)));
     for expect in 3..=20 {
         assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
@@ -92,12 +92,12 @@ async fn a_watch_goes_on_where_it_was_without_a_gap_and_nothing_comes_twice() {
 #[tokio::test]
 async fn now_is_settled_by_the_first_word() {
     let one = Fake::log(1, 5, &[Read::BreakAfter(1, Code::NodeStopping)]).await;
-    let mut watching = client(&[&one]).watch(&Filter::default(), From::Now).await.unwrap();
+    let mut watching = client(&[&one]).watch(&Filter::default(), WatchFrom::Now).await.unwrap();
     assert_eq!((watching.position(), watching.node()), (Some(Seq(6)), Some(NodeId(1))));
     // the other node has two records more: they are not of before
     let two = Fake::log(2, 7, &[Read::Serve]).await;
     let mut other =
-        client(&[&two]).watch(&Filter::default(), From::Sequence(watching.position().unwrap())).await.unwrap();
+        client(&[&two]).watch(&Filter::default(), WatchFrom::Sequence(watching.position().unwrap())).await.unwrap();
     assert_eq!(other.record().await.unwrap().sequence, Seq(6));
     // every node ends it: that is told in the end
     let error = loop {
@@ -113,7 +113,7 @@ async fn now_is_settled_by_the_first_word() {
 async fn a_beginning_that_cannot_be_is_refused_at_once() {
     for code in [Code::WatchFromFuture, Code::WatchBeforeFirst] {
         let node = Fake::log(1, 5, &[refuse(code)]).await;
-        let error = client(&[&node]).watch(&Filter::default(), From::Sequence(Seq(99))).await.err().unwrap();
+        let error = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(99))).await.err().unwrap();
         assert_eq!((error.code(), node.requests()), (code, 1));
     }
 }
@@ -121,7 +121,7 @@ async fn a_beginning_that_cannot_be_is_refused_at_once() {
 #[tokio::test]
 async fn a_node_that_repeats_itself_is_told_off() {
     let node = Fake::log(1, 5, &[Read::Stutter]).await;
-    let mut watching = client(&[&node]).watch(&Filter::default(), From::Sequence(Seq(1))).await.unwrap();
+    let mut watching = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
     for expect in 1..=5 {
         assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use kho::client_file::ClientFile;
-use kho_client::{Event, From};
+use kho_client::{Event, WatchFrom};
 use kho_proto::id::Seq;
 use serde_json::json;
 
@@ -14,17 +14,17 @@ use crate::exit::Result;
 
 /// Where to begin, as it is written.
 #[derive(Debug, Clone, Copy)]
-struct Begin(From);
+struct Begin(WatchFrom);
 
 impl FromStr for Begin {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
-            "now" => Ok(Begin(From::Now)),
+            "now" => Ok(Begin(WatchFrom::Now)),
             number => {
                 let number = number.parse().map_err(|_| "expected a sequence number, or now".to_owned())?;
-                Ok(Begin(From::Sequence(Seq(number))))
+                Ok(Begin(WatchFrom::Sequence(Seq(number))))
             }
         }
     }

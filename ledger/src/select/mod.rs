@@ -19,4 +19,4 @@ pub use budget::{Budget, KEY_WORK, ROW_WORK};
 pub use gather::GATHER_KEYS_MAX;
 pub use query::{Audience, Eyes, Order, Periods, Query, State};
 pub use series::{revisions, superseded};
-pub use walk::{Candidate, Cursor, Found, count, follow, select};
+pub use walk::{Candidate, Cursor, Look, count, follow, select};

@@ -39,12 +39,15 @@ pub struct Candidate {
 
 /// A record that a step came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub(super) enum Found {
     /// It is one of those asked for, as far as rows say.
     Record(Box<Candidate>),
     /// The same, by its index key or leaf alone.
     Key(Seq),
 }
+
+/// Looks at a record that rows let through, and may spend more of the budget on it.
+pub type Look<'v, T, E> = dyn FnMut(Candidate, &mut Budget<'_>) -> Result<T, E> + 'v;
 
 /// Records behind `after`, until `visit` breaks or the budget is spent. Where to go on; none: that was all.
 pub fn select<E: From<ReadError>>(
@@ -52,7 +55,7 @@ pub fn select<E: From<ReadError>>(
     query: &Query,
     after: Option<&Cursor>,
     budget: &mut Budget<'_>,
-    visit: &mut dyn FnMut(Candidate, &mut Budget<'_>) -> Result<ControlFlow<()>, E>,
+    visit: &mut Look<'_, ControlFlow<()>, E>,
 ) -> Result<Option<Cursor>, E> {
     let plan = Plan { by_key: false, ..Plan::of(query) };
     Walk { view, query, by_key: false }.run(plan, after, budget, &mut |found, budget| match found {
@@ -66,7 +69,7 @@ pub fn follow<E: From<ReadError>>(
     view: &dyn View,
     query: &Query,
     budget: &mut Budget<'_>,
-    visit: &mut dyn FnMut(Candidate, &mut Budget<'_>) -> Result<ControlFlow<()>, E>,
+    visit: &mut Look<'_, ControlFlow<()>, E>,
 ) -> Result<Option<Cursor>, E> {
     Walk { view, query, by_key: false }.leaves::<E>(None, budget, &mut |found, budget| match found {
         Found::Record(candidate) => visit(*candidate, budget),
@@ -75,13 +78,12 @@ pub fn follow<E: From<ReadError>>(
 }
 
 /// How many records stand behind `after`, as far as the budget goes, and where to go on. With `accept` each is looked at.
-#[allow(clippy::type_complexity)] // one optional question
 pub fn count<E: From<ReadError>>(
     view: &dyn View,
     query: &Query,
     after: Option<&Cursor>,
     budget: &mut Budget<'_>,
-    mut accept: Option<&mut dyn FnMut(Candidate, &mut Budget<'_>) -> Result<bool, E>>,
+    mut accept: Option<&mut Look<'_, bool, E>>,
 ) -> Result<(u64, Option<Cursor>), E> {
     let plan = Plan::of_count(query);
     let by_key = plan.by_key && accept.is_none();

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::build::*;
 use crate::row::RecordRow;
 use crate::select::{
-    Audience, Budget, Candidate, Cursor, Eyes, GATHER_KEYS_MAX, Order, Periods, Query, State, count,
+    Audience, Budget, Candidate, Cursor, Eyes, GATHER_KEYS_MAX, Look, Order, Periods, Query, State, count,
     first_accepted_from, revisions, select, superseded,
 };
 use crate::{Direction, ReadError, read};
@@ -229,8 +229,7 @@ fn counted(world: &World, query: &Query, work: u64, looked_at: bool) -> u64 {
     loop {
         let mut budget = Budget::new(work, || false);
         let mut accept = |_: Candidate, _: &mut Budget<'_>| Ok::<_, ReadError>(true);
-        let accept: Option<&mut dyn FnMut(Candidate, &mut Budget<'_>) -> Result<bool, ReadError>> =
-            if looked_at { Some(&mut accept) } else { None };
+        let accept: Option<&mut Look<'_, bool, ReadError>> = if looked_at { Some(&mut accept) } else { None };
         let (part, next) = count(&world.ledger.rows, query, after.as_ref(), &mut budget, accept).expect("sound");
         all += part;
         match next {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kho_ledger::select::{self, Budget, Candidate, Cursor, Order, Query};
+use kho_ledger::select::{self, Budget, Candidate, Cursor, Look, Order, Query};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::pb::v1::{self as pb, Freshness, RecordEntry};
 use prost::Message;
@@ -186,8 +186,7 @@ impl Question {
         let looked = self.entries(keyed, &start);
         let mut accept = |candidate: Candidate, budget: &mut Budget<'_>| Ok(looked.takes(&candidate, budget)?);
         let rows_say_all = !self.filter.looks_beyond_rows();
-        let accept: Option<&mut dyn FnMut(Candidate, &mut Budget<'_>) -> Result<bool, Stop>> =
-            if rows_say_all { None } else { Some(&mut accept) };
+        let accept: Option<&mut Look<'_, bool, Stop>> = if rows_say_all { None } else { Some(&mut accept) };
         let (count, next) = select::count(&start.view, &query, self.after(), budget, accept)?;
         let next = self.next(keyed, &start, next);
         Ok(Counted { count, next, size: start.moment.size, freshness: start.freshness })
