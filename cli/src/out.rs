@@ -8,6 +8,14 @@ pub fn line(line: Arguments) -> io::Result<()> {
     unless_closed(writeln!(io::stdout(), "{line}"))
 }
 
+/// Prints a line of an output that has no end; false: nobody reads it any more.
+pub fn line_while_read(line: Arguments) -> io::Result<bool> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
 /// Prints bytes as they are, and ends the line.
 pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();

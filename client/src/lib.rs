@@ -33,12 +33,16 @@
 //! # }
 //! ```
 
+mod ask;
 pub mod attempt;
 pub mod channel;
 mod client;
 mod clock;
 mod draft;
+mod entry;
+mod filter;
 mod get;
+mod list;
 pub mod log;
 mod nodes;
 mod receipts;
@@ -46,15 +50,21 @@ mod rounds;
 mod signer;
 mod submit;
 mod timing;
+mod watch;
 
+pub use ask::ReadError;
 pub use channel::Tls;
 pub use client::{Client, Config, ConfigError, NODES_MAX};
 pub use clock::{Surroundings, System};
 pub use draft::{Draft, SignDraftError, Signed};
+pub use entry::{About, Entry};
+pub use filter::{Filter, Order, StateFilter};
 pub use get::{Fetched, GetError};
+pub use list::{Count, Fresh, ListQuery, Listing, SeriesOf};
 pub use nodes::{MESSAGE_BYTES_MAX, Preference};
 pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::Timing;
+pub use watch::{BREAKS_MAX, Event, SILENCE_MAX, WatchFrom, Watching};

@@ -30,9 +30,12 @@ struct Rest {
     until: Option<Instant>,
 }
 
+/// The stub of a node.
+pub(crate) type Store = StoreClient<Channel>;
+
 pub(crate) struct Node {
     pub(crate) address: String,
-    pub(crate) store: StoreClient<Channel>,
+    pub(crate) store: Store,
     /// As its last answer said; 0: not known.
     id: AtomicU64,
     rest: Mutex<Rest>,
@@ -113,6 +116,11 @@ impl Nodes {
     /// The first in line failed: who prefers the leader, but doesn't know it, starts elsewhere next time.
     pub(crate) fn move_on(&self) {
         self.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The node at this address failed.
+    pub(crate) fn rest(&self, address: &str, now: Instant) {
+        self.nodes.iter().filter(|node| node.address == address).for_each(|node| node.unwell(now));
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {

@@ -53,6 +53,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "raft-metadata", about: "vote, log id, membership on disk: decode", run: targets::raft::metadata },
     Target { name: "manifest", about: "snapshot manifest: decode, check", run: targets::raft::manifest },
     Target { name: "peer-message", about: "append requests and answers: decode", run: targets::raft::message },
+    Target { name: "page-token", about: "page token: decode, one text", run: kho_node::read::fuzz::page_token },
+    Target { name: "filter", about: "filter of a list: check, put in tokens", run: kho_node::read::fuzz::filter },
     Target { name: "document", about: "report document: canonical payload", run: targets::text::document },
     Target { name: "text", about: "periods, times, codes, ids, keys: parse, print", run: targets::text::run },
     Target { name: "status", about: "a node's refusal, as a client reads it", run: targets::text::status },

@@ -7,7 +7,7 @@ use std::io;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::pb::ledger::v1::{self as ledger, Command, InstallCrl, command::Kind};
 use kho_proto::pb::peer::v1 as peer;
-use kho_proto::pb::v1::{SignedRecord, SubmitRequest};
+use kho_proto::pb::v1::{Filter, SignedRecord, SubmitRequest};
 use kho_proto::receipt::Receipt;
 use kho_proto::status;
 use prost::Message;
@@ -31,7 +31,7 @@ pub fn write() -> io::Result<()> {
 
 /// All seeds.
 pub fn all() -> Vec<Seed> {
-    [records(), receipts(), notes(), proofs(), published(), locks(), ledger(), raft(), texts()].concat()
+    [records(), receipts(), notes(), proofs(), published(), locks(), ledger(), raft(), reads(), texts()].concat()
 }
 
 fn good(good: bool, name: &str) -> String {
@@ -259,6 +259,57 @@ fn raft() -> Vec<Seed> {
     ] {
         let response = peer::AppendResponse { epoch: 1, result: Some(result), partial: false };
         seeds.push(judged("peer-message", name, [&[1], response.encode_to_vec().as_slice()].concat()));
+    }
+    seeds
+}
+
+fn reads() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    // version 1, begun at, size, linearizable, age, binding, place
+    let token = |version: u8, linearizable: u8, age: u64, place: &[u8]| {
+        let (begun, size) = (1_593_568_800_000_u64.to_be_bytes(), 4711_u64.to_be_bytes());
+        [&[version][..], &begun, &size, &[linearizable], &age.to_be_bytes(), &[9; 32], place].concat()
+    };
+    let seq = |kind: u8| [&[kind][..], &4700_u64.to_be_bytes()].concat();
+    let index = [&[1][..], &[7; 16], b"2020-06\0", &12_u64.to_be_bytes()].concat();
+    for (name, bytes) in [
+        ("index", token(1, 1, 0, &index)),
+        ("gathered", token(1, 1, 0, &seq(2))),
+        ("stale-leaf", token(1, 0, 91, &seq(3))),
+        ("revision", token(1, 1, 0, &[4, 0, 0, 0, 3])),
+        ("version-2", token(2, 1, 0, &seq(3))),
+        ("two-truths", token(1, 2, 0, &seq(3))),
+        ("no-place", token(1, 1, 0, &[])),
+        ("place-5", token(1, 1, 0, &seq(5))),
+        ("a-long-sequence", token(1, 1, 0, &[seq(3), vec![0]].concat())),
+        ("too-long", token(1, 1, 0, &[1; 300])),
+    ] {
+        seeds.push(judged("page-token", name, bytes));
+    }
+    let text = |text: &str| text.to_owned();
+    let full = Filter {
+        unit: text("BYT"),
+        receiver: text("VPCP"),
+        regime: text("YT-01"),
+        period_from: text("2020-01"),
+        period_to: text("2020-W53"),
+        series: Some(text("bệnh viện 1")),
+        state: 1,
+        accepted_from: text("2020-06-12T08:30:00.000+07:00"),
+        submitted_before: text("2020-06-12T08:30:00.250+07:00"),
+        ..Filter::default()
+    };
+    for (name, filter) in [
+        ("full", full.clone()),
+        ("empty", Filter::default()),
+        ("one-period", Filter { period: text("2020-06"), ..Filter::default() }),
+        ("two-periods", Filter { period: text("2020-06"), ..full.clone() }),
+        ("backwards", Filter { period_from: text("2021"), ..full.clone() }),
+        ("no-code", Filter { unit: text("BỘ"), ..full.clone() }),
+        ("no-moment", Filter { accepted_from: text("2020"), ..full.clone() }),
+        ("no-state", Filter { state: 9, ..full }),
+    ] {
+        seeds.push(judged("filter", name, filter.encode_to_vec()));
     }
     seeds
 }

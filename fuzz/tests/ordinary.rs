@@ -87,6 +87,8 @@ ordinary! {
     raft_metadata "raft-metadata",
     manifest "manifest",
     peer_message "peer-message",
+    page_token "page-token",
+    filter "filter",
     document "document",
     text "text",
     status "status",

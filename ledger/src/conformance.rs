@@ -1,10 +1,12 @@
 //! What every [`View`] must answer: one suite for the store and for its fakes. For tests.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use crate::change::{Change, Changes};
 use crate::table::Table;
-use crate::view::{Row, View};
+use crate::view::{Direction, Row, View};
 
 /// Keys that lie on both sides of prefixes, with bytes that a careless successor or comparison gets wrong.
 const KEYS: &[&[u8]] =
@@ -37,7 +39,28 @@ pub fn check_view<V: View>(open: impl FnOnce(&Changes) -> V) {
                 let found = view.before(table, prefix, asked).expect("the view answers");
                 let expect = rows.iter().rev().find(|row| row.0.as_ref() < *asked);
                 assert_eq!(found.as_ref(), expect, "last row of {prefix:?} in {table:?} before {asked:?}");
+                check_scans(&view, table, prefix, asked, &rows);
             }
+        }
+    }
+}
+
+/// Whole scans, and some that break off after two rows.
+fn check_scans(view: &dyn View, table: Table, prefix: &[u8], asked: &[u8], rows: &[Row]) {
+    for direction in [Direction::Forward, Direction::Backward] {
+        let expect: Vec<Row> = match direction {
+            Direction::Forward => rows.iter().filter(|row| row.0.as_ref() >= asked).cloned().collect(),
+            Direction::Backward => rows.iter().rev().filter(|row| row.0.as_ref() < asked).cloned().collect(),
+        };
+        for limit in [usize::MAX, 2] {
+            let mut found = Vec::new();
+            let each = &mut |row| {
+                found.push(row);
+                if found.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            view.scan(table, prefix, asked, direction, each).expect("the view answers");
+            let expect = &expect[..expect.len().min(limit)];
+            assert_eq!(found, expect, "{direction:?} scan of {prefix:?} in {table:?} from {asked:?}");
         }
     }
 }

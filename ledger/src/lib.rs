@@ -22,6 +22,7 @@ pub mod publish;
 pub mod read;
 pub mod rewind;
 pub mod row;
+pub mod select;
 pub mod table;
 pub mod tip;
 pub mod view;
@@ -41,4 +42,4 @@ pub use read::{
 pub use rewind::rewind;
 pub use table::Table;
 pub use tip::Tip;
-pub use view::{ReadError, View, ViewError};
+pub use view::{Direction, ReadError, View, ViewError};

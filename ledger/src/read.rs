@@ -147,3 +147,8 @@ pub fn series_head(view: &dyn View, series: &Token) -> Result<Option<SeriesRow>,
     let row = SeriesRow::decode(u32::from_be_bytes(revision), value);
     row.map(Some).map_err(|fault| Damaged::new(Table::Series, &key, fault).into())
 }
+
+/// A revision of a series.
+pub fn revision(view: &dyn View, series: &Token, revision: u32) -> Result<Option<SeriesRow>, ReadError> {
+    get(view, Table::Series, &table::series_key(series, revision), |value| SeriesRow::decode(revision, value))
+}

@@ -8,4 +8,5 @@ mod properties;
 mod publish;
 mod revocation;
 mod rules;
+mod select;
 mod tree;

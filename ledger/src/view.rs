@@ -1,6 +1,7 @@
 //! What the ledger reads: ordered tables of rows, as of one moment.
 
 use std::error;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
@@ -33,6 +34,15 @@ pub enum ReadError {
 /// A row: key and value.
 pub type Row = (Bytes, Bytes);
 
+/// Order of a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Ascending keys.
+    Forward,
+    /// Descending keys.
+    Backward,
+}
+
 /// A consistent view of all tables. Keys are ordered as bytes; a `key` asked for may lie outside of the `prefix`.
 /// [`crate::conformance`] holds every view to this.
 pub trait View {
@@ -44,4 +54,33 @@ pub trait View {
 
     /// Last row with a key before `key`, among those that start with `prefix`.
     fn before(&self, table: Table, prefix: &[u8], key: &[u8]) -> Result<Option<Row>, ViewError>;
+
+    /// Rows whose keys start with `prefix`, one after the other, until `each` breaks: forward those with a key at or
+    /// after `key`, backward those with a key before it. A store that can go on from row to row does better than this.
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        key: &[u8],
+        direction: Direction,
+        each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), ViewError> {
+        let mut at = key.to_vec();
+        loop {
+            let row = match direction {
+                Direction::Forward => self.at_or_after(table, prefix, &at)?,
+                Direction::Backward => self.before(table, prefix, &at)?,
+            };
+            let Some(row) = row else { return Ok(()) };
+            at.clear();
+            at.extend_from_slice(&row.0);
+            if direction == Direction::Forward {
+                // the least key behind it
+                at.push(0);
+            }
+            if each(row).is_break() {
+                return Ok(());
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kho_proto::certificate::{self, Sans};
 use kho_proto::error::{Code, Refusal};
+use kho_proto::header::Header;
 use kho_proto::id::UnitCode;
 
 use crate::consensus::PeerIdentity;
@@ -78,7 +79,7 @@ impl Identity {
         Ok(Self::of_sans(certificate::sans(der)?))
     }
 
-    fn of_sans(sans: Sans) -> Identity {
+    pub(crate) fn of_sans(sans: Sans) -> Identity {
         if let Some((cluster_id, node_id)) = sans.node {
             return Identity::Node(PeerIdentity { cluster_id, node_id });
         }
@@ -134,6 +135,19 @@ impl Party {
             |roles: &mut dyn Iterator<Item = &Role>| roles.map(|role| role.as_str()).collect::<Vec<_>>().join(" or ");
         Err(Refusal::new(Code::RoleNotPermitted, "the connection's role does not include this call")
             .expected_found(names(&mut roles.iter()), names(&mut self.roles.iter())))
+    }
+
+    /// The units it acts for; none: all.
+    pub fn units(&self) -> Option<&BTreeSet<UnitCode>> {
+        match &self.units {
+            Units::All => None,
+            Units::These(units) => Some(units),
+        }
+    }
+
+    /// Whether its units sent or receive the record of this header.
+    pub fn sees(&self, header: &Header) -> bool {
+        self.acts_for(&header.unit) || header.receivers.iter().any(|unit| self.acts_for(unit))
     }
 
     /// Whether it acts for `unit`.

@@ -147,6 +147,16 @@ codes! {
     EpochMismatch = "epoch-mismatch", Precondition, true;
     /// No such record, or not yours to read.
     RecordUnknown = "record-unknown", NotFound, false;
+    /// The page token was not made by this cluster, or was changed.
+    PageTokenInvalid = "page-token-invalid", Invalid, false;
+    /// The page token is too old, or of a log that this node no longer has.
+    PageTokenExpired = "page-token-expired", Precondition, false;
+    /// The page token is of another query or another caller.
+    PageTokenMismatch = "page-token-mismatch", Invalid, false;
+    /// A watch is to begin before the first record.
+    WatchBeforeFirst = "watch-before-first", Invalid, false;
+    /// A watch is to begin behind the end of the log.
+    WatchFromFuture = "watch-from-future", Precondition, false;
     /// This node does not lead, and the request was not proposed.
     NotLeader = "not-leader", Unavailable, true;
     /// No leader is known.

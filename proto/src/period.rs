@@ -10,9 +10,10 @@
 //! ```
 
 use std::fmt;
+use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
-use time::{Date, Month};
+use time::{Date, Month, Weekday};
 
 use crate::error::{Code, excerpt};
 
@@ -62,6 +63,98 @@ impl Error {
     /// `period-invalid`.
     pub fn code(&self) -> Code {
         Code::PeriodInvalid
+    }
+}
+
+/// Seconds of a day; Vietnam's clocks are never changed.
+const DAY: i64 = 86_400;
+
+impl Period {
+    /// The time that it covers, from its first second to the first one after it, counted in Vietnam's zone from Julian
+    /// day 0. Only to be compared with other spans.
+    pub fn span(&self) -> Range<i64> {
+        let month_end = |month: YearMonth| month.next().first_day();
+        match self.0 {
+            Kind::Day(day) => day.number() * DAY..(day.number() + 1) * DAY,
+            Kind::Week { year, week } => {
+                let monday = Date::from_iso_week_date(i32::from(year), week, Weekday::Monday);
+                let first = i64::from(monday.expect("the grammar takes weeks that exist").to_julian_day());
+                first * DAY..(first + 7) * DAY
+            }
+            Kind::Month(month) => month.first_day() * DAY..month_end(month) * DAY,
+            Kind::Year(year) => {
+                let month = |month| YearMonth { year, month };
+                month(1).first_day() * DAY..month_end(month(12)) * DAY
+            }
+            Kind::Months { first, last } => first.first_day() * DAY..month_end(last) * DAY,
+            Kind::Moment { day, hour, minute, second } => {
+                let within = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+                let at = day.number() * DAY + within;
+                at..at + 1
+            }
+        }
+    }
+}
+
+/// The periods, of whatever kind, that lie wholly between the first second of one and the last second of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeriodRange {
+    span: Range<i64>,
+    years: RangeInclusive<u16>,
+}
+
+impl PeriodRange {
+    /// From one period to another, both included; none: without that end. No range if the second ends before the first
+    /// begins.
+    pub fn new(from: Option<&Period>, to: Option<&Period>) -> Option<Self> {
+        let start = from.map_or(i64::MIN, |from| from.span().start);
+        let end = to.map_or(i64::MAX, |to| to.span().end);
+        let first = from.map_or(*YEARS.start(), |from| year_of(from.span().start));
+        let last = to.map_or(*YEARS.end(), |to| year_of(to.span().end - 1));
+        (start < end).then_some(Self { span: start..end, years: first..=last })
+    }
+
+    /// Whether a period lies in it.
+    pub fn contains(&self, period: &Period) -> bool {
+        let span = period.span();
+        self.span.start <= span.start && span.end <= self.span.end
+    }
+
+    /// The four digits with which the text of each of its periods begins are in this range. (Of a week the year of the text
+    /// is that of one of its days.)
+    pub fn years(&self) -> RangeInclusive<u16> {
+        self.years.clone()
+    }
+}
+
+/// The year of a second as [`Period::span`] counts it; what a last week has of the year 10000 is of 9999.
+fn year_of(second: i64) -> u16 {
+    let day = i32::try_from(second.div_euclid(DAY)).ok().and_then(|day| Date::from_julian_day(day).ok());
+    day.and_then(|day| u16::try_from(day.year()).ok()).unwrap_or(*YEARS.end())
+}
+
+impl YearMonth {
+    fn next(self) -> YearMonth {
+        match self.month {
+            12 => YearMonth { year: self.year + 1, month: 1 },
+            month => YearMonth { month: month + 1, ..self },
+        }
+    }
+
+    /// Number of its first day. The year after the last one may be asked for, too.
+    fn first_day(self) -> i64 {
+        Day { month: self, day: 1 }.number()
+    }
+}
+
+impl Day {
+    /// Julian day number of a day of the proleptic Gregorian calendar (Fliegel and Van Flandern, 1968): unlike a date, it
+    /// goes on after the year 9999.
+    fn number(self) -> i64 {
+        let (year, month, day) = (i64::from(self.month.year), i64::from(self.month.month), i64::from(self.day));
+        let a = (14 - month) / 12;
+        let (y, m) = (year + 4800 - a, month + 12 * a - 3);
+        day + (153 * m + 2) / 5 + 365 * y + y / 4 - y / 100 + y / 400 - 32_045
     }
 }
 
@@ -169,7 +262,7 @@ impl fmt::Display for Period {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Period;
+    use super::{Period, PeriodRange};
 
     #[test]
     fn accepts_the_grammar_and_prints_it_again() {
@@ -224,7 +317,70 @@ mod tests {
         }
     }
 
+    fn span(text: &str) -> std::ops::Range<i64> {
+        text.parse::<Period>().expect(text).span()
+    }
+
+    #[test]
+    fn spans_are_the_calendars() {
+        let within = |inner: &str, outer: &str| {
+            let (inner, outer) = (span(inner), span(outer));
+            outer.start <= inner.start && inner.end <= outer.end
+        };
+        assert_eq!(span("2020").end - span("2020").start, 366 * 86_400);
+        assert_eq!(span("9999").end - span("9999").start, 365 * 86_400);
+        assert_eq!(span("2020-02").end, span("2020-03-01").start);
+        assert_eq!(span("2020-12").end, span("2021").start);
+        assert_eq!(span("2020-01/2021-12"), span("2020").start..span("2021").end);
+        assert_eq!(span("2020-W01").start, span("2019-12-30").start);
+        assert_eq!(span("2020-W53").end, span("2021-01-03").end);
+        assert_eq!(span("2020-06-12T23:59:59+07:00").end, span("2020-06-13").start);
+        assert_eq!(span("2020-06-12T00:00:00+07:00").start, span("2020-06-12").start);
+        assert!(within("2020-W24", "2020-06") && within("2020-W52", "2020"));
+        assert!(!within("2020-W01", "2020") && !within("2020-W53", "2020"), "they begin in 2019 and end in 2021");
+        assert!(span("9999-W52").end > span("9999-12-31").start && span("1900-W01").start == span("1900-01-01").start);
+    }
+
+    #[test]
+    fn a_range_holds_what_lies_wholly_in_it() {
+        let range = |from: &str, to: &str| {
+            let parse = |text: &str| (!text.is_empty()).then(|| text.parse::<Period>().expect(text));
+            PeriodRange::new(parse(from).as_ref(), parse(to).as_ref())
+        };
+        let holds = |range: &PeriodRange, text: &str| range.contains(&text.parse().expect(text));
+        let quarter = range("2020-01", "2020-03").expect("a range");
+        for inside in ["2020-01", "2020-02-29", "2020-W13", "2020-01/2020-03", "2020-03-31T23:59:59+07:00"] {
+            assert!(holds(&quarter, inside), "{inside}");
+        }
+        for outside in ["2020", "2020-04", "2020-W01", "2020-W14", "2019-12/2020-01", "2019-12-31", "2020-04-01"] {
+            assert!(!holds(&quarter, outside), "{outside}");
+        }
+        let weeks = range("2020-W01", "2020-W53").expect("a range");
+        assert!(holds(&weeks, "2020") && holds(&weeks, "2019-12-30") && !holds(&weeks, "2019-12-29"));
+        assert_eq!(weeks.years(), 2019..=2021);
+        assert_eq!(range("9999-W52", "").expect("a range").years(), 9999..=9999);
+        assert!(holds(&range("", "").expect("everything"), "1900") && range("2020-03", "2020-02").is_none());
+        assert!(range("2020-03", "2020").is_some(), "what ends with the year");
+    }
+
     proptest! {
+        /// The index is narrowed by it.
+        #[test]
+        fn the_year_of_a_text_is_among_those_of_its_range(text in "(19|20)[0-9]{2}(-W[0-5][0-9]|-[01][0-9]|-[01][0-9]-[0-3][0-9]|)") {
+            if let Ok(period) = text.parse::<Period>() {
+                let range = PeriodRange::new(Some(&period), Some(&period)).expect("a range");
+                prop_assert!(range.contains(&period) && range.years().contains(&text[..4].parse().expect("digits")));
+            }
+        }
+
+        #[test]
+        fn day_numbers_are_those_of_the_calendar(number in time::Date::from_calendar_date(1900, time::Month::January, 1).expect("a day").to_julian_day()..=time::Date::MAX.to_julian_day()) {
+            let day = time::Date::from_julian_day(number).expect("a day");
+            let (year, month, day) = day.to_calendar_date();
+            let text = format!("{year:04}-{:02}-{day:02}", u8::from(month));
+            prop_assert_eq!(span(&text).start, i64::from(number) * 86_400);
+        }
+
         #[test]
         fn never_panics_and_prints_what_it_read(text in "[0-9W/T:+Zạ.-]{0,26}") {
             if let Ok(period) = text.parse::<Period>() {

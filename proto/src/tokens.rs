@@ -12,11 +12,32 @@ use crate::period::Period;
 use crate::sealed::secret;
 
 const DOMAIN: &[u8] = b"kho token v1";
+/// Differs from every token's input at its fifth byte.
+const PAGES_DOMAIN: &[u8] = b"kho page tokens v1";
 
 secret!(
     /// Makes tokens; from the keyring.
     TokenKey
 );
+
+secret!(
+    /// Authenticates page tokens; made of the token key.
+    PageKey
+);
+
+impl PageKey {
+    /// HMAC-SHA-256 of a token's bytes.
+    pub fn tag(&self, bytes: &[u8]) -> [u8; 32] {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(hmac::sign(&hmac::Key::new(HMAC_SHA256, self.as_bytes()), bytes).as_ref());
+        tag
+    }
+
+    /// Whether `tag` is that of `bytes`; in constant time.
+    pub fn verifies(&self, bytes: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&hmac::Key::new(HMAC_SHA256, self.as_bytes()), bytes, tag).is_ok()
+    }
+}
 
 impl TokenKey {
     /// Of a reporting unit.
@@ -37,6 +58,14 @@ impl TokenKey {
     /// Of a series of revisions.
     pub fn series(&self, unit: &UnitCode, regime: &RegimeCode, period: &Period, series: &str) -> Token {
         self.token(4, &[unit.as_str(), regime.as_str(), &period.to_string(), series])
+    }
+
+    /// Seals page tokens: every node with the same keyring takes them. HMAC-SHA-256(token key, "kho page tokens v1").
+    pub fn pages(&self) -> PageKey {
+        let tag = hmac::sign(&hmac::Key::new(HMAC_SHA256, self.as_bytes()), PAGES_DOMAIN);
+        let mut key = [0; 32];
+        key.copy_from_slice(tag.as_ref());
+        PageKey::new(key)
     }
 
     fn token(&self, kind: u8, names: &[&str]) -> Token {
@@ -81,5 +110,16 @@ mod tests {
         assert_eq!(unique.len(), tokens.len());
         assert_eq!(key.unit(&unit), tokens[0]);
         assert_eq!(format!("{key:?}"), "TokenKey(..)");
+    }
+
+    #[test]
+    fn a_page_tag_is_of_its_bytes_and_key_only() {
+        let pages = TokenKey::new([1; 32]).pages();
+        let tag = pages.tag(b"a page");
+        assert!(pages.verifies(b"a page", &tag));
+        assert!(!pages.verifies(b"another", &tag));
+        assert!(!pages.verifies(b"a page", &tag[..16]), "a short tag is easier to guess");
+        assert!(!TokenKey::new([2; 32]).pages().verifies(b"a page", &tag));
+        assert_eq!(format!("{pages:?}"), "PageKey(..)");
     }
 }

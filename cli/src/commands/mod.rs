@@ -5,10 +5,14 @@ mod cluster;
 mod config;
 mod crl;
 mod data;
+mod entries;
 mod evidence;
 mod export;
+mod filter;
 mod get;
+mod history;
 mod keys;
+mod list;
 mod log;
 mod replace;
 mod serve;
@@ -16,6 +20,7 @@ mod status;
 mod submit;
 mod verify;
 mod version;
+mod watch;
 
 pub use verify::check;
 
@@ -41,6 +46,9 @@ enum Command {
     Status(status::Args),
     Submit(submit::Args),
     Get(get::Args),
+    List(list::Args),
+    History(history::Args),
+    Watch(watch::Args),
     Verify(verify::Args),
     #[command(subcommand)]
     Log(log::Command),
@@ -69,6 +77,9 @@ pub fn run(kho: Kho) -> Result {
         Command::Status(args) => block_on(status::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Get(args) => block_on(get::run(args)),
+        Command::List(args) => block_on(list::run(args)),
+        Command::History(args) => block_on(history::run(args)),
+        Command::Watch(args) => block_on(watch::run(args)),
         Command::Verify(args) => verify::run(&args),
         Command::Log(command) => block_on(log::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),

@@ -1,6 +1,8 @@
 //! A node that does as it is told, and a log of one leaf behind it.
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; and this is a test
 
+pub mod reads;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,10 +14,13 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::header::Header;
 use kho_proto::id::{ClusterId, Epoch, KeyId, Seq, UnixMs};
 use kho_proto::leaf::{Leaf, LeafKind};
+use kho_proto::pb::v1::WatchRequest;
 use kho_proto::pb::v1::store_server::{Store, StoreServer};
-use kho_proto::pb::v1::{GetRequest, GetResponse, SignedRecord, SubmitRequest, SubmitResponse};
+use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
+use kho_proto::pb::v1::{ListRequest, ListResponse, SignedRecord, SubmitRequest, SubmitResponse};
 use kho_proto::receipt::{Receipt, ReceiptState};
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use reads::{Events, Read, Reads};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
@@ -64,6 +69,7 @@ pub struct Fake {
 }
 
 struct Script {
+    reads: std::sync::Mutex<Reads>,
     acts: Vec<Act>,
     id: u64,
     leader: u64,
@@ -73,10 +79,20 @@ struct Script {
 impl Fake {
     /// Does the acts one after the other, and the last one for ever. Node `id` says that `leader` leads.
     pub async fn node(id: u64, leader: u64, acts: &[Act]) -> Self {
+        Self::with(id, leader, acts, 0, &[Read::Serve]).await
+    }
+
+    /// A node with a log of so many records, which does `acts` with lists and watches.
+    pub async fn log(id: u64, records: u64, acts: &[Read]) -> Self {
+        Self::with(id, 1, &[Act::Accept], records, acts).await
+    }
+
+    async fn with(id: u64, leader: u64, acts: &[Act], records: u64, reads: &[Read]) -> Self {
+        let reads = std::sync::Mutex::new(Reads { node: id, records, acts: reads.to_vec(), done: 0 });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let requests = Arc::new(AtomicU32::new(0));
-        let script = Script { acts: acts.to_vec(), id, leader, requests: requests.clone() };
+        let script = Script { reads, acts: acts.to_vec(), id, leader, requests: requests.clone() };
         let server = Server::builder().add_service(StoreServer::new(script));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         Self { address, requests }
@@ -159,6 +175,28 @@ impl Store for Script {
         }
         let receipt = Some(receipt.to_pb());
         Ok(Response::new(GetResponse { record: Some(record), receipt, size: 1, node_id: self.id, epoch: 1 }))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.reads.lock().unwrap().list(&request.into_inner()).map(Response::new)
+    }
+
+    async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.reads.lock().unwrap().count(&request.into_inner()).map(Response::new)
+    }
+
+    async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<HistoryResponse>, Status> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.reads.lock().unwrap().history(&request.into_inner()).map(Response::new)
+    }
+
+    type WatchStream = Events;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.reads.lock().unwrap().watch(&request.into_inner()).map(Response::new)
     }
 }
 

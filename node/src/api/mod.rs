@@ -3,6 +3,7 @@
 mod context;
 mod forward;
 pub(crate) mod metric_definitions;
+mod reads;
 mod store;
 
 pub use context::{deadline, identity, refuse};

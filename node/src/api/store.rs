@@ -1,4 +1,4 @@
-//! `kho.v1.Store`: submit and get.
+//! `kho.v1.Store`: what clients ask. Lists and watches are put on the wire in `reads`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::store_server::Store;
-use kho_proto::pb::v1::{GetRequest, GetResponse, SubmitRequest, SubmitResponse};
+use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
+use kho_proto::pb::v1::{ListRequest, ListResponse, SubmitRequest, SubmitResponse, WatchRequest};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::context::{deadline, identity, refuse};
+use super::reads::Watching;
 use crate::read::{self, Reader};
 use crate::write::{self, Writer};
 
@@ -61,6 +63,24 @@ impl Store for StoreService {
             node_id: self.node.0,
             epoch: self.epoch.0,
         }))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        self.answer_list(request).await.map(Response::new).map_err(refuse)
+    }
+
+    async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
+        self.answer_count(request).await.map(Response::new).map_err(refuse)
+    }
+
+    async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<HistoryResponse>, Status> {
+        self.answer_history(request).await.map(Response::new).map_err(refuse)
+    }
+
+    type WatchStream = Watching;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Watching>, Status> {
+        self.begin_watch(request).await.map(Response::new).map_err(refuse)
     }
 }
 

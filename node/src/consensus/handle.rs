@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::ConsensusConfig;
 use super::error::{InitError, ProposeError, ReadError, TransferError};
+use super::heard::Heard;
 use super::log_store::LogStore;
 use super::network::Network;
 use super::peer::PeerGate;
@@ -22,6 +23,7 @@ use super::service::RaftService;
 use super::state::StateCore;
 use super::types::{EntryBytes, Raft, TypeConfig};
 use crate::kill_points::KillPoint;
+use crate::seams::Clock;
 use crate::storage::fatal::FatalSwitch;
 
 /// Raft of one log. Cheap to clone.
@@ -41,6 +43,8 @@ pub(super) struct Inner {
     pub(super) leader: watch::Sender<Option<NodeId>>,
     pub(super) stop: CancellationToken,
     pub(super) fatal: FatalSwitch,
+    pub(super) heard: Arc<Heard>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Drop for Inner {

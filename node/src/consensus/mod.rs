@@ -12,6 +12,7 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzz;
 mod handle;
+mod heard;
 mod log_store;
 mod membership;
 mod network;

@@ -12,6 +12,7 @@ use super::background;
 use super::config::{ConfigError, ConsensusConfig};
 use super::error::OpenError;
 use super::handle::{Consensus, Inner};
+use super::heard::Heard;
 use super::log_store::{self, Identity, LogStore, TABLES, Tide};
 use super::network::{Channels, Confirmed, Network};
 use super::peer::{LOG_ID, PeerGate};
@@ -74,7 +75,8 @@ impl Consensus {
             true => OpenError::Io(std::io::Error::other(error)),
             false => error.into(),
         })?;
-        let service = RaftService::new(raft.clone(), gate, layout, &state, Arc::clone(&seams.tasks));
+        let heard = Arc::new(Heard::default());
+        let service = RaftService::new(raft.clone(), gate, layout, &state, &seams, Arc::clone(&heard));
         let inner = Inner {
             raft,
             log,
@@ -86,6 +88,8 @@ impl Consensus {
             leader: watch::Sender::new(None),
             stop: CancellationToken::new(),
             fatal,
+            heard,
+            clock: Arc::clone(&seams.clock),
         };
         let consensus = Consensus { inner: Arc::new(inner) };
         background::start(&consensus, &seams);

@@ -1,5 +1,6 @@
 //! The peer plane's `Raft` service: checks who speaks, then hands to openraft.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,18 +10,20 @@ use kho_proto::digest::Digest;
 use kho_proto::pb::peer::v1 as pb;
 use kho_proto::pb::peer::v1::raft_server::{Raft as RaftRpc, RaftServer};
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::raft::{AppendEntriesRequest, TransferLeaderError, TransferLeaderRequest, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult};
+use openraft::raft::{TransferLeaderError, TransferLeaderRequest, VoteRequest};
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::fetch;
+use super::heard::Heard;
 use super::network::MESSAGE_BYTES_MAX;
 use super::peer::{PeerGate, PeerIdentity};
 use super::state::StateCore;
 use super::types::{Raft, Snapshot, TypeConfig, Vote};
 use super::wire::{self, WireError};
-use crate::seams::Tasks;
+use crate::seams::{Clock, Seams, Tasks};
 use crate::snapshot::SnapshotFiles;
 use crate::snapshot::incoming::{Incoming, IncomingError};
 use crate::snapshot::layout::Layout;
@@ -41,6 +44,8 @@ pub struct RaftService {
     state: Weak<StateCore>,
     offered: Arc<tokio::sync::Mutex<Offered>>,
     tasks: Arc<dyn Tasks>,
+    clock: Arc<dyn Clock>,
+    heard: Arc<Heard>,
 }
 
 impl RaftService {
@@ -49,9 +54,11 @@ impl RaftService {
         gate: PeerGate,
         layout: Layout,
         state: &Arc<StateCore>,
-        tasks: Arc<dyn Tasks>,
+        seams: &Seams,
+        heard: Arc<Heard>,
     ) -> Self {
-        Self { raft, gate, layout, state: Arc::downgrade(state), offered: Arc::default(), tasks }
+        let (tasks, clock) = (Arc::clone(&seams.tasks), Arc::clone(&seams.clock));
+        Self { raft, gate, layout, state: Arc::downgrade(state), offered: Arc::default(), tasks, clock, heard }
     }
 
     pub(super) fn server(self) -> RaftServer<Self> {
@@ -64,6 +71,21 @@ impl RaftService {
         let message = request.into_inner();
         self.gate.check(origin(&message), identity.as_ref())?;
         Ok(message)
+    }
+
+    /// What a leader says with `request`, as of now.
+    fn word(&self, request: &AppendEntriesRequest<TypeConfig>) -> Word {
+        Word { at: self.clock.monotonic(), committed: request.leader_commit.map(|id| id.index()) }
+    }
+
+    /// A word counts once this node has followed who said it.
+    fn hear(&self, word: Word, answer: &StreamAppendResult<TypeConfig>) {
+        if matches!(answer, Err(StreamAppendError::HigherVote(_))) {
+            return;
+        }
+        if let Some(state) = self.state.upgrade() {
+            self.heard.hear(word.at, word.committed, state.applied());
+        }
     }
 
     fn vote_request(request: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
@@ -100,15 +122,25 @@ fn transfer(error: IncomingError) -> Status {
     }
 }
 
+/// How far the log is committed, as a leader says, and when the word came.
+struct Word {
+    at: Duration,
+    committed: Option<u64>,
+}
+
+/// Words whose answers are under way, oldest first; as many as openraft works on at once.
+type Words = Arc<Mutex<VecDeque<Word>>>;
+
 /// Requests of a stream, until one is not acceptable: then it ends, and `refused` says why.
 fn requests(
     gate: PeerGate,
     identity: Option<PeerIdentity>,
     inbound: Streaming<pb::AppendRequest>,
     refused: Arc<Mutex<Option<Status>>>,
+    arrived: impl Fn(&AppendEntriesRequest<TypeConfig>) + Clone + Send + 'static,
 ) -> impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 'static {
     stream::unfold(inbound, move |mut inbound| {
-        let refused = Arc::clone(&refused);
+        let (refused, arrived) = (Arc::clone(&refused), arrived.clone());
         async move {
             let read = async {
                 let Some(message) = inbound.message().await? else { return Ok(None) };
@@ -116,7 +148,10 @@ fn requests(
                 wire::append_from_pb(message).map(Some).map_err(malformed)
             };
             match read.await {
-                Ok(request) => request.map(|request| (request, inbound)),
+                Ok(request) => request.map(|request| {
+                    arrived(&request);
+                    (request, inbound)
+                }),
                 Err(status) => {
                     *refused.lock() = Some(status);
                     None
@@ -136,12 +171,22 @@ impl RaftRpc for RaftService {
     ) -> Result<Response<Self::AppendStream>, Status> {
         let identity = PeerGate::identity(&request);
         let refused = Arc::new(Mutex::new(None));
-        let inbound = requests(self.gate, identity, request.into_inner(), Arc::clone(&refused));
+        let words = Words::default();
+        let arrived = {
+            let (service, words) = (self.clone(), Arc::clone(&words));
+            move |request: &_| words.lock().push_back(service.word(request))
+        };
+        let inbound = requests(self.gate, identity, request.into_inner(), Arc::clone(&refused), arrived);
         let epoch = self.gate.epoch();
-        let answers = self
-            .raft
-            .stream_append(inbound)
-            .map(move |result| result.map(|result| wire::appended_to_pb(epoch, &result)).map_err(stopped));
+        let service = self.clone();
+        let answers = self.raft.stream_append(inbound).map(move |result| {
+            // one answer a request, in order
+            let word = words.lock().pop_front();
+            if let (Some(word), Ok(answer)) = (word, &result) {
+                service.hear(word, answer);
+            }
+            result.map(|result| wire::appended_to_pb(epoch, &result)).map_err(stopped)
+        });
         let last = stream::once(async move { refused.lock().take() }).filter_map(|status| async { status.map(Err) });
         Ok(Response::new(Box::pin(answers.chain(last))))
     }
@@ -149,9 +194,11 @@ impl RaftRpc for RaftService {
     async fn heartbeat(&self, request: Request<pb::AppendRequest>) -> Result<Response<pb::AppendResponse>, Status> {
         let message = self.admit(request, |message| message.origin.as_ref())?;
         let request = wire::append_from_pb(message).map_err(malformed)?;
+        let word = self.word(&request);
         // A stream of one, for its answer says where a conflict is.
         let mut answers = Box::pin(self.raft.stream_append(stream::iter([request])));
         let answer = answers.next().await.ok_or_else(|| stopped("no answer"))?.map_err(stopped)?;
+        self.hear(word, &answer);
         Ok(Response::new(wire::appended_to_pb(self.gate.epoch(), &answer)))
     }
 

@@ -1,8 +1,22 @@
-//! Reads by id, linearizable from any node.
+//! Reads: by id, lists, counts, histories and watches, from any node, linearizable unless the caller wants it otherwise.
+//!
+//! A list's way: `caller` (who asks) -> `filter` (what for) -> `page` (where it goes on) -> `moment` (of which state) ->
+//! `scans` (in turn, within a budget) -> `kho_ledger::select` (rows) -> `entry` (the head, opened for what rows let through).
 
 mod barrier;
+mod caller;
+mod entry;
+mod filter;
+#[doc(hidden)]
+pub mod fuzz;
+mod history;
+mod list;
 pub(crate) mod metric_definitions;
+mod moment;
 mod open;
+mod page;
+mod scans;
+mod watch;
 
 use std::sync::Arc;
 
@@ -10,15 +24,22 @@ use kho_ledger::row::RecordRow;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{NodeId, RecordId};
 use kho_proto::pb::v1::{Receipt, SignedRecord};
-
+use kho_proto::tokens::PageKey;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 pub use barrier::Barrier;
+pub use list::{Counted, Listed, PAGE_BYTES_MAX, PAGE_ENTRIES_DEFAULT, PAGE_ENTRIES_MAX};
 pub use open::{Error as OpenError, Opener};
+pub use page::{TOKEN_AGE_MS_MAX, TOKEN_LENGTH_MAX};
+pub use watch::{AGE_MAX, ALIVE_INTERVAL, FIRST_RECORD, Places, WATCHES_MAX, WATCHES_PER_CONNECTION_MAX};
 
-use crate::consensus::StateStore;
+use scans::Scans;
+
+use crate::consensus::{Consensus, StateStore};
 use crate::identity::{Identity, Party, Role};
 use crate::mutants::Mutant;
+use crate::seams::{Clock, Seams};
 use crate::write::{Deadline, Receipts, keys_missing};
 
 /// A record as its sender made it, with its first receipt.
@@ -34,24 +55,60 @@ pub struct Found {
 
 /// Reads records on this node.
 pub struct Reader {
-    pub(crate) node: NodeId,
-    pub(crate) state: StateStore,
-    pub(crate) barrier: Arc<Barrier>,
-    pub(crate) keyed: Option<Keyed>,
+    node: NodeId,
+    consensus: Consensus,
+    state: StateStore,
+    barrier: Arc<Barrier>,
+    keyed: Option<Arc<Keyed>>,
+    clock: Arc<dyn Clock>,
+    scans: Scans,
+    watches: Places,
+    stopping: CancellationToken,
 }
 
 /// What a node with a keyring can do.
 pub(crate) struct Keyed {
-    pub opener: Opener,
-    pub receipts: Arc<Receipts>,
+    opener: Opener,
+    receipts: Arc<Receipts>,
+    pages: PageKey,
+}
+
+impl Keyed {
+    /// Opens records, makes their receipts, goes on with lists.
+    pub fn new(opener: Opener, receipts: Arc<Receipts>) -> Self {
+        let pages = opener.tokens().pages();
+        Self { opener, receipts, pages }
+    }
 }
 
 impl Reader {
+    /// Over one log. `stopping` ends watches.
+    pub(crate) fn new(
+        node: NodeId,
+        (consensus, state): (Consensus, StateStore),
+        barrier: Arc<Barrier>,
+        keyed: Option<Keyed>,
+        seams: &Seams,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            node,
+            consensus,
+            state,
+            barrier,
+            keyed: keyed.map(Arc::new),
+            clock: seams.clock.clone(),
+            scans: Scans::new(seams.tasks.clone(), seams.clock.clone()),
+            watches: Places::of_node(),
+            stopping,
+        }
+    }
+
     /// The record with this id, if the connection's units sent or receive it.
     pub async fn get(&self, identity: &Identity, id: RecordId, deadline: Deadline) -> Result<Found, Refusal> {
         let party = identity.party()?;
         party.require(&[Role::Reader])?;
-        let Some(keyed) = &self.keyed else { return Err(keys_missing()) };
+        let keyed = self.keyed()?;
         let span = tracing::debug_span!("get", node = self.node.0, record = %id);
         if !Mutant::ReadWithoutBarrier.planted() {
             self.barrier.pass(deadline).instrument(span.clone()).await?;
@@ -66,7 +123,7 @@ impl Reader {
         let opened = keyed.opener.open(&view, id, &row)?;
         let header = &opened.header;
         // The signed header says who may read, not the row beside it.
-        if !party.acts_for(&header.unit) && !header.receivers.iter().any(|unit| party.acts_for(unit)) {
+        if !party.sees(header) {
             return Err(unknown(id, tip.size()));
         }
         let receipt = keyed.receipts.first(&view, &tip, row.seq)?;

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kho_ledger::row::RecordRow;
+use kho_ledger::row::{Body, RecordRow};
 use kho_ledger::{ReadError, View};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::{self, Header};
-use kho_proto::id::{ClusterId, KeyId, RecordId, Token};
+use kho_proto::id::{ClusterId, KeyId, RecordId, Seq, Token};
+use kho_proto::leaf::Leaf;
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::sealed::{self, DataKey, Head, Part, SealContext};
 use kho_proto::signature::{self, SignatureBlock};
+use kho_proto::tokens::TokenKey;
 
 use super::metric_definitions::DAMAGED;
 use crate::keys::{self, DataKeys};
@@ -45,6 +47,12 @@ pub enum Error {
     /// A sealed part does not open.
     #[error(transparent)]
     Sealed(#[from] sealed::Error),
+    /// The opened header is of another record than its rows.
+    #[error("record {id}: expected the unit, receivers and regime that its row stands for, found others in its header")]
+    Rows {
+        /// The record.
+        id: RecordId,
+    },
     /// The opened header is none, or the payload is not its.
     #[error(transparent)]
     Header(#[from] header::Error),
@@ -63,6 +71,7 @@ impl From<Error> for Refusal {
             Error::Keys(error) => error.code(),
             Error::Missing { .. }
             | Error::Differs { .. }
+            | Error::Rows { .. }
             | Error::Sealed(_)
             | Error::Header(_)
             | Error::Signature(_) => {
@@ -82,6 +91,19 @@ pub(super) struct Opened {
     pub record: SignedRecord,
 }
 
+fn differs(id: RecordId, what: &'static str, expected: Digest, bytes: &[u8]) -> Result<(), Error> {
+    let found = Digest::of(bytes);
+    if found == expected { Ok(()) } else { Err(Error::Differs { id, what, expected, found }) }
+}
+
+/// A sealed record whose head is open.
+struct OpenHead {
+    head: Head,
+    header: Header,
+    key: Arc<DataKey>,
+    context: SealContext,
+}
+
 /// Unseals with the keys of a keyring.
 pub struct Opener {
     cluster: ClusterId,
@@ -94,16 +116,23 @@ impl Opener {
         Self { cluster, keys }
     }
 
-    pub(super) fn open(&self, view: &dyn View, id: RecordId, row: &RecordRow) -> Result<Opened, Error> {
-        let missing = |what| Error::Missing { id, what };
-        let leaf = kho_ledger::leaf(view, row.seq)?.ok_or_else(|| missing("leaf"))?;
-        let body = kho_ledger::body(view, row.seq)?.ok_or_else(|| missing("body"))?;
-        let differs = |what, expected: Digest, bytes: &[u8]| {
-            let found = Digest::of(bytes);
-            if found == expected { Ok(()) } else { Err(Error::Differs { id, what, expected, found }) }
-        };
-        differs("sealed head", leaf.sealed_head_digest, &body.sealed_head)?;
-        differs("sealed payload", leaf.sealed_payload_digest, &body.sealed_payload)?;
+    /// Makes the tokens of rows, and keys of page tokens.
+    pub(super) fn tokens(&self) -> &TokenKey {
+        self.keys.provider().token_key()
+    }
+
+    /// The header only: the payload stays sealed. And the bytes that were read for it.
+    pub(super) fn header(&self, view: &dyn View, seq: Seq, leaf: &Leaf) -> Result<(Header, usize), Error> {
+        let missing = Error::Missing { id: leaf.record_id, what: "body" };
+        let body = kho_ledger::body(view, seq)?.ok_or(missing)?;
+        let read = body.sealed_head.len() + body.sealed_payload.len();
+        Ok((self.head(view, leaf, &body)?.header, read))
+    }
+
+    /// Opens the head and holds it against the leaf.
+    fn head(&self, view: &dyn View, leaf: &Leaf, body: &Body) -> Result<OpenHead, Error> {
+        let id = leaf.record_id;
+        differs(id, "sealed head", leaf.sealed_head_digest, &body.sealed_head)?;
         let key = self.key(view, leaf.key_id, id)?;
         let context = SealContext {
             cluster_id: self.cluster,
@@ -113,9 +142,18 @@ impl Opener {
             signature_block_digest: leaf.signature_block_digest,
         };
         let head = Head::from_plaintext(sealed::open(&context, Part::Head, &key, &body.sealed_head)?)?;
-        differs("header", leaf.header_digest, &head.header)?;
-        differs("signature block", leaf.signature_block_digest, &head.signature_block)?;
+        differs(id, "header", leaf.header_digest, &head.header)?;
+        differs(id, "signature block", leaf.signature_block_digest, &head.signature_block)?;
         let header = Header::decode(&head.header)?;
+        Ok(OpenHead { head, header, key, context })
+    }
+
+    pub(super) fn open(&self, view: &dyn View, id: RecordId, row: &RecordRow) -> Result<Opened, Error> {
+        let missing = |what| Error::Missing { id, what };
+        let leaf = kho_ledger::leaf(view, row.seq)?.ok_or_else(|| missing("leaf"))?;
+        let body = kho_ledger::body(view, row.seq)?.ok_or_else(|| missing("body"))?;
+        differs(id, "sealed payload", leaf.sealed_payload_digest, &body.sealed_payload)?;
+        let OpenHead { head, header, key, context } = self.head(view, &leaf, &body)?;
         let payload = sealed::open(&context, Part::Payload, &key, &body.sealed_payload)?;
         header.check_payload(&payload)?;
         let block = SignatureBlock::decode(&head.signature_block)?;

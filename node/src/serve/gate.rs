@@ -18,6 +18,7 @@ use tower::Service;
 use super::metered::{Budget, Metered};
 use crate::api::refuse;
 use crate::identity::Identity;
+use crate::read::Places;
 use crate::tls::Plane;
 
 const GRPC_STATUS: &str = "grpc-status";
@@ -31,7 +32,7 @@ pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, budget: 
         // nobody is asked who they are
         Plane::Log => None,
     };
-    Gate { identity, refusal, routes, budget }
+    Gate { identity, refusal, routes, budget, watches: Places::of_connection() }
 }
 
 /// The service of one connection.
@@ -40,6 +41,7 @@ pub(super) struct Gate {
     refusal: Option<Refusal>,
     routes: Routes,
     budget: Budget,
+    watches: Places,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -58,6 +60,7 @@ impl HyperService<Request<Incoming>> for Gate {
             request.extensions_mut().insert(*node);
         }
         request.extensions_mut().insert(self.identity.clone());
+        request.extensions_mut().insert(self.watches.clone());
         let mut routes = self.routes.clone();
         let request = request.map(|body| Metered::new(body, self.budget.clone()));
         Box::pin(async move { routes.call(request).await.map(with_code) })

@@ -44,7 +44,7 @@ pub struct Node {
     /// Who may sign records, and the file of the roots that says so.
     verifier: Arc<Verifier>,
     signers: PathBuf,
-    /// Health says no, and no new connections of clients.
+    /// Health says no, watches end.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
     outer: Group,
@@ -76,12 +76,12 @@ impl Node {
         let opened = Consensus::open(storage, consensus, seams.clone(), dial.clone(), fatal.clone());
         let (consensus, state) = opened.await?;
         data_dir.mark_started()?;
-        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
+        let stopping = CancellationToken::new();
+        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal, stopping: stopping.clone() };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
         let Services { formation, revoker, verifier, store, forward, admin: admin_service, log } = services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let stopping = CancellationToken::new();
         let outer = Group::default();
         let inner = Group::default();
         let all = [Some(&client), Some(&peer), Some(&admin), log_door.as_ref()].into_iter().flatten();

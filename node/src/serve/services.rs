@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kho_proto::certificate::TrustRoots;
 use kho_proto::id::Epoch;
+use tokio_util::sync::CancellationToken;
 
 use super::prepare::Keys;
 use crate::admin::{AdminService, Formation, Revoker};
@@ -26,6 +27,8 @@ pub(super) struct Log {
     pub state: StateStore,
     pub dial: Arc<dyn Dial>,
     pub fatal: FatalSwitch,
+    /// Ends watches, before connections are drained.
+    pub stopping: CancellationToken,
 }
 
 /// The services of all planes.
@@ -48,7 +51,7 @@ impl Services {
         signers: TrustRoots,
         data_dir: &Path,
     ) -> Self {
-        let Log { consensus, state, dial, fatal } = log;
+        let Log { consensus, state, dial, fatal, stopping } = log;
         let (node, cluster, epoch) = (config.node(), config.cluster_id, EPOCH_FIRST);
         let members = config.members();
         let leader = consensus.watch_leader();
@@ -72,7 +75,7 @@ impl Services {
             let sealer = Sealer::new(cluster, keys.data_keys.clone(), seams.entropy.clone(), barrier.clone());
             write_keyed = Some(write::Keyed { sealer, receipts: receipts.clone() });
             let opener = Opener::new(cluster, keys.data_keys.clone());
-            read_keyed = Some(read::Keyed { opener, receipts });
+            read_keyed = Some(read::Keyed::new(opener, receipts));
         }
         let revocations = Arc::new(Revocations::new(state.clone(), config.signers.revocation_policy()));
         let verifier = Verifier::new(signers, seams.clock.clone()).with_revocations(revocations.clone());
@@ -94,7 +97,8 @@ impl Services {
             verifier: verifier.clone(),
             queue: queue.clone(),
         });
-        let reader = Arc::new(Reader { node, state: state.clone(), barrier, keyed: read_keyed });
+        let from = (consensus.clone(), state.clone());
+        let reader = Arc::new(Reader::new(node, from, barrier, read_keyed, seams, stopping));
         let formation = Arc::new(Formation {
             cluster,
             node,

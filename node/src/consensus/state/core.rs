@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use kho_ledger::{Change, Effects, Tip};
+use kho_proto::id::LogIndex;
 use openraft::EntryPayload;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -78,6 +79,12 @@ pub(super) struct Published {
     pub(super) view: StateView,
     pub(super) tip: Arc<Tip>,
     position: Position,
+}
+
+impl Published {
+    pub(super) fn applied(&self) -> LogIndex {
+        LogIndex(self.position.last.map_or(0, |last| last.index()))
+    }
 }
 
 struct Live {
@@ -165,6 +172,11 @@ impl StateCore {
     /// Index of the last applied entry, as it moves.
     pub(crate) fn watch_applied(&self) -> watch::Receiver<Option<u64>> {
         self.applied.subscribe()
+    }
+
+    /// Index of the last applied entry.
+    pub(crate) fn applied(&self) -> Option<u64> {
+        *self.applied.borrow()
     }
 
     /// Snapshots made here.

@@ -13,6 +13,8 @@ mod view;
 use std::sync::Arc;
 
 use kho_ledger::Tip;
+use kho_proto::id::LogIndex;
+use tokio::sync::watch;
 
 pub(crate) use self::core::{Persist, StateCore, StateError, place, verify};
 pub(crate) use self::position::{Position, tables};
@@ -33,6 +35,17 @@ impl StateStore {
     pub fn read(&self) -> (StateView, Arc<Tip>) {
         let published = self.core.published();
         (published.view.clone(), Arc::clone(&published.tip))
+    }
+
+    /// The same, and the index of the entry.
+    pub fn read_at(&self) -> (StateView, Arc<Tip>, LogIndex) {
+        let published = self.core.published();
+        (published.view.clone(), Arc::clone(&published.tip), published.applied())
+    }
+
+    /// Says whenever an entry was applied.
+    pub fn watch_applied(&self) -> watch::Receiver<Option<u64>> {
+        self.core.watch_applied()
     }
 
     /// Rows as of the last applied entry.

@@ -2,11 +2,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{StateCore, place};
+use kho_ledger::Change;
+use kho_ledger::conformance::check_view;
+
+use super::{StateCore, StateView, place, tables};
 use crate::seams::Seams;
 use crate::snapshot::layout::Layout;
 use crate::storage::rocks::{RocksStorage, Tuning};
-use crate::storage::{KvEngine, KvError, KvRead, Profile, Storage};
+use crate::storage::{Batch, Durability, KvEngine, KvError, KvRead, Profile, Storage};
 
 /// RocksDB in whose directory table files come and go, as they do while it compacts.
 struct Compacting(RocksStorage, Arc<AtomicBool>);
@@ -31,6 +34,25 @@ impl Storage for Compacting {
     ) -> Result<Arc<dyn KvRead>, KvError> {
         self.0.open_read_only(path, profile, tables)
     }
+}
+
+/// What the ledger reads is what it reads of its own state in memory, on RocksDB.
+#[test]
+fn the_state_is_a_view() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = RocksStorage::new(Tuning { block_cache_mib: 8, write_buffer_mib: 8, ..Tuning::default() });
+    let engine = storage.open(&dir.path().join("state"), Profile::State, &tables()).unwrap();
+    check_view(|changes| {
+        let mut batch = Batch::default();
+        for change in changes {
+            match change {
+                Change::Put { table, key, value } => batch.put(table.name(), key.clone(), value.clone()),
+                Change::Delete { table, key } => batch.delete(table.name(), key.clone()),
+            }
+        }
+        engine.write(&batch, Durability::Buffered).unwrap();
+        StateView::new(engine.snapshot().unwrap())
+    });
 }
 
 /// docs/postmortems/0010: a received snapshot was opened, and its files synced by name while the database removed some.

@@ -1,9 +1,10 @@
 //! Tables of a database as the ledger reads them.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kho_ledger::{Table, View, ViewError};
+use kho_ledger::{Direction as Order, Table, View, ViewError};
 
 use crate::storage::{Direction, KeyRange, KvRead, Row};
 
@@ -29,6 +30,17 @@ impl View for StateView {
     fn before(&self, table: Table, prefix: &[u8], key: &[u8]) -> Result<Option<Row>, ViewError> {
         Rows(&*self.0).before(table, prefix, key)
     }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        key: &[u8],
+        order: Order,
+        each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), ViewError> {
+        Rows(&*self.0).scan(table, prefix, key, order, each)
+    }
 }
 
 /// Rows of a database as they are now: for apply, which is the only writer.
@@ -40,30 +52,53 @@ impl View for Rows<'_> {
     }
 
     fn at_or_after(&self, table: Table, prefix: &[u8], key: &[u8]) -> Result<Option<Row>, ViewError> {
-        let range = KeyRange { from: prefix.max(key).to_vec(), to: successor(prefix) };
-        self.first(table, range, Direction::Forward)
+        self.first(table, range(prefix, key, Order::Forward), Direction::Forward)
     }
 
     fn before(&self, table: Table, prefix: &[u8], key: &[u8]) -> Result<Option<Row>, ViewError> {
-        let to = match successor(prefix) {
-            Some(end) if end.as_slice() < key => end,
-            _ => key.to_vec(),
+        self.first(table, range(prefix, key, Order::Backward), Direction::Backward)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        key: &[u8],
+        order: Order,
+        each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), ViewError> {
+        let Some(range) = range(prefix, key, order) else { return Ok(()) };
+        let direction = match order {
+            Order::Forward => Direction::Forward,
+            Order::Backward => Direction::Backward,
         };
-        if to.as_slice() <= prefix {
-            return Ok(None);
+        for row in self.0.iter(table.name(), range, direction).map_err(ViewError::new)? {
+            if each(row.map_err(ViewError::new)?).is_break() {
+                return Ok(());
+            }
         }
-        self.first(table, KeyRange::new(prefix, to), Direction::Backward)
+        Ok(())
     }
 }
 
 impl Rows<'_> {
-    fn first(&self, table: Table, range: KeyRange, direction: Direction) -> Result<Option<Row>, ViewError> {
-        if range.to.as_ref().is_some_and(|to| to <= &range.from) {
-            return Ok(None);
-        }
+    fn first(&self, table: Table, range: Option<KeyRange>, direction: Direction) -> Result<Option<Row>, ViewError> {
+        let Some(range) = range else { return Ok(None) };
         let mut rows = self.0.iter(table.name(), range, direction).map_err(ViewError::new)?;
         rows.next().transpose().map_err(ViewError::new)
     }
+}
+
+/// Keys that start with `prefix` on the side of `key` that a reader in this order goes to; none if there can be none.
+fn range(prefix: &[u8], key: &[u8], order: Order) -> Option<KeyRange> {
+    let (from, to) = match order {
+        Order::Forward => (prefix.max(key).to_vec(), successor(prefix)),
+        Order::Backward => match successor(prefix) {
+            Some(end) if end.as_slice() < key => (prefix.to_vec(), Some(end)),
+            _ => (prefix.to_vec(), Some(key.to_vec())),
+        },
+    };
+    to.as_ref().is_none_or(|to| *to > from).then_some(KeyRange { from, to })
 }
 
 /// The first key behind all keys that start with `prefix`; none if there is no such key.

@@ -1,0 +1,130 @@
+//! Lists, counts, histories and watches over nodes that fail in between.
+
+mod fake;
+
+use fake::reads::Read;
+use fake::{Fake, client};
+use kho_client::{Event, Filter, ListQuery, Order, ReadError, SeriesOf, WatchFrom};
+use kho_proto::error::{Code, Refusal};
+use kho_proto::id::{NodeId, Seq};
+
+fn refuse(code: Code) -> Read {
+    Read::Refuse(Refusal::new(code, "as the test says"))
+}
+
+fn query() -> ListQuery {
+    ListQuery { page_size: 3, ..ListQuery::default() }
+}
+
+fn sequences(entries: &[kho_client::Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.sequence.0).collect()
+}
+
+#[tokio::test]
+async fn a_list_fetches_its_pages_and_an_empty_one_is_not_the_end() {
+    let node = Fake::log(1, 10, &[Read::Serve, Read::Nothing, Read::Serve]).await;
+    let mut listing = client(&[&node]).list(query());
+    assert_eq!(listing.fresh(), None);
+    let first = listing.next().await.unwrap().unwrap();
+    let about = first.about.as_ref().unwrap();
+    assert_eq!((about.unit.as_str(), about.revision, about.superseded), ("BYT", 1, false));
+    let fresh = listing.fresh().unwrap();
+    assert_eq!((fresh.linearizable, fresh.size, fresh.node), (true, 11, NodeId(1)));
+    assert_eq!(sequences(&listing.all().await.unwrap()), (2..=10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_list_goes_on_at_another_node() {
+    let gone = Fake::log(1, 10, &[Read::Serve, Read::Serve, refuse(Code::NodeStopping)]).await;
+    let well = Fake::log(2, 10, &[Read::Serve]).await;
+    let listing = client(&[&gone, &well]).list(query());
+    assert_eq!(sequences(&listing.all().await.unwrap()), (1..=10).collect::<Vec<_>>());
+    let streamed: Vec<_> = futures::StreamExt::collect(client(&[&well]).list(query()).into_stream()).await;
+    assert_eq!(streamed.iter().filter(|entry| entry.is_ok()).count(), 10);
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_ends_a_list_at_once() {
+    let node = Fake::log(1, 10, &[Read::Serve, refuse(Code::PageTokenExpired)]).await;
+    let mut listing = client(&[&node]).list(query());
+    for _ in 0..3 {
+        listing.next().await.unwrap().unwrap();
+    }
+    let error = listing.next().await.unwrap_err();
+    assert!(matches!(&error, ReadError::Refused { .. }) && error.code() == Code::PageTokenExpired, "{error}");
+    assert_eq!(node.requests(), 2);
+    let nobody = client(&[&Fake::absent().await]).list(query()).next().await.unwrap_err();
+    assert!(matches!(nobody, ReadError::Unreachable { .. }), "{nobody}");
+}
+
+#[tokio::test]
+async fn counts_are_summed_over_their_parts() {
+    let (one, two) =
+        (Fake::log(1, 10, &[Read::Serve]).await, Fake::log(2, 10, &[refuse(Code::NoLeader), Read::Serve]).await);
+    for nodes in [vec![&one], vec![&two, &one]] {
+        let count = client(&nodes).count(&Filter::default(), false).await.unwrap();
+        assert_eq!((count.count, count.fresh.size), (10, 11));
+    }
+    let of = SeriesOf::Names {
+        unit: "BYT".parse().unwrap(),
+        regime: "YT-01".parse().unwrap(),
+        period: "2020-06-12".parse().unwrap(),
+        series: String::new(),
+    };
+    let history = client(&[&one]).history(of, Order::Oldest, false).all().await.unwrap();
+    assert_eq!(sequences(&history), (1..=10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_it_was_without_a_gap_and_nothing_comes_twice() {
+    let breaks = |after| Read::BreakAfter(after, Code::NodeStopping);
+    let one = Fake::log(1, 20, &[breaks(4), refuse(Code::NoLeader), breaks(1), breaks(6), Read::Serve]).await;
+    let two = Fake::log(2, 20, &[breaks(2), Read::BreakAfter(3, Code::NoLeader), Read::Serve]).await;
+    let mut watching = client(&[&one, &two]).watch(&Filter::default(), WatchFrom::Sequence(Seq(3))).await.unwrap();
+    assert_eq!(watching.position(), Some(Seq(3)));
+    for expect in 3..=20 {
+        assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
+        assert_eq!(watching.position(), Some(Seq(expect + 1)));
+    }
+    assert!(one.requests() > 1 && two.requests() > 1);
+}
+
+#[tokio::test]
+async fn now_is_settled_by_the_first_word() {
+    let one = Fake::log(1, 5, &[Read::BreakAfter(1, Code::NodeStopping)]).await;
+    let mut watching = client(&[&one]).watch(&Filter::default(), WatchFrom::Now).await.unwrap();
+    assert_eq!((watching.position(), watching.node()), (Some(Seq(6)), Some(NodeId(1))));
+    // the other node has two records more: they are not of before
+    let two = Fake::log(2, 7, &[Read::Serve]).await;
+    let mut other =
+        client(&[&two]).watch(&Filter::default(), WatchFrom::Sequence(watching.position().unwrap())).await.unwrap();
+    assert_eq!(other.record().await.unwrap().sequence, Seq(6));
+    // every node ends it: that is told in the end
+    let error = loop {
+        match watching.next().await {
+            Ok(event) => assert_eq!(event, Event::Progress),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code(), Code::NodeStopping);
+}
+
+#[tokio::test]
+async fn a_beginning_that_cannot_be_is_refused_at_once() {
+    for code in [Code::WatchFromFuture, Code::WatchBeforeFirst] {
+        let node = Fake::log(1, 5, &[refuse(code)]).await;
+        let error = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(99))).await.err().unwrap();
+        assert_eq!((error.code(), node.requests()), (code, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_repeats_itself_is_told_off() {
+    let node = Fake::log(1, 5, &[Read::Stutter]).await;
+    let mut watching = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
+    for expect in 1..=5 {
+        assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
+    }
+    let error = watching.record().await.unwrap_err();
+    assert!(matches!(&error, ReadError::Answer { field: "next", .. }), "{error}");
+}
