@@ -17,6 +17,7 @@ use super::{Machine, ServeError, health, planes, watch};
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
+use crate::disk::Disk;
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::tls::{Dialler, Plane, Secure};
@@ -39,7 +40,7 @@ pub struct Node {
     state: StateStore,
     doors: Vec<(Plane, Arc<dyn Secure>)>,
     dialler: Arc<dyn Dialler>,
-    /// Health says no, and no new connections of clients.
+    /// Health says no, and streams of records end.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
     outer: Group,
@@ -67,15 +68,16 @@ impl Node {
         let fatal = fatal_switch(failed.clone());
         let Prepared { keys, mut data_dir, signers, dialler, client, peer, admin } = prepared;
         let dial: Arc<dyn Dial> = dialler.clone();
+        let disk = Disk::open(&config.disk, data_dir.path().to_owned());
         let opened = Consensus::open(storage, consensus_config(&config), seams.clone(), dial.clone(), fatal.clone());
         let (consensus, state) = opened.await?;
         data_dir.mark_started()?;
-        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
-        let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
-        let Services { formation, store, forward, admin: admin_service } = services;
+        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, disk: disk.clone(), fatal };
+        let stopping = CancellationToken::new();
+        let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path(), stopping.clone());
+        let Services { formation, store, forward, admin: admin_service, pulse } = services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let stopping = CancellationToken::new();
         let outer = Group::default();
         let inner = Group::default();
         let doors = [&client, &peer, &admin].map(|door| (door.plane, door.secure.clone())).to_vec();
@@ -96,6 +98,8 @@ impl Node {
         let leader = consensus.watch_leader();
         beside("health", Box::pin(health::follow(reporter, leader.clone(), stopping.clone())));
         beside("gauges", Box::pin(watch::gauges(consensus.clone(), state.clone(), recorder)));
+        beside("disk", Box::pin(disk.watch(seams.tasks.clone())));
+        beside("pulse", Box::pin(pulse.run()));
         match keys {
             Some(keys) => {
                 beside("formation", Box::pin(formation.keep()));
