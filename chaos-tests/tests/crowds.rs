@@ -34,6 +34,8 @@ const FILES: u64 = 16 << 10;
 const OTHERS: usize = 60;
 /// What the node may take beyond what it took before; all answers that were asked for would be 2 GiB.
 const MORE_MIB_MAX: u64 = 500;
+/// For an answer that nobody will read.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// R-B1.
 const DEADLINE: Duration = Duration::from_secs(3);
 
@@ -61,7 +63,8 @@ async fn silent(address: &str) -> Vec<TcpStream> {
 /// Whatever keeps a connection's answers from being read.
 struct Stalled {
     _streams: Vec<(mpsc::Sender<SubmitStreamRequest>, Streaming<SubmitStreamResponse>)>,
-    _reads: Vec<Streaming<Bytes>>,
+    /// Answers that were begun.
+    reads: Vec<Streaming<Bytes>>,
     sent: usize,
 }
 
@@ -70,8 +73,9 @@ async fn stall(address: &str, tls: &Tls, small: Bytes, large: Vec<u8>) -> Result
     let (mut streams, mut sent) = (Vec::new(), 0);
     for _ in 0..STREAMS {
         let (sender, records) = mpsc::channel(1);
-        let records = futures::stream::unfold(records, |mut records: mpsc::Receiver<_>| async {
-            records.recv().await.map(|record| (record, records))
+        let records = futures::stream::unfold(records, |mut records: mpsc::Receiver<_>| async move {
+            let next = records.recv().await;
+            next.map(|record| (record, records))
         });
         let results = StoreClient::new(channel.clone()).submit_stream(records).await?.into_inner();
         let record = |correlation| SubmitStreamRequest { correlation, record: small.clone(), deadline_ms: 0 };
@@ -81,19 +85,21 @@ async fn stall(address: &str, tls: &Tls, small: Bytes, large: Vec<u8>) -> Result
         }
         streams.push((sender, results));
     }
-    let mut reads = Vec::new();
     // kho.v1.GetRequest { record_id }
     let request = Bytes::from([&[0x0a, 16][..], &large].concat());
-    for _ in 0..READS {
-        let mut grpc = tonic::client::Grpc::new(channel.clone());
+    let read = |channel, request| async move {
+        let mut grpc = tonic::client::Grpc::new(channel);
         grpc.ready().await?;
-        let asked = grpc.server_streaming(Request::new(request.clone()), "/kho.v1.Store/Get".parse()?, Raw);
+        let asked = grpc.server_streaming(Request::new(request), "/kho.v1.Store/Get".parse()?, Raw);
         // those that come after the node's bound wait there for their turn
-        if let Ok(answer) = tokio::time::timeout(Duration::from_millis(300), asked).await {
-            reads.push(answer?.into_inner());
-        }
-    }
-    Ok(Stalled { _streams: streams, _reads: reads, sent })
+        Ok(match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(answer) => Some(answer?.into_inner()),
+            Err(_elapsed) => None,
+        })
+    };
+    let reads = join_all((0..READS).map(|_| read(channel.clone(), request.clone()))).await;
+    let reads = reads.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    Ok(Stalled { _streams: streams, reads, sent })
 }
 
 async fn resident_mib(cluster: &DevCluster, node: kho::dev::NodeId) -> Result<u64> {
@@ -124,10 +130,12 @@ fn a_crowd_takes_nothing_from_others() -> Result<()> {
         let crowd = join_all((0..STALLED).map(|_| stall(&address, &tls, small.clone(), large.clone()))).await;
         let crowd = crowd.into_iter().collect::<Result<Vec<_>>>()?;
         let sent: usize = crowd.iter().map(|one| one.sent).sum();
+        let reads: usize = crowd.iter().map(|one| one.reads.len()).sum();
         let silent = silent(&address).await;
         // proof of effect
         ensure!(silent.len() > SILENT / 2, "{} of {SILENT} connections were made", silent.len());
         ensure!(sent >= STALLED * 128, "{sent} records were sent on streams that nobody reads");
+        ensure!((STALLED..STALLED * READS).contains(&reads), "{reads} large answers were made");
 
         let mut slowest = Duration::ZERO;
         for n in 0..OTHERS {
@@ -140,8 +148,8 @@ fn a_crowd_takes_nothing_from_others() -> Result<()> {
         }
         let during = resident_mib(&rig.cluster, node).await?;
         println!(
-            "{} silent connections, {} streams with {sent} records unread, {} large reads: {before} MiB before, {during} \
-             MiB now; slowest of {OTHERS} others {} ms",
+            "{} silent connections, {} streams with {sent} records unread, {reads} of {} large answers made: {before} MiB \
+             before, {during} MiB now; slowest of {OTHERS} others {} ms",
             silent.len(),
             STALLED * STREAMS,
             STALLED * READS,

@@ -32,7 +32,10 @@ fn fill(disk: &Disk, left: u64) -> Result<PathBuf> {
     let file = File::create(&path)?;
     let mut length = 0;
     for piece in [64 * MIB, MIB, 4 << 10] {
-        while free()? >= left + piece && rustix::fs::fallocate(&file, FallocateFlags::empty(), length, piece).is_ok() {
+        // what is kept for root is taken, too, where nothing may be left
+        while (left == 0 || free()? >= left + piece)
+            && rustix::fs::fallocate(&file, FallocateFlags::empty(), length, piece).is_ok()
+        {
             length += piece;
         }
     }

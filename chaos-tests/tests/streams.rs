@@ -53,6 +53,7 @@ fn a_stream_goes_on_when_its_node_is_killed_and_when_the_leader_is() -> Result<(
             Ok::<_, kho_client::StreamClosed>(())
         });
         let mut settled: BTreeMap<RecordId, Settled> = BTreeMap::new();
+        let mut killed = None;
         let (mut longest, mut last) = (Duration::ZERO, Instant::now());
         while let Some(one) = results.next().await {
             (longest, last) = (longest.max(last.elapsed()), Instant::now());
@@ -65,6 +66,7 @@ fn a_stream_goes_on_when_its_node_is_killed_and_when_the_leader_is() -> Result<(
                     rig.cluster.wait_ready().await?;
                     let leader = rig.cluster.leader().await?.context("a leader")?;
                     rig.cluster.kill(leader)?;
+                    killed = Some(leader);
                 }
                 _ => {}
             }
@@ -81,7 +83,8 @@ fn a_stream_goes_on_when_its_node_is_killed_and_when_the_leader_is() -> Result<(
             longest.as_millis()
         );
         ensure!((verified as usize) < RECORDS, "the records of one entry share a checkpoint");
-        rig.cluster.start_all().ok();
+        rig.cluster.start(killed.context("both were killed")?)?;
+        rig.cluster.wait_equal().await?;
         rig.finish().await
     })
 }
