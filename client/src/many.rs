@@ -219,7 +219,7 @@ mod tests {
         }
         assert!(read(None).unwrap_err().leaves_doubt());
         assert!(read(Some(SubmitResult { result: None })).unwrap_err().leaves_doubt());
-        assert_eq!(read(wire(Wire::Taken(Taken { receipt: None, duplicate: true }))).unwrap().duplicate, true);
+        assert!(read(wire(Wire::Taken(Taken { receipt: None, duplicate: true }))).unwrap().duplicate);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Writer {
         self.quotas.charge(&authenticated.header().unit, authenticated.record().encoded_len())?;
         let verified = Hop::Verify.time(|| self.verifier.verify(authenticated))?;
         let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
-        Ok(Prepared::Sealed(sealed))
+        Ok(Prepared::Sealed(Box::new(sealed)))
     }
 }
 
@@ -128,7 +128,7 @@ enum Prepared {
     /// It stands there already, and this is its first receipt.
     Known(Receipt),
     /// It may be proposed.
-    Sealed(Sealed),
+    Sealed(Box<Sealed>),
 }
 
 impl TryFrom<Answer> for Acknowledged {
