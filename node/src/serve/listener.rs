@@ -56,9 +56,18 @@ pub(super) struct Listener {
     pub connections_max: usize,
 }
 
+/// How connections end.
+#[derive(Clone, Default)]
+pub(super) struct Ends {
+    /// They finish what they have begun.
+    pub stop: CancellationToken,
+    /// They are cut.
+    pub cut: CancellationToken,
+}
+
 impl Listener {
-    /// Serves until `stop`; then connections finish what they have begun. `connections` tracks them.
-    pub async fn run(mut self, stop: CancellationToken, connections: TaskTracker) {
+    /// Serves until it is to stop. `connections` tracks those that were accepted.
+    pub async fn run(mut self, ends: Ends, connections: TaskTracker) {
         let plane = self.plane;
         let places = Arc::new(Semaphore::new(self.connections_max));
         let http = Arc::new(http(plane));
@@ -72,7 +81,7 @@ impl Listener {
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept.accept() => accepted,
-                () = stop.cancelled() => return,
+                () = ends.stop.cancelled() => return,
             };
             let (io, from) = match accepted {
                 Ok(accepted) => accepted,
@@ -91,9 +100,9 @@ impl Listener {
                 places: places.clone(),
                 shares: shares.clone(),
             };
-            let (stop, handshake) = (stop.clone(), handshakes.begin());
+            let (ends, handshake) = (ends.clone(), handshakes.begin());
             connections.spawn(async move {
-                if let Err(error) = connection.serve(io, handshake, stop).await {
+                if let Err(error) = connection.serve(io, handshake, ends).await {
                     tracing::debug!(plane = plane.as_str(), from, %error, "connection");
                 }
             });
@@ -165,21 +174,16 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, io: BoxIo, handshake: Handshake, stop: CancellationToken) -> Result<(), ConnectionError> {
+    async fn serve(self, io: BoxIo, handshake: Handshake, ends: Ends) -> Result<(), ConnectionError> {
         let plane = self.plane;
-        let served = self.serve_counted(io, handshake, stop).await;
+        let served = self.serve_counted(io, handshake, ends).await;
         if let Some(reason) = served.as_ref().err().and_then(ConnectionError::rejected) {
             rejected(plane, reason);
         }
         served
     }
 
-    async fn serve_counted(
-        self,
-        io: BoxIo,
-        handshake: Handshake,
-        stop: CancellationToken,
-    ) -> Result<(), ConnectionError> {
+    async fn serve_counted(self, io: BoxIo, handshake: Handshake, ends: Ends) -> Result<(), ConnectionError> {
         let secured = tokio::select! {
             secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.secure.secure(io)) => secured,
             () = handshake.crowded_out() => return Err(ConnectionError::CrowdedOut),
@@ -196,7 +200,7 @@ impl Connection {
         let stands_still = service.answers.clone().stand_still();
         let connection = self.http.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection, stands_still);
-        let end = end(anonymous, stop);
+        let end = end(anonymous, ends.stop);
         tokio::select! {
             done = connection.as_mut() => return done.map_err(ConnectionError::Http),
             () = stands_still.as_mut() => return Err(ConnectionError::NotRead),
@@ -205,6 +209,7 @@ impl Connection {
         tokio::select! {
             done = connection => done.map_err(ConnectionError::Http),
             () = stands_still => Err(ConnectionError::NotRead),
+            () = ends.cut.cancelled() => Ok(()),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listener::{Listener, PEER_CONNECTIONS_MAX};
+use super::listener::{Ends, Listener, PEER_CONNECTIONS_MAX};
 use super::prepare::{Door, Prepared};
 use super::services::{EPOCH_FIRST, Log, Services};
 use super::{Machine, ServeError, health, planes, watch};
@@ -30,7 +30,7 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Listeners that end together.
 #[derive(Default)]
 struct Group {
-    stop: CancellationToken,
+    ends: Ends,
     connections: TaskTracker,
 }
 
@@ -83,7 +83,7 @@ impl Node {
         let doors = [&client, &peer, &admin].map(|door| (door.plane, door.secure.clone())).to_vec();
         let listen = |name, Door { accept, plane, secure }: Door, routes, connections_max, group: &Group| {
             let listener = Listener { plane, accept, secure, routes, connections_max };
-            seams.tasks.spawn(name, Box::pin(listener.run(group.stop.clone(), group.connections.clone())));
+            seams.tasks.spawn(name, Box::pin(listener.run(group.ends.clone(), group.connections.clone())));
         };
         listen("peer-listener", peer, planes::peer(forward, &consensus), PEER_CONNECTIONS_MAX, &inner);
         let routes = planes::client(store, health_service.clone());
@@ -92,7 +92,7 @@ impl Node {
         listen("admin-listener", admin, routes, config.limits.admin_connections, &outer);
 
         let beside = |name, task: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let end = outer.stop.clone();
+            let end = outer.ends.stop.clone();
             seams.tasks.spawn(name, Box::pin(async move { end.run_until_cancelled(task).await.unwrap_or(()) }));
         };
         let leader = consensus.watch_leader();
@@ -166,11 +166,14 @@ impl Node {
     }
 }
 
-async fn drain(Group { stop, connections }: &Group) {
-    stop.cancel();
+async fn drain(Group { ends, connections }: &Group) {
+    ends.stop.cancel();
     connections.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+        // another node's stream of entries never ends by itself, and would hold the databases
         tracing::warn!(open = connections.len(), "connections are cut");
+        ends.cut.cancel();
+        connections.wait().await;
     }
 }
 

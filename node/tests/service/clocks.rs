@@ -59,18 +59,7 @@ impl Scene {
         let system = Seams::system();
         let clock = Arc::new(Skewed { system: system.clock.clone(), ahead_ms: ahead_ms.clone() });
         let toml = world.toml(node).replace("[disk]\n", &format!("[disk]\n{disk}"));
-        let start = Instant::now();
-        loop {
-            let seams = Seams { clock: clock.clone(), ..system.clone() };
-            match Node::start(world.parse(&toml), seams).await {
-                Ok(node) => return node,
-                // in one process the leader's stream to the node that stopped may hold its log a moment longer
-                Err(error) if error.code() == Code::DataDirLocked && start.elapsed() < Duration::from_secs(5) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err(error) => panic!("node {node}: {error}"),
-            }
-        }
+        Node::start(world.parse(&toml), Seams { clock, ..system }).await.unwrap()
     }
 
     async fn restart(&mut self, node: usize, disk: &str) {
