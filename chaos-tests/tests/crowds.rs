@@ -51,7 +51,7 @@ fn many_files() -> Result<()> {
 async fn silent(address: &str) -> Vec<TcpStream> {
     let connect = |n: usize| async move {
         let mut stream = tokio::time::timeout(DEADLINE, TcpStream::connect(address)).await.ok()?.ok()?;
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             // a TLS record that announces 512 bytes
             stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.ok()?;
         }

@@ -163,3 +163,14 @@ async fn a_record_that_no_message_can_hold_harms_nobody() {
     }
     assert_eq!(node.streams(), 1);
 }
+
+#[tokio::test]
+async fn a_hint_beyond_the_deadline_ends_a_record_at_once_and_no_other() {
+    let hint = Refusal { retry_after: Some(Duration::from_secs(60)), ..Refusal::new(Code::QuotaExceeded, "too fast") };
+    let node = Fake::node(1, 1, &[Act::Refuse(hint), Act::Accept]).await;
+    let start = Instant::now();
+    let settled = stream(&client(&[&node]), several(10).await).await;
+    let codes: Vec<_> = settled.values().filter_map(|one| one.answer.as_ref().err()).map(SubmitError::code).collect();
+    assert_eq!(codes, [Code::QuotaExceeded]);
+    assert!(start.elapsed() < timing().deadline / 2, "{:?}", start.elapsed());
+}
