@@ -22,7 +22,7 @@ use tonic::{Request, Status, Streaming};
 const SEED: u64 = 0xc20d;
 /// Connections that never show a certificate.
 const SILENT: usize = 4000;
-/// Connections of the platform that send and don't read.
+/// Pairs of connections of the platform that send and don't read, and that ask and don't read.
 const STALLED: usize = 8;
 /// Streams of each.
 const STREAMS: usize = 16;
@@ -97,6 +97,8 @@ async fn stall(address: &str, tls: &Tls, small: Bytes, large: Vec<u8>) -> Result
             Err(_elapsed) => None,
         })
     };
+    // on a connection of their own: the first one's window is taken by what its streams have sent
+    let channel = channel::open(address, Some(tls), DEADLINE)?;
     let reads = join_all((0..READS).map(|_| read(channel.clone(), request.clone()))).await;
     let reads = reads.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     Ok(Stalled { _streams: streams, reads, sent })
