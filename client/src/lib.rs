@@ -35,6 +35,7 @@
 
 mod ask;
 pub mod attempt;
+mod case;
 pub mod channel;
 mod client;
 mod clock;
@@ -44,10 +45,12 @@ mod filter;
 mod get;
 mod list;
 pub mod log;
+mod many;
 mod nodes;
 mod receipts;
 mod rounds;
 mod signer;
+mod stream;
 mod submit;
 mod timing;
 mod watch;
@@ -65,6 +68,7 @@ pub use nodes::{MESSAGE_BYTES_MAX, Preference};
 pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
+pub use stream::{IN_FLIGHT_MAX, Settled, StreamClosed, StreamResults, StreamSender};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::Timing;
 pub use watch::{BREAKS_MAX, Event, SILENCE_MAX, WatchFrom, Watching};

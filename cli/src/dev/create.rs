@@ -18,6 +18,8 @@ pub const NODES_MAX: u64 = 9;
 const LISTENERS: u64 = 3;
 /// And the public log's.
 const LISTENERS_ALL: u64 = LISTENERS + 1;
+/// Ballast of a development node in MiB, where nothing else is asked for.
+const BALLAST_MIB: i64 = 16;
 /// The unit that `client.toml` signs for.
 const FIRST_SIGNER: &str = "BYT";
 
@@ -31,7 +33,8 @@ pub struct Options {
     pub base_port: Option<u16>,
     /// Address of each node, in order: machines, or network namespaces, of their own. All on loopback if empty.
     pub hosts: Vec<Ipv4Addr>,
-    /// Tables that go into every node's configuration as they are: `raft`, `storage`, `telemetry`, `limits`.
+    /// Tables that go into every node's configuration as they are: `raft`, `storage`, `telemetry`, `limits`,
+    /// `disk`, `quotas`.
     pub settings: toml::Table,
 }
 
@@ -282,6 +285,13 @@ fn write_node_file(
         let TlsFiles { certificate, key, .. } = tls(Plane::Log);
         CertificateFiles { certificate, key }
     });
+    let mut settings = settings.clone();
+    // many nodes on one disk, for a short time
+    let disk = settings.entry("disk").or_insert_with(|| toml::Table::new().into()).as_table_mut();
+    if let Some(disk) = disk {
+        disk.entry("ballast_mib").or_insert(BALLAST_MIB.into());
+    }
+    let settings = &settings;
     let file = NodeFile {
         cluster_id: &cluster.cluster_id,
         node_id: member.id,

@@ -1,17 +1,21 @@
 //! `kho.peer.v1.Forward`: what other nodes ask of this one as the leader.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1::forward_server::Forward;
 use kho_proto::pb::peer::v1::{
-    DescribeRequest, DescribeResponse, Origin, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse,
+    DescribeRequest, DescribeResponse, Origin, ProposeRequest, ProposeResponse, PulseRequest, PulseResponse,
+    ReadIndexRequest, ReadIndexResponse,
 };
 use tokio::sync::watch;
 use tonic::{Extensions, Request, Response, Status};
 
 use super::context::{deadline, identity, refuse};
 use crate::consensus::{Consensus, PeerGate};
+use crate::pulse::Pulse;
 use crate::write::batch::{ENTRY_COMMANDS_MAX, Hop};
 use crate::write::{Queue, to_wire};
 
@@ -22,21 +26,21 @@ pub struct ForwardService {
     pub(crate) consensus: Consensus,
     pub(crate) leader: watch::Receiver<Option<NodeId>>,
     pub(crate) queue: Queue,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 impl ForwardService {
-    fn check(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
-        self.check_peer(extensions, origin)?;
-        if *self.leader.borrow() == Some(self.node) { Ok(()) } else { Err(not_leader()) }
-    }
-
-    fn check_peer(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
+    fn admit(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
         let peer = identity(extensions).node()?;
-        self.gate.check(origin, Some(&peer)).map_err(|mismatch| {
+        self.gate.check(origin, Some(&peer)).map(drop).map_err(|mismatch| {
             Refusal::new(Code::PeerMismatch, format!("a peer message is not for this node: {}", mismatch.field))
                 .expected_found(mismatch.expected, mismatch.found)
-        })?;
-        Ok(())
+        })
+    }
+
+    fn check(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
+        self.admit(extensions, origin)?;
+        if *self.leader.borrow() == Some(self.node) { Ok(()) } else { Err(not_leader()) }
     }
 }
 
@@ -71,8 +75,13 @@ impl Forward for ForwardService {
     }
 
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, Status> {
-        self.check_peer(request.extensions(), request.get_ref().origin.as_ref()).map_err(refuse)?;
+        self.admit(request.extensions(), request.get_ref().origin.as_ref()).map_err(refuse)?;
         let (version, newest) = (env!("CARGO_PKG_VERSION").to_owned(), *kho_ledger::bounds::ENTRY_VERSIONS.end());
         Ok(Response::new(DescribeResponse { version, entry_version_max: newest }))
+    }
+
+    async fn pulse(&self, request: Request<PulseRequest>) -> Result<Response<PulseResponse>, Status> {
+        self.admit(request.extensions(), request.get_ref().origin.as_ref()).map_err(refuse)?;
+        Ok(Response::new(self.pulse.tell(self.gate.epoch())))
     }
 }

@@ -31,7 +31,7 @@ pub fn filter(bytes: &[u8]) -> bool {
     let reader = |units: &[&str], all_units| {
         let units = units.iter().map(|unit| unit.parse().expect("a code")).collect();
         let sans = Sans { units, all_units, roles: vec!["reader".to_owned()], node: None };
-        Caller::of(&Identity::of_sans(sans)).expect("a reader")
+        Caller::of(&Identity::of_sans(sans, kho_proto::digest::Digest::ZERO)).expect("a reader")
     };
     let (tokens, rows) = (TokenKey::new([1; 32]), Memory::new());
     let taken = [reader(&[], true), reader(&["BYT"], false), Caller::Auditor].map(|caller| {

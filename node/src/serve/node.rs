@@ -11,13 +11,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listener::{Answers, Listener, PEER_CONNECTIONS_MAX};
+use super::listener::{Answers, Ends, Listener, PEER_CONNECTIONS_MAX};
 use super::prepare::{Door, Prepared, load_signers};
 use super::services::{EPOCH_FIRST, Log, Services};
 use super::{Machine, ServeError, health, planes, watch};
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
+use crate::disk::Disk;
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::tls::{Dialler, Plane, Secure};
@@ -31,7 +32,7 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Listeners that end together.
 #[derive(Default)]
 struct Group {
-    stop: CancellationToken,
+    ends: Ends,
     connections: TaskTracker,
 }
 
@@ -44,7 +45,7 @@ pub struct Node {
     /// Who may sign records, and the file of the roots that says so.
     verifier: Arc<Verifier>,
     signers: PathBuf,
-    /// Health says no, watches end.
+    /// Health says no, watches and streams of records end.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
     outer: Group,
@@ -72,14 +73,22 @@ impl Node {
         let fatal = fatal_switch(failed.clone());
         let Prepared { keys, mut data_dir, signers, dialler, client, peer, admin, log: log_door } = prepared;
         let dial: Arc<dyn Dial> = dialler.clone();
+        let disk = Disk::open(&config.disk, data_dir.path().to_owned());
         let consensus = consensus_config(&config, data_dir.identity().started);
         let opened = Consensus::open(storage, consensus, seams.clone(), dial.clone(), fatal.clone());
         let (consensus, state) = opened.await?;
         data_dir.mark_started()?;
         let stopping = CancellationToken::new();
-        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal, stopping: stopping.clone() };
+        let log = Log {
+            consensus: consensus.clone(),
+            state: state.clone(),
+            dial,
+            disk: disk.clone(),
+            fatal,
+            stopping: stopping.clone(),
+        };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
-        let Services { formation, revoker, verifier, store, forward, admin: admin_service, log } = services;
+        let Services { formation, revoker, verifier, store, forward, admin: admin_service, log, pulse } = services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let outer = Group::default();
@@ -88,7 +97,7 @@ impl Node {
         let doors = all.map(|door| (door.plane, door.secure.clone())).collect();
         let listen = |name, Door { accept, plane, secure }: Door, answers, connections_max, group: &Group| {
             let listener = Listener { plane, accept, secure, answers, connections_max };
-            seams.tasks.spawn(name, Box::pin(listener.run(group.stop.clone(), group.connections.clone())));
+            seams.tasks.spawn(name, Box::pin(listener.run(group.ends.clone(), group.connections.clone())));
         };
         let routes = planes::peer(forward, &consensus);
         listen("peer-listener", peer, Answers::Services(routes), PEER_CONNECTIONS_MAX, &inner);
@@ -101,13 +110,15 @@ impl Node {
         }
 
         let beside = |name, task: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let end = outer.stop.clone();
+            let end = outer.ends.stop.clone();
             seams.tasks.spawn(name, Box::pin(async move { end.run_until_cancelled(task).await.unwrap_or(()) }));
         };
         let leader = consensus.watch_leader();
         beside("health", Box::pin(health::follow(reporter, leader.clone(), stopping.clone())));
         beside("revoked", Box::pin(revoker.watch()));
         beside("gauges", Box::pin(watch::gauges(consensus.clone(), state.clone(), recorder)));
+        beside("disk", Box::pin(disk.watch(seams.tasks.clone())));
+        beside("pulse", Box::pin(pulse.run()));
         match keys {
             Some(keys) => {
                 beside("formation", Box::pin(formation.keep()));
@@ -195,11 +206,14 @@ impl Node {
     }
 }
 
-async fn drain(Group { stop, connections }: &Group) {
-    stop.cancel();
+async fn drain(Group { ends, connections }: &Group) {
+    ends.stop.cancel();
     connections.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+        // another node's stream of entries never ends by itself, and would hold the databases
         tracing::warn!(open = connections.len(), "connections are cut");
+        ends.cut.cancel();
+        connections.wait().await;
     }
 }
 

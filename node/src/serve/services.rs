@@ -12,11 +12,13 @@ use crate::admin::{AdminService, Formation, Revoker};
 use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
 use crate::consensus::{Consensus, StateStore};
+use crate::disk::Disk;
 use crate::publish::PublicLog;
+use crate::pulse::Pulse;
 use crate::read::{self, Barrier, Opener, Reader};
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
-use crate::write::{self, Peers, Queue, Receipts, Revocations, Route, Sealer, Verifier, Writer};
+use crate::write::{self, Peers, Queue, Quotas, Receipts, Revocations, Room, Route, Sealer, Verifier, Writer};
 
 /// The first primacy of a cluster's first site. Others come with promotion records.
 pub(super) const EPOCH_FIRST: Epoch = Epoch(1);
@@ -26,8 +28,9 @@ pub(super) struct Log {
     pub consensus: Consensus,
     pub state: StateStore,
     pub dial: Arc<dyn Dial>,
+    pub disk: Arc<Disk>,
     pub fatal: FatalSwitch,
-    /// Ends watches, before connections are drained.
+    /// Ends watches and streams of records, before connections are drained.
     pub stopping: CancellationToken,
 }
 
@@ -40,6 +43,7 @@ pub(super) struct Services {
     pub forward: ForwardService,
     pub admin: AdminService,
     pub log: Arc<PublicLog>,
+    pub pulse: Arc<Pulse>,
 }
 
 impl Services {
@@ -51,12 +55,13 @@ impl Services {
         signers: TrustRoots,
         data_dir: &Path,
     ) -> Self {
-        let Log { consensus, state, dial, fatal, stopping } = log;
+        let Log { consensus, state, dial, disk, fatal, stopping } = log;
         let (node, cluster, epoch) = (config.node(), config.cluster_id, EPOCH_FIRST);
         let members = config.members();
         let leader = consensus.watch_leader();
         let peers = Arc::new(Peers::new(consensus.clone(), dial, seams.tasks.clone()));
         let receipts = keys.map(|keys| Arc::new(Receipts::new(state.clone(), keys.notary.clone())));
+        let pulse = Pulse::new(node, consensus.clone(), peers.clone(), seams.clock.clone(), disk.clone());
         let route = Route {
             node,
             epoch,
@@ -64,6 +69,7 @@ impl Services {
             leader: leader.clone(),
             peers: peers.clone(),
             receipts: receipts.clone(),
+            pulse: pulse.clone(),
             clock: seams.clock.clone(),
             fatal,
         };
@@ -94,11 +100,13 @@ impl Services {
             node,
             state: state.clone(),
             keyed: write_keyed,
+            disk: disk.clone(),
+            quotas: Quotas::new(&config.quotas, seams.clock.clone()),
             verifier: verifier.clone(),
             queue: queue.clone(),
         });
         let from = (consensus.clone(), state.clone());
-        let reader = Arc::new(Reader::new(node, from, barrier, read_keyed, seams, stopping));
+        let reader = Arc::new(Reader::new(node, from, barrier, read_keyed, seams, stopping.clone()));
         let formation = Arc::new(Formation {
             cluster,
             node,
@@ -123,9 +131,22 @@ impl Services {
             started: seams.clock.monotonic(),
             keyed: keys.is_some(),
             log_address: config.listen.log.clone(),
+            pulse: pulse.clone(),
+            disk,
         };
-        let store = StoreService { node, epoch, leader: leader.clone(), writer, reader };
-        let forward = ForwardService { node, gate: consensus.peer_gate(), consensus, leader, queue };
-        Self { formation, revoker, verifier, store, forward, admin, log }
+        let store = StoreService {
+            node,
+            epoch,
+            leader: leader.clone(),
+            writer,
+            reader,
+            room: Room::new(config.limits.records_mib << 20),
+            streams: StoreService::stream_places(),
+            tasks: seams.tasks.clone(),
+            stopping,
+        };
+        let forward =
+            ForwardService { node, gate: consensus.peer_gate(), consensus, leader, queue, pulse: pulse.clone() };
+        Self { formation, revoker, verifier, store, forward, admin, log, pulse }
     }
 }

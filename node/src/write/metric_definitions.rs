@@ -21,6 +21,12 @@ pub const CHAIN_VERDICTS: &str = "kho_write_chain_verdicts_total";
 pub const CRLS: &str = "kho_write_crls";
 /// Of these, past their nextUpdate.
 pub const CRLS_EXPIRED: &str = "kho_write_crls_expired";
+/// Records refused because their unit sends more than it may, by `what`.
+pub const QUOTA_EXCEEDED: &str = "kho_write_quota_exceeded_total";
+/// Commands a second that the queue gives to the log, as the hint of a full queue takes it.
+pub const DRAIN_RATE: &str = "kho_write_drain_commands_per_second";
+/// Calls refused because too many bytes of records were on their way.
+pub const ROOM_REFUSED: &str = "kho_write_room_refused_total";
 
 /// Registers descriptions.
 pub fn describe() {
@@ -32,6 +38,9 @@ pub fn describe() {
     metrics::describe_counter!(CHAIN_VERDICTS, "verdicts on certificate chains");
     metrics::describe_gauge!(CRLS, "lists of revoked certificates that count");
     metrics::describe_gauge!(CRLS_EXPIRED, "lists of revoked certificates that count and are past their time");
+    metrics::describe_counter!(QUOTA_EXCEEDED, "records over their unit's quota");
+    metrics::describe_gauge!(DRAIN_RATE, "commands a second that leave the queue before the log");
+    metrics::describe_counter!(ROOM_REFUSED, "calls refused for want of room for their bytes");
 }
 
 /// A hop of a write: measured, and a span in traces.

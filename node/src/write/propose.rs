@@ -21,6 +21,13 @@ pub enum Answer {
     Done,
 }
 
+impl Answer {
+    /// The signer was judged by other lists of revoked certificates than the state has: it may be judged again.
+    pub(super) fn is_outdated(&self) -> bool {
+        matches!(self, Answer::Refused(refusal) if refusal.code == Code::VerdictOutdated)
+    }
+}
+
 /// Why there are no answers.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {

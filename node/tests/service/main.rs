@@ -3,10 +3,13 @@
 
 mod admin_plane;
 mod bad_input;
+mod batches;
+mod clocks;
 mod public_log;
-mod revocation;
+mod quotas;
 mod read_refusals;
 mod reads;
+mod revocation;
 mod sender;
 mod startup;
 mod thin_line;

@@ -12,7 +12,7 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{LogIndex, NodeId};
 use kho_proto::pb::ledger::v1::Command;
 use kho_proto::pb::peer::v1::forward_client::ForwardClient;
-use kho_proto::pb::peer::v1::{DescribeRequest, ProposeRequest, ReadIndexRequest};
+use kho_proto::pb::peer::v1::{DescribeRequest, ProposeRequest, PulseRequest, PulseResponse, ReadIndexRequest};
 use parking_lot::Mutex;
 use tonic::{Code as GrpcCode, Request, Status};
 
@@ -34,6 +34,8 @@ const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(2);
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a build from before it could be asked applies.
 const ENTRY_VERSION_FIRST: u32 = 1;
+/// An answer that takes longer says nothing of a clock.
+const PULSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connections to the other nodes for what is forwarded.
 pub struct Peers {
@@ -119,6 +121,17 @@ impl Peers {
             Ok(Err(status)) if status.code() == GrpcCode::Unimplemented => Some(ENTRY_VERSION_FIRST),
             Ok(Err(_)) | Err(_) => None,
         }
+    }
+
+    /// How another node's surroundings are.
+    pub(crate) async fn pulse(&self, node: NodeId) -> Result<PulseResponse, Error> {
+        let asked = async {
+            let mut client = self.client(node).await.map_err(|()| Error::NotLeader)?;
+            let mut request = Request::new(PulseRequest { origin: Some(self.consensus.peer_gate().origin(node)) });
+            request.set_timeout(PULSE_TIMEOUT);
+            client.pulse(request).await.map(tonic::Response::into_inner).map_err(|status| refused(&status))
+        };
+        tokio::time::timeout(PULSE_TIMEOUT, asked).await.unwrap_or(Err(Error::NotLeader))
     }
 
     async fn client(&self, node: NodeId) -> Result<ForwardClient<Http2>, ()> {
