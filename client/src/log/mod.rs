@@ -5,6 +5,8 @@
 
 mod error;
 mod https;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
