@@ -186,17 +186,20 @@ impl Members {
         }
     }
 
-    /// I7: who is a member at the end is who was made one, and who was replaced is none. `found`: what the leader says.
+    /// Holds who is a member at the end against what operators were told. `found`: what the leader says.
     pub fn judge(&mut self, found: &[NodeId], voters: &[NodeId], cluster: &Cluster<'_>) {
-        let expected = cluster.directory.members();
-        let may_be = |node: &NodeId| expected.contains(node) || self.left_over.is_some_and(|(_, new)| new == *node);
-        let all_there = expected.iter().all(|node| voters.contains(node));
-        if !all_there || !found.iter().all(may_be) {
-            let what =
-                format!("members are {found:?}, voters {voters:?}: expected {expected:?} to vote, and nobody else");
-            self.breaches.push(Breach { invariant: "I7", what });
-        }
+        let begun = self.left_over.map(|(_, new)| new);
+        self.breaches.extend(judge(&cluster.directory.members(), begun, found, voters));
     }
+}
+
+/// I7: who was made a member votes, who was replaced is none, and so is nobody else, but for one whose replacement was begun
+/// and given up.
+fn judge(expected: &[NodeId], begun: Option<NodeId>, found: &[NodeId], voters: &[NodeId]) -> Option<Breach> {
+    let may_be = |node: &NodeId| expected.contains(node) || begun == Some(*node);
+    let good = expected.iter().all(|node| voters.contains(node)) && found.iter().chain(voters).all(may_be);
+    let what = || format!("members are {found:?}, {voters:?} vote: expected {expected:?} to vote, and nobody else");
+    (!good).then(|| Breach { invariant: "I7", what: what() })
 }
 
 /// Switches a machine off for good, or until it is needed again.
@@ -204,4 +207,24 @@ pub fn retire(host: &Host, sim: &mut Sim<'_>) {
     host.crashed(false);
     host.set_gone(true);
     sim.crash(name(host.node));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_those_that_operators_were_told_of() {
+        let broken = |begun: Option<u64>, found: &[u64], voters: &[u64]| {
+            let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
+            judge(&nodes(&[1, 3, 4]), begun.map(NodeId), &nodes(found), &nodes(voters)).is_some()
+        };
+        assert!(!broken(None, &[1, 3, 4], &[1, 3, 4]));
+        assert!(!broken(Some(5), &[1, 3, 4, 5], &[1, 3, 4]), "it learns, and was given up");
+        assert!(!broken(Some(5), &[1, 3, 4, 5], &[1, 3, 4, 5]), "given up in the midst of the joint change");
+        assert!(broken(None, &[1, 2, 3, 4], &[1, 3, 4]), "one that was replaced is still there");
+        assert!(broken(None, &[1, 2, 3], &[1, 2, 3]), "a change that was confirmed was forgotten");
+        assert!(broken(None, &[1, 3, 4], &[1, 3]), "one has lost its vote");
+        assert!(broken(Some(5), &[1, 3, 4, 6], &[1, 3, 4]));
+    }
 }

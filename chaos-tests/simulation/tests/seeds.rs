@@ -11,6 +11,8 @@ use serde_json::Value;
 const SEED: u64 = 1;
 /// `.ci/run` asks for more.
 const SEEDS: u64 = 6;
+/// In its first 20 s members are replaced, and a machine is cut at a named point.
+const EVENTFUL: u64 = 11;
 /// So many must meet what is drawn by chance.
 const MANY: u64 = 40;
 const SECONDS: u64 = 60;
@@ -57,9 +59,16 @@ fn rare_ones_took_effect(total: &Value, seeds: u64) {
 #[test]
 fn the_same_seed_does_the_same_again() {
     let seed = number("KHO_SEED", SEED);
-    let trace = |seed| simulate(seed, 20, &[]).1["trace"].as_str().map(str::to_owned);
-    let first = trace(seed);
-    assert!(first.is_some(), "seed {seed} gave no summary");
-    assert_eq!(first, trace(seed), "seed {seed}");
-    assert_ne!(first, trace(seed + 1), "another seed does something else");
+    let trace = |seed| {
+        let (output, summary) = simulate(seed, 20, &[]);
+        let trace = summary["trace"].as_str().map(str::to_owned);
+        (trace.unwrap_or_else(|| panic!("seed {seed} gave no summary: {output:?}")), summary)
+    };
+    let (first, _) = trace(seed);
+    assert_eq!(first, trace(seed).0, "seed {seed}");
+    assert_ne!(first, trace(seed + 1).0, "another seed does something else");
+    let (eventful, summary) = trace(EVENTFUL);
+    assert_eq!(eventful, trace(EVENTFUL).0, "seed {EVENTFUL}");
+    let cuts = summary["faults"].as_object().unwrap().keys().any(|fault| fault.starts_with("cut at"));
+    assert!(cuts && summary["members"]["done"].as_u64() > Some(0), "another seed is eventful by now: {summary}");
 }
