@@ -18,8 +18,8 @@ pub const NODES_MAX: u64 = 9;
 const LISTENERS: u64 = 3;
 /// And the public log's.
 const LISTENERS_ALL: u64 = LISTENERS + 1;
-/// Ballast of a development node in MiB, where nothing else is asked for.
-const BALLAST_MIB: i64 = 16;
+/// Room that development nodes keep on a disk which they share with everything else, where nothing else is asked for.
+const DISK: &[(&str, i64)] = &[("reserve_mib", 64), ("reserve_percent", 0), ("ballast_mib", 16)];
 /// The unit that `client.toml` signs for.
 const FIRST_SIGNER: &str = "BYT";
 
@@ -289,7 +289,9 @@ fn write_node_file(
     // many nodes on one disk, for a short time
     let disk = settings.entry("disk").or_insert_with(|| toml::Table::new().into()).as_table_mut();
     if let Some(disk) = disk {
-        disk.entry("ballast_mib").or_insert(BALLAST_MIB.into());
+        for (field, value) in DISK {
+            disk.entry(*field).or_insert((*value).into());
+        }
     }
     let settings = &settings;
     let file = NodeFile {

@@ -13,8 +13,8 @@ const ROUND_TRIP_MAX: Duration = Duration::from_millis(500);
 /// What one node said of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// Its clock is ahead of this node's; none: the answer took too long.
-    ahead_ms: Option<i64>,
+    /// Its clock is ahead of this node's, and when that was found; none: the answer took too long.
+    ahead: Option<(i64, Duration)>,
     disk_short: bool,
     at: Duration,
 }
@@ -27,7 +27,13 @@ impl Sample {
         let half = i64::try_from(round_trip.as_millis() / 2).unwrap_or(i64::MAX);
         let ms = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
         let ahead = ms(theirs).saturating_add(half).saturating_sub(ms(mine.0));
-        Self { ahead_ms: (round_trip <= ROUND_TRIP_MAX).then_some(ahead), disk_short, at }
+        Self { ahead: (round_trip <= ROUND_TRIP_MAX).then_some((ahead, at)), disk_short, at }
+    }
+}
+
+impl Sample {
+    fn ahead_ms(&self, now: Duration) -> Option<i64> {
+        self.ahead.filter(|(_, at)| now.saturating_sub(*at) <= FRESH).map(|(ahead, _)| ahead)
     }
 }
 
@@ -37,10 +43,9 @@ pub struct Clocks(BTreeMap<NodeId, Sample>);
 
 impl Clocks {
     pub(super) fn add(&mut self, node: NodeId, sample: Sample) {
-        // an answer that took long keeps what is known of the clock
-        let known = self.0.get(&node).filter(|known| sample.ahead_ms.is_none() && known.ahead_ms.is_some());
-        let ahead_ms = known.map_or(sample.ahead_ms, |known| known.ahead_ms);
-        self.0.insert(node, Sample { ahead_ms, ..sample });
+        // an answer that took long leaves what is known of the clock, and as old as it is
+        let ahead = sample.ahead.or_else(|| self.0.get(&node)?.ahead);
+        self.0.insert(node, Sample { ahead, ..sample });
     }
 
     fn fresh(&self, now: Duration) -> impl Iterator<Item = (NodeId, &Sample)> {
@@ -52,7 +57,7 @@ impl Clocks {
 
     /// How far each other node is ahead of this one, in milliseconds.
     pub(super) fn peers_ms(&self, now: Duration) -> BTreeMap<NodeId, i64> {
-        self.fresh(now).filter_map(|(node, sample)| Some((node, sample.ahead_ms?))).collect()
+        self.fresh(now).filter_map(|(node, sample)| Some((node, sample.ahead_ms(now)?))).collect()
     }
 
     /// How far the median of all clocks, this one too, is ahead of this one. Of two in the middle the nearer counts: where
@@ -77,7 +82,7 @@ impl Clocks {
     pub(super) fn fit(&self, now: Duration, bound: Duration) -> BTreeSet<NodeId> {
         let median = self.median_ms(now).unwrap_or(0);
         let near = |ahead: i64| u128::from(ahead.abs_diff(median)) <= bound.as_millis();
-        let fit = |sample: &Sample| !sample.disk_short && sample.ahead_ms.is_some_and(near);
+        let fit = |sample: &Sample| !sample.disk_short && sample.ahead_ms(now).is_some_and(near);
         self.fresh(now).filter(|(_, sample)| fit(sample)).map(|(node, _)| node).collect()
     }
 
@@ -127,13 +132,16 @@ mod tests {
     #[test]
     fn half_of_the_round_trip_counts_and_a_long_one_says_nothing() {
         let (asked, at) = (NOW - Duration::from_millis(200), NOW);
-        assert_eq!(Sample::of(5_000, false, UnixMs(5_100), asked, at).ahead_ms, Some(0));
+        assert_eq!(Sample::of(5_000, false, UnixMs(5_100), asked, at).ahead_ms(NOW), Some(0));
         let long = Sample::of(5_000, true, UnixMs(5_100), NOW - Duration::from_secs(1), at);
-        assert_eq!(long.ahead_ms, None);
+        assert_eq!(long.ahead, None);
         let mut known = clocks(&[-800, -900]);
         known.add(NodeId(2), long);
         assert_eq!(known.offset_ms(NOW), Some(800), "what is known stays");
         assert_eq!(known.short(NOW), BTreeSet::from([NodeId(2)]));
+        let later = NOW + FRESH + Duration::from_millis(1);
+        known.add(NodeId(2), Sample { at: later, ..long });
+        assert_eq!(known.offset_ms(later), None, "and grows old");
     }
 
     #[test]

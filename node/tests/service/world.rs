@@ -133,7 +133,7 @@ impl World {
             );
         }
         text += &format!("[tls.log]\ncertificate = \"log{node}.pem\"\nkey = \"log{node}.key\"\n");
-        text += "[signers]\ntrust = \"signers-ca.pem\"\n[limits]\nqueue_records = 64\n[disk]\nballast_mib = 1\n";
+        text += "[signers]\ntrust = \"signers-ca.pem\"\n[limits]\nqueue_records = 64\n[disk]\nreserve_percent = 0\nballast_mib = 1\n";
         for node in 1..=self.ports.len() {
             text += &format!("[[members]]\nid = {node}\n{}", addresses(node));
         }
