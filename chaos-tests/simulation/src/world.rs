@@ -80,7 +80,8 @@ struct World<'a> {
 
 /// Runs a plan; what came of it. What happened goes into `record`, whatever comes of it.
 pub fn run(plan: &Plan, record: &Arc<Record>) -> Result<Summary> {
-    let dir = tempfile::tempdir()?;
+    // named by the process: a name drawn from the seed may be taken, and the next draws would move the seed's
+    let dir = tempfile::Builder::new().prefix(&format!("kho-sim-{:010}-", std::process::id())).tempdir()?;
     let mut world = World::create(plan, dir.path(), record.clone())?;
     let key = world.form()?;
     let healed_after = world.attack()?;
