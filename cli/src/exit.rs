@@ -69,6 +69,11 @@ impl Failure {
         chosen.or_else(|| self.error.chain().find_map(of)).unwrap_or(Exit::Refused as u8)
     }
 
+    /// Prints what went wrong.
+    pub fn tell(&self) {
+        tell(self);
+    }
+
     fn code(&self) -> Option<Code> {
         self.error.chain().find_map(code)
     }
@@ -124,6 +129,11 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
 /// Prints what went wrong and turns it into an exit code.
 pub fn report(result: Result) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
+    failure.tell();
+    ExitCode::from(failure.exit())
+}
+
+fn tell(failure: &Failure) {
     // nobody answered: a node's code would say what no node said
     let code = failure.code().filter(|_| failure.exit() != Exit::Unreachable as u8).map(Code::as_str);
     // the messages of most errors hold their cause already: say nothing twice
@@ -138,5 +148,4 @@ pub fn report(result: Result) -> ExitCode {
         Some(code) => eprintln!("error [{code}]: {}", text.replacen(&format!("{code}: "), "", 1)),
         None => eprintln!("error: {text}"),
     }
-    ExitCode::from(failure.exit())
 }

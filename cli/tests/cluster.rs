@@ -73,6 +73,18 @@ async fn the_command_line_submits_reads_exports_and_verifies() {
     // another report of the same series without `supersedes`
     let (_, err) = ends(&["submit", "--config", config, text(&report), "--out", text(&files)], 1);
     assert!(err.contains("[series-has-head]"), "{err}");
+    // several at once: the bad one among them does not sink the others
+    let several: Vec<_> = ["2020-06-13", "2020-06-12", "2020-06-14"]
+        .map(|day| {
+            let path = dir.path().join(format!("{day}.json"));
+            std::fs::write(&path, document.replace("2020-06-12", day)).unwrap();
+            path
+        })
+        .to_vec();
+    let submit = ["submit", "--config", config, "--out", text(&files)].into_iter();
+    let (out, err) = ends(&submit.chain(several.iter().map(|path| text(path))).collect::<Vec<_>>(), 1);
+    assert_eq!(out.lines().filter(|line| line.ends_with(".tlog-proof")).count(), 2, "{out}");
+    assert_eq!(err.matches("[series-has-head]").count(), 1, "{err}");
 
     let (out, _) = ends(&["get", &id, "--config", config], 0);
     assert_eq!(out.trim(), r#"{"new_cases":2}"#);

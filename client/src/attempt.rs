@@ -100,7 +100,9 @@ impl Failed {
     pub fn rests_node(&self) -> bool {
         match self {
             Failed::Unreached(_) | Failed::Unknown(_) | Failed::Admitted(_) => true,
-            Failed::Refused(refusal) => matches!(refusal.code, Code::NodeStopping | Code::KeysMissing),
+            Failed::Refused(refusal) => {
+                matches!(refusal.code, Code::NodeStopping | Code::KeysMissing | Code::DiskReserve)
+            }
             Failed::Foreign(_) => true,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::channel::{self, Tls};
 use crate::clock::{Surroundings, System};
 use crate::nodes::{Nodes, Preference};
-use crate::receipts::ReceiptCheck;
+use crate::receipts::{ReceiptCheck, Receipts};
 use crate::timing::Timing;
 
 /// Nodes that a client may know, at most.
@@ -74,7 +74,7 @@ pub struct Client {
 
 struct Shared {
     nodes: Nodes,
-    receipts: ReceiptCheck,
+    receipts: Receipts,
     timing: Timing,
     surroundings: Arc<dyn Surroundings>,
 }
@@ -92,7 +92,7 @@ impl Client {
             .collect::<Result<Vec<_>, channel::Error>>()?;
         let shared = Shared {
             nodes: Nodes::new(channels, config.preference),
-            receipts: config.receipts,
+            receipts: Receipts::new(config.receipts),
             timing: config.timing,
             surroundings: config.surroundings,
         };
@@ -112,8 +112,14 @@ impl Client {
         &self.shared.timing
     }
 
-    pub(crate) fn receipt_check(&self) -> &ReceiptCheck {
+    pub(crate) fn receipts(&self) -> &Receipts {
         &self.shared.receipts
+    }
+
+    /// Signatures of checkpoints that this client has verified: fewer than receipts, since the records of one entry share
+    /// theirs.
+    pub fn checkpoints_verified(&self) -> u64 {
+        self.shared.receipts.verified()
     }
 
     /// Seed of the jitter of one call.

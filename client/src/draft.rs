@@ -146,27 +146,27 @@ impl Signed {
     }
 
     /// It is about to be sent.
-    pub(crate) fn send(&self) -> UnderWay<'_> {
-        UnderWay { doubt: Some(&self.doubt) }
+    pub(crate) fn send(&self) -> UnderWay {
+        UnderWay { doubt: Some(self.doubt.clone()) }
     }
 }
 
 /// An attempt that leaves doubt behind unless it proves to have done nothing: also where the caller gives up waiting
 /// and drops the call.
-pub(crate) struct UnderWay<'a> {
-    doubt: Option<&'a AtomicBool>,
+pub(crate) struct UnderWay {
+    doubt: Option<Arc<AtomicBool>>,
 }
 
-impl UnderWay<'_> {
+impl UnderWay {
     /// This attempt was certainly not taken.
     pub(crate) fn not_taken(mut self) {
         self.doubt = None;
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        if let Some(doubt) = self.doubt {
+        if let Some(doubt) = &self.doubt {
             doubt.store(true, Ordering::Relaxed);
         }
     }

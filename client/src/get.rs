@@ -120,7 +120,7 @@ impl Client {
         let (receipt, (record, checkpoint)) = receipts::accept(response.receipt, |receipt| {
             let no_record = || ReceiptError::Malformed { found: "an answer without a record".to_owned() };
             let record = response.record.ok_or_else(no_record)?;
-            let checkpoint = self.receipt_check().check(receipt, record_id, &record, false)?;
+            let checkpoint = self.receipts().check(receipt, record_id, &record, false)?;
             Ok((record, checkpoint))
         })
         .map_err(wrong)?;

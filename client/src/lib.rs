@@ -34,15 +34,18 @@
 //! ```
 
 pub mod attempt;
+mod case;
 pub mod channel;
 mod client;
 mod clock;
 mod draft;
 mod get;
+mod many;
 mod nodes;
 mod receipts;
 mod rounds;
 mod signer;
+mod stream;
 mod submit;
 mod timing;
 
@@ -55,5 +58,6 @@ pub use nodes::{MESSAGE_BYTES_MAX, Preference};
 pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
+pub use stream::{IN_FLIGHT_MAX, Settled, StreamClosed, StreamResults, StreamSender};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::Timing;

@@ -1,5 +1,6 @@
 //! The nodes a client knows, and which to ask next.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ impl Node {
 }
 
 pub(crate) struct Nodes {
-    nodes: Vec<Node>,
+    nodes: Vec<Arc<Node>>,
     preference: Preference,
     leader: AtomicU64,
     turn: AtomicUsize,
@@ -71,13 +72,11 @@ impl Nodes {
     pub(crate) fn new(channels: Vec<(String, Channel)>, preference: Preference) -> Self {
         let nodes = channels
             .into_iter()
-            .map(|(address, channel)| Node {
-                address,
-                store: StoreClient::new(channel)
+            .map(|(address, channel)| {
+                let store = StoreClient::new(channel)
                     .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                    .max_encoding_message_size(MESSAGE_BYTES_MAX),
-                id: AtomicU64::new(0),
-                rest: Mutex::default(),
+                    .max_encoding_message_size(MESSAGE_BYTES_MAX);
+                Arc::new(Node { address, store, id: AtomicU64::new(0), rest: Mutex::default() })
             })
             .collect();
         Self { nodes, preference, leader: AtomicU64::new(0), turn: AtomicUsize::new(0) }
@@ -94,6 +93,15 @@ impl Nodes {
 
     /// A round over all nodes: preferred first, resting last.
     pub(crate) fn round(&self, now: Instant) -> Vec<&Node> {
+        self.order(now).into_iter().map(|node| &**node).collect()
+    }
+
+    /// The same for who outlives the call.
+    pub(crate) fn round_owned(&self, now: Instant) -> Vec<Arc<Node>> {
+        self.order(now).into_iter().cloned().collect()
+    }
+
+    fn order(&self, now: Instant) -> Vec<&Arc<Node>> {
         let turn = match self.preference {
             Preference::Spread => self.turn.fetch_add(1, Ordering::Relaxed),
             Preference::Leader => self.turn.load(Ordering::Relaxed),
@@ -105,7 +113,8 @@ impl Nodes {
         let id = |node: &Node| node.id.load(Ordering::Relaxed);
         // only its own answer says which node has the leader's id: until one has it, those not heard of may be it
         let wanted = if self.nodes.iter().any(|node| id(node) == leader) { leader } else { 0 };
-        let mut round: Vec<&Node> = (0..self.nodes.len()).map(|i| &self.nodes[(turn + i) % self.nodes.len()]).collect();
+        let mut round: Vec<&Arc<Node>> =
+            (0..self.nodes.len()).map(|i| &self.nodes[(turn + i) % self.nodes.len()]).collect();
         round.sort_by_key(|node| (node.rests(now), leader != 0 && id(node) != wanted));
         round
     }

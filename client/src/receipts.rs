@@ -1,11 +1,16 @@
 //! Every receipt is checked before a caller sees it.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
 use kho_proto::checkpoint::{Checkpoint, VerifierKey};
 use kho_proto::digest::Digest;
 use kho_proto::id::RecordId;
 use kho_proto::leaf::LeafKind;
 use kho_proto::pb::v1 as pb;
 use kho_proto::receipt::{self, Receipt};
+use parking_lot::Mutex;
 use prost::Message;
 
 /// What receipts are checked against.
@@ -60,7 +65,28 @@ impl Rejected {
     }
 }
 
-impl ReceiptCheck {
+/// Signed checkpoints that were verified and are remembered, at most: all records of one entry have the same, and some
+/// entries are answered at once. Some 300 bytes each.
+const CHECKPOINTS_MAX: usize = 32;
+
+/// What receipts are checked against, and the checkpoints whose signatures were.
+pub(crate) struct Receipts {
+    check: ReceiptCheck,
+    /// The signed note, byte for byte, and what it says; the newest last.
+    opened: Mutex<VecDeque<(Bytes, Checkpoint)>>,
+    verified: AtomicU64,
+}
+
+impl Receipts {
+    pub(crate) fn new(check: ReceiptCheck) -> Self {
+        Self { check, opened: Mutex::default(), verified: AtomicU64::new(0) }
+    }
+
+    /// Signatures of checkpoints that were verified.
+    pub(crate) fn verified(&self) -> u64 {
+        self.verified.load(Ordering::Relaxed)
+    }
+
     /// Checks the receipt of `record`. A `duplicate` may have been taken in under another valid signature of the
     /// same header: then the signature block is not compared.
     pub(crate) fn check(
@@ -71,20 +97,35 @@ impl ReceiptCheck {
         duplicate: bool,
     ) -> Result<Option<Checkpoint>, ReceiptError> {
         let differs = |field| Err(ReceiptError::OtherRecord { expected: record_id, field });
-        let ReceiptCheck::Pinned(key) = self else { return Ok(None) };
+        let ReceiptCheck::Pinned(key) = &self.check else { return Ok(None) };
         if receipt.leaf.record_id != record_id {
             return differs("record id");
         }
         if !duplicate {
-            return Ok(Some(receipt.verify_record(key, record)?));
-        }
-        if receipt.leaf.kind != LeafKind::Record {
+            receipt.verify_leaf(record)?;
+        } else if receipt.leaf.kind != LeafKind::Record {
             return differs("kind");
-        }
-        if receipt.leaf.header_digest != Digest::of(&record.header) {
+        } else if receipt.leaf.header_digest != Digest::of(&record.header) {
             return differs("header digest");
         }
-        Ok(Some(receipt.verify(key)?))
+        let checkpoint = self.open(key, &receipt.checkpoint)?;
+        receipt.verify_place(&checkpoint)?;
+        Ok(Some(checkpoint))
+    }
+
+    /// Each note is verified once: the same bytes are as true the second time.
+    fn open(&self, key: &VerifierKey, note: &Bytes) -> Result<Checkpoint, ReceiptError> {
+        if let Some((_, checkpoint)) = self.opened.lock().iter().rev().find(|(opened, _)| opened == note) {
+            return Ok(checkpoint.clone());
+        }
+        let checkpoint = key.open(note).map_err(receipt::Error::from)?;
+        self.verified.fetch_add(1, Ordering::Relaxed);
+        let mut opened = self.opened.lock();
+        if opened.len() >= CHECKPOINTS_MAX {
+            opened.pop_front();
+        }
+        opened.push_back((note.clone(), checkpoint.clone()));
+        Ok(checkpoint)
     }
 }
 

@@ -47,10 +47,6 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
     /// Waits if it has to, then names the node to ask and the time that it has.
     pub(crate) async fn next(&mut self, nodes: &'a Nodes) -> Next<'a> {
         if self.left.is_empty() {

@@ -5,12 +5,14 @@ use std::time::Instant;
 use kho_proto::checkpoint::Checkpoint;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId, RecordId};
-use kho_proto::pb::v1::{SubmitRequest, SubmitResponse};
+use kho_proto::pb::v1::{self as pb, SubmitRequest, SubmitResponse};
 use kho_proto::receipt::Receipt;
 
 use crate::attempt::{Failed, sentence};
+use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
+use crate::nodes::Node;
 use crate::receipts::{self, ReceiptError, Rejected};
 use crate::rounds::{Next, Rounds, within};
 
@@ -116,91 +118,70 @@ impl Client {
     /// earlier call with the same [`Signed`] counts, and one that somebody may have made before
     /// [`Signed::from_record`].
     pub async fn submit(&self, record: &Signed) -> Result<Acknowledged, SubmitError> {
-        let record_id = record.record_id();
         let mut rounds = Rounds::new(self.timing(), self.seed());
-        // an attempt whose fate is not known, and what was said of it
-        let mut doubt = record.is_doubtful().then(|| "an earlier call may have sent it".to_owned());
-        let mut last = Failed::Unreached("no attempt was made".to_owned());
-        // says more than the absence of the nodes that were asked after it
-        let mut refused = None;
+        let mut case = Case::of(record);
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
             let request = within(budget, SubmitRequest { record: Some(record.record().clone()) });
             let mut store = node.store.clone();
             let under_way = record.send();
+            case.attempt();
             let failed = match tokio::time::timeout(budget, store.submit(request)).await {
-                Ok(Ok(response)) => {
-                    return self.acknowledged(record, response.into_inner(), node, rounds.attempts());
-                }
+                Ok(Ok(response)) => return self.answered(record, response.into_inner(), node, case.attempts()),
                 Ok(Err(status)) => Failed::of(&status),
                 Err(_) => Failed::timed_out(budget),
             };
-            tracing::debug!(record = %record_id, node = %node.address, %failed, "attempt failed");
             if failed.rests_node() {
                 node.unwell(Instant::now());
             }
-            if failed.leaves_doubt() {
-                doubt = Some(format!("{}: {failed}", node.address));
-            } else {
+            if !failed.leaves_doubt() {
                 under_way.not_taken();
             }
-            if !failed.retry() && (doubt.is_none() || failed.settles()) {
-                return Err(definite(record_id, &node.address, failed));
+            rounds.failed(&failed);
+            if let Some(error) = case.failed(&node.address, failed) {
+                return Err(error);
             }
             self.nodes().move_on();
-            rounds.failed(&failed);
-            if let Failed::Refused(refusal) = &failed {
-                refused = Some(refusal.clone());
-            }
-            last = failed;
         }
-        Err(match (doubt, refused.map_or(last, Failed::Refused)) {
-            (Some(doubt), last) => {
-                // the last answer settles nothing, and yet it is what the sender has to know
-                let last = if last.leaves_doubt() { doubt } else { format!("{doubt}; another attempt: {last}") };
-                SubmitError::Unknown { record_id, attempts: rounds.attempts(), last }
-            }
-            (None, Failed::Unreached(last)) => {
-                let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
-                SubmitError::Unreachable { record_id, tried, last }
-            }
-            (None, last) => definite(record_id, "", last),
-        })
+        Err(case.over(self.nodes()))
     }
 
-    fn acknowledged(
+    fn answered(
         &self,
         record: &Signed,
         response: SubmitResponse,
-        node: &crate::nodes::Node,
+        node: &Node,
         attempts: u32,
     ) -> Result<Acknowledged, SubmitError> {
+        let SubmitResponse { receipt, duplicate, node_id, epoch, leader_id } = response;
+        let from = Answered { node: NodeId(node_id), leader: NodeId(leader_id), epoch: Epoch(epoch), attempts };
+        self.nodes().learn(node, from.node, from.leader);
+        self.acknowledged(record, receipt, duplicate, from, &node.address)
+    }
+
+    /// Checks the receipt of a record that a node says it has.
+    pub(crate) fn acknowledged(
+        &self,
+        record: &Signed,
+        receipt: Option<pb::Receipt>,
+        duplicate: bool,
+        from: Answered,
+        address: &str,
+    ) -> Result<Acknowledged, SubmitError> {
         let record_id = record.record_id();
-        self.nodes().learn(node, NodeId(response.node_id), NodeId(response.leader_id));
-        let check =
-            |receipt: &Receipt| self.receipt_check().check(receipt, record_id, record.record(), response.duplicate);
-        let (receipt, checkpoint) = receipts::accept(response.receipt, check).map_err(|(source, rejected)| {
-            SubmitError::Receipt { record_id, address: node.address.clone(), source, rejected }
+        let check = |receipt: &Receipt| self.receipts().check(receipt, record_id, record.record(), duplicate);
+        let (receipt, checkpoint) = receipts::accept(receipt, check).map_err(|(source, rejected)| {
+            SubmitError::Receipt { record_id, address: address.to_owned(), source, rejected }
         })?;
-        Ok(Acknowledged {
-            record_id,
-            receipt,
-            checkpoint,
-            duplicate: response.duplicate,
-            node: NodeId(response.node_id),
-            leader: NodeId(response.leader_id),
-            epoch: Epoch(response.epoch),
-            attempts,
-        })
+        let Answered { node, leader, epoch, attempts } = from;
+        Ok(Acknowledged { record_id, receipt, checkpoint, duplicate, node, leader, epoch, attempts })
     }
 }
 
-fn definite(record_id: RecordId, address: &str, failed: Failed) -> SubmitError {
-    match failed {
-        Failed::Refused(refusal) => SubmitError::Refused { record_id, refusal: Box::new(refusal) },
-        Failed::Foreign(status) => SubmitError::Foreign { record_id, address: address.to_owned(), status },
-        Failed::Unreached(last) => SubmitError::Unreachable { record_id, tried: address.to_owned(), last },
-        failed @ (Failed::Unknown(_) | Failed::Admitted(_)) => {
-            SubmitError::Unknown { record_id, attempts: 1, last: failed.to_string() }
-        }
-    }
+/// Who answered, and after how many attempts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Answered {
+    pub node: NodeId,
+    pub leader: NodeId,
+    pub epoch: Epoch,
+    pub attempts: u32,
 }

@@ -187,6 +187,17 @@ async fn a_nodes_wish_to_be_left_alone_is_respected() {
 }
 
 #[tokio::test]
+async fn a_hint_beyond_the_deadline_ends_the_call_at_once() {
+    let wait = Some(Duration::from_secs(60));
+    let refusal = Refusal { retry_after: wait, ..Refusal::new(Code::QuotaExceeded, "too fast") };
+    let node = Fake::node(1, 1, &[Act::Refuse(refusal), Act::Accept]).await;
+    let start = Instant::now();
+    let error = client(&[&node]).submit(&signed().await).await.unwrap_err();
+    assert!(matches!(&error, SubmitError::Refused { refusal, .. } if refusal.retry_after == wait), "{error}");
+    assert!(start.elapsed() < timing().deadline / 2);
+}
+
+#[tokio::test]
 async fn the_leader_is_found_while_nothing_fails() {
     let one = Fake::node(1, 2, &[Act::Accept]).await;
     let two = Fake::node(2, 2, &[Act::Accept]).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kho_proto::certificate::{self, Sans};
+use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::UnitCode;
 
@@ -56,6 +57,8 @@ enum Units {
 pub struct Party {
     roles: BTreeSet<Role>,
     units: Units,
+    /// SHA-256 of its certificate.
+    certificate: Digest,
 }
 
 /// Who is at the other end.
@@ -75,10 +78,10 @@ impl Identity {
     /// Reads the certificate that the other side proved; none: anonymous.
     pub fn of_certificate(der: Option<&[u8]>) -> Result<Identity, certificate::Error> {
         let Some(der) = der else { return Ok(Identity::Anonymous) };
-        Ok(Self::of_sans(certificate::sans(der)?))
+        Ok(Self::of_sans(certificate::sans(der)?, Digest::of(der)))
     }
 
-    fn of_sans(sans: Sans) -> Identity {
+    fn of_sans(sans: Sans, certificate: Digest) -> Identity {
         if let Some((cluster_id, node_id)) = sans.node {
             return Identity::Node(PeerIdentity { cluster_id, node_id });
         }
@@ -87,7 +90,15 @@ impl Identity {
             return Identity::Nobody;
         }
         let units = if sans.all_units { Units::All } else { Units::These(sans.units.into_iter().collect()) };
-        Identity::Party(Arc::new(Party { roles, units }))
+        Identity::Party(Arc::new(Party { roles, units, certificate }))
+    }
+
+    /// SHA-256 of a party's certificate: connections are counted by it.
+    pub fn certificate(&self) -> Option<Digest> {
+        match self {
+            Identity::Party(party) => Some(party.certificate),
+            _ => None,
+        }
     }
 
     /// The party, or why there is none.
@@ -161,16 +172,21 @@ mod tests {
 
     #[test]
     fn a_party_acts_for_its_units_only() {
-        let identity = Identity::of_sans(sans(&["submitter"], &["BYT", "T01"], false));
+        let identity = Identity::of_sans(sans(&["submitter"], &["BYT", "T01"], false), Digest::ZERO);
         let party = identity.party().unwrap();
         assert!(party.acts_for(&"BYT".parse().unwrap()));
         assert!(!party.acts_for(&"BCA".parse().unwrap()));
-        assert!(Identity::of_sans(sans(&["submitter"], &[], true)).party().unwrap().acts_for(&"BCA".parse().unwrap()));
+        assert!(
+            Identity::of_sans(sans(&["submitter"], &[], true), Digest::ZERO)
+                .party()
+                .unwrap()
+                .acts_for(&"BCA".parse().unwrap())
+        );
     }
 
     #[test]
     fn roles_are_kept_apart() {
-        let identity = Identity::of_sans(sans(&["operator"], &[], true));
+        let identity = Identity::of_sans(sans(&["operator"], &[], true), Digest::ZERO);
         let party = identity.party().unwrap();
         party.require(&[Role::Operator, Role::Auditor]).unwrap();
         let refusal = party.require(&[Role::Submitter]).unwrap_err();
@@ -182,7 +198,7 @@ mod tests {
     fn without_a_certificate_or_a_known_role_nobody_is_there() {
         let anonymous = Identity::of_certificate(None).unwrap();
         assert_eq!(anonymous.party().unwrap_err().code, Code::ClientCertificateMissing);
-        let nobody = Identity::of_sans(sans(&["minister"], &["BYT"], false));
+        let nobody = Identity::of_sans(sans(&["minister"], &["BYT"], false), Digest::ZERO);
         assert_eq!(nobody.party().unwrap_err().code, Code::IdentityMissing);
     }
 
@@ -190,10 +206,10 @@ mod tests {
     fn a_node_is_no_party_and_a_party_no_node() {
         let mut node = sans(&["operator"], &[], true);
         node.node = Some((ClusterId([1; 16]), NodeId(2)));
-        let node = Identity::of_sans(node);
+        let node = Identity::of_sans(node, Digest::ZERO);
         assert_eq!(node.node().unwrap().node_id, NodeId(2));
         assert_eq!(node.party().unwrap_err().code, Code::IdentityMissing);
-        let party = Identity::of_sans(sans(&["reader"], &[], true));
+        let party = Identity::of_sans(sans(&["reader"], &[], true), Digest::ZERO);
         assert_eq!(party.node().unwrap_err().code, Code::PeerMismatch);
     }
 }

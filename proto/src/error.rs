@@ -139,6 +139,14 @@ codes! {
     OutcomeUnknown = "outcome-unknown", Unknown, true;
     /// A queue is full.
     Overloaded = "overloaded", Exhausted, true;
+    /// The node's disk is below its reserve.
+    DiskReserve = "disk-reserve", Unavailable, true;
+    /// The leader's clock is too far from the others'.
+    ClockOff = "clock-off", Unavailable, true;
+    /// The unit sends more than it may.
+    QuotaExceeded = "quota-exceeded", Exhausted, true;
+    /// The client sent or took nothing for too long.
+    StreamIdle = "stream-idle", Unavailable, true;
     /// The node is shutting down.
     NodeStopping = "node-stopping", Unavailable, true;
     /// The cluster is not formed yet.

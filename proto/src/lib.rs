@@ -3,8 +3,10 @@
 //! Ids, signed bytes, sealed parts, leaf layout, Merkle hashing, checkpoints, receipts and their
 //! verification. No I/O, no clock, no async; gRPC stubs stand behind the feature `rpc`.
 
+pub mod batch;
 pub mod certificate;
 pub mod checkpoint;
+pub mod detail;
 pub mod digest;
 pub mod dsse;
 pub mod error;

@@ -1,7 +1,8 @@
 //! A refusal as a gRPC status and back. `docs/errors/README.md`.
 //!
-//! The details are a `google.rpc.Status` (in `grpc-status-details-bin`, as every gRPC library reads it) with one
-//! `google.protobuf.Any` that holds a `kho.v1.ErrorDetail`.
+//! The details are a `google.rpc.Status` (in `grpc-status-details-bin`, as every gRPC library reads it) with a
+//! `google.protobuf.Any` that holds a `kho.v1.ErrorDetail`, and one with a `google.rpc.RetryInfo` if there is a hint when to
+//! try again: clients of other makers know that one.
 
 use std::time::Duration;
 
@@ -9,11 +10,15 @@ use bytes::Bytes;
 use prost::Message;
 use tonic::{Code as GrpcCode, Status};
 
-use crate::error::{Code, Kind, Refusal};
+use crate::detail;
+use crate::error::{Kind, Refusal};
 use crate::pb::v1::ErrorDetail;
 
 /// Type URL of the detail.
 pub const DETAIL_TYPE_URL: &str = "type.googleapis.com/kho.v1.ErrorDetail";
+
+/// Type URL of the hint when to try again.
+const RETRY_INFO_TYPE_URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
 /// google/rpc/status.proto.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -35,6 +40,29 @@ struct Any {
     value: Bytes,
 }
 
+/// google/protobuf/duration.proto.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct RpcDuration {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+/// google/rpc/error_details.proto.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<RpcDuration>,
+}
+
+fn retry_info(wait: Duration) -> Any {
+    let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(wait.subsec_nanos()).unwrap_or_default();
+    let info = RetryInfo { retry_delay: Some(RpcDuration { seconds, nanos }) };
+    Any { type_url: RETRY_INFO_TYPE_URL.to_owned(), value: info.encode_to_vec().into() }
+}
+
 /// The gRPC status of a kind.
 pub fn grpc_code(kind: Kind) -> GrpcCode {
     match kind {
@@ -54,34 +82,17 @@ pub fn grpc_code(kind: Kind) -> GrpcCode {
 /// The refusal as a status with details.
 pub fn to_status(refusal: &Refusal) -> Status {
     let code = grpc_code(refusal.code.kind());
-    let detail = ErrorDetail {
-        code: refusal.code.as_str().to_owned(),
-        expected: refusal.expected.clone(),
-        found: refusal.found.clone(),
-        retry: refusal.code.retry(),
-        retry_after_ms: refusal.retry_after.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-        evidence_leaf: refusal.evidence_leaf.clone().unwrap_or_default(),
-        unknown: refusal.code.kind() == Kind::Unknown,
-        log_size: refusal.log_size.unwrap_or(0),
-    };
+    let detail = detail::of(refusal);
     let any = Any { type_url: DETAIL_TYPE_URL.to_owned(), value: detail.encode_to_vec().into() };
-    let details = RpcStatus { code: code.into(), message: refusal.message.clone(), details: vec![any] };
+    let details = std::iter::once(any).chain(refusal.retry_after.map(retry_info)).collect();
+    let details = RpcStatus { code: code.into(), message: refusal.message.clone(), details };
     Status::with_details(code, refusal.message.clone(), details.encode_to_vec().into())
 }
 
 /// The refusal in a status, or none: the status is not of a Kho node, or of one with codes that are not known here.
 /// [`detail`] still has such a code's text.
 pub fn from_status(status: &Status) -> Option<Refusal> {
-    let detail = detail(status)?;
-    Some(Refusal {
-        code: Code::parse(&detail.code)?,
-        message: status.message().to_owned(),
-        expected: detail.expected,
-        found: detail.found,
-        retry_after: (detail.retry_after_ms > 0).then(|| Duration::from_millis(detail.retry_after_ms)),
-        evidence_leaf: (!detail.evidence_leaf.is_empty()).then_some(detail.evidence_leaf),
-        log_size: (detail.log_size > 0).then_some(detail.log_size),
-    })
+    detail::refusal(detail(status)?, status.message())
 }
 
 /// The detail in a status, if it has one that decodes.
@@ -100,6 +111,7 @@ impl From<Refusal> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     #[test]
     fn every_code_round_trips() {
@@ -124,6 +136,23 @@ mod tests {
         assert!(detail.retry && !detail.unknown);
         let unknown = to_status(&Refusal::new(Code::OutcomeUnknown, "timed out"));
         assert!(super::detail(&unknown).expect("has one").unknown);
+    }
+
+    #[test]
+    fn a_hint_travels_as_other_clients_read_it_too() {
+        let hinted =
+            |ms| Refusal { retry_after: Some(Duration::from_millis(ms)), ..Refusal::new(Code::QuotaExceeded, "more") };
+        let infos = |refusal: &Refusal| {
+            let details = RpcStatus::decode(to_status(refusal).details()).expect("decodes").details;
+            details
+                .into_iter()
+                .filter(|any| any.type_url == RETRY_INFO_TYPE_URL)
+                .map(|any| any.value)
+                .collect::<Vec<_>>()
+        };
+        // google.rpc.RetryInfo { retry_delay { seconds: 1, nanos: 500000000 } }
+        assert_eq!(infos(&hinted(1500)), [Bytes::from_static(b"\x0a\x08\x08\x01\x10\x80\xca\xb5\xee\x01")]);
+        assert!(infos(&Refusal::new(Code::NoLeader, "none")).is_empty());
     }
 
     #[test]

@@ -82,7 +82,8 @@ fn toml(node: NodeId, plan: &Plan) -> String {
     let (shortest, longest) = (heartbeat_ms * 2 + 10, heartbeat_ms * 4 + 20);
     text.push_str(&format!(
         "[signers]\ntrust = \"signers.pem\"\n[raft]\nheartbeat_ms = {heartbeat_ms}\nelection_timeout_min_ms = {shortest}\n\
-        election_timeout_max_ms = {longest}\nsnapshot_bytes = {}\n",
+        election_timeout_max_ms = {longest}\nsnapshot_bytes = {}\n\
+        [disk]\nreserve_mib = 0\nreserve_percent = 0\nballast_mib = 0\n",
         snapshot_kib << 10
     ));
     for member in NODES {

@@ -17,7 +17,8 @@ use crate::exit::{Exit, Failure, Result};
 #[command(after_help = "\
 Needs admin_nodes and admin_tls in the client file (an operator's certificate). A node that does not answer within
 2 s is shown as unreachable, one that refuses with its code. `lag` is the number of log entries that the node has still to apply, compared with the
-highest committed index that any node knows.
+highest committed index that any node knows, `clock` how far the node's clock is ahead of the median of all clocks that it knows of. A disk that is
+`short` is below its reserve: the node takes no new records.
 
 Ends with 0 when at least one node told its state, with 1 when nodes only refused, with 4 when none answered.
 
@@ -92,6 +93,8 @@ fn object((address, answer): &Answer, committed: u64) -> Value {
             "snapshot": status.snapshot, "tree_size": status.tree_size, "tree_root": hex::encode(&status.tree_root),
             "version": status.version, "disk_used": status.disk_used, "disk_total": status.disk_total,
             "disk_free": status.disk_free, "rss": status.rss, "uptime_ms": status.uptime_ms, "keyed": status.keyed,
+            "clock_offset_ms": (status.clock_peers > 0).then_some(status.clock_offset_ms),
+            "disk_short": status.disk_short, "disk_ballast": status.disk_ballast,
         }),
     }
 }
@@ -117,6 +120,7 @@ fn table(answers: &[Answer], committed: u64) -> Table {
         "disk free",
         "memory",
         "up",
+        "clock",
     ]);
     for (address, answer) in answers {
         match answer {
@@ -134,13 +138,14 @@ fn table(answers: &[Answer], committed: u64) -> Table {
                 status.tree_size.saturating_sub(1).to_string(),
                 status.version.clone(),
                 mib(status.disk_used),
-                mib(status.disk_free),
+                if status.disk_short { format!("{} (short)", mib(status.disk_free)) } else { mib(status.disk_free) },
                 mib(status.rss),
                 format!("{} s", status.uptime_ms / 1000),
+                if status.clock_peers > 0 { format!("{:+} ms", status.clock_offset_ms) } else { "?".to_owned() },
             ]),
         };
     }
-    for column in [3, 4, 5, 6, 7, 9, 10, 11, 12] {
+    for column in [3, 4, 5, 6, 7, 9, 10, 11, 12, 13] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -161,6 +166,9 @@ mod tests {
             committed: 9,
             applied: 7,
             keyed: true,
+            clock_offset_ms: -12,
+            clock_peers: 2,
+            disk_short: true,
             ..Default::default()
         };
         let why = "connection refused".to_owned();
@@ -179,6 +187,8 @@ mod tests {
         let text = table(&answers(), 9).to_string();
         let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap().to_owned();
         assert!(line("127.0.0.1:1").contains("leader"), "{text}");
+        assert!(line("127.0.0.1:1").contains("-12 ms"), "{text}");
+        assert!(line("127.0.0.1:1").contains("(short)"), "{text}");
         assert!(line("127.0.0.1:2").contains("unreachable"), "{text}");
         assert!(line("127.0.0.1:3").contains("role-not-permitted"), "{text}");
     }
@@ -187,6 +197,7 @@ mod tests {
     fn json_counts_the_lag() {
         let answers = answers();
         assert_eq!(object(&answers[0], 9)["lag"], 2);
+        assert_eq!(object(&answers[0], 9)["clock_offset_ms"], -12);
         assert_eq!(object(&answers[1], 9)["reachable"], false);
         assert_eq!(object(&answers[2], 9)["code"], "role-not-permitted");
     }

@@ -1,11 +1,11 @@
 //! `kho submit`
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kho::client_file::ClientFile;
-use kho_client::{Client, Draft, Signed, SubmitError};
+use kho_client::{Acknowledged, Client, Draft, Signed, SubmitError};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::{Header, SubmittedAt};
@@ -17,24 +17,26 @@ use kho_proto::report::Report;
 use super::evidence::evidence;
 use crate::exit::{Exit, Failure, Result};
 
-/// Signs and submits a report, and writes the record and its receipt.
+/// Signs and submits reports, and writes each record and its receipt.
 #[derive(clap::Args)]
 #[command(after_help = "\
 A report document is JSON: unit, regime, period, optional series, receivers and supersedes, and either figures or text
 (docs/formats/report.md). It is signed once with the signer of the client file; ID.record is written before anything
 is sent. A document with an `id` that was signed before is not signed again: its ID.record is sent, and refused if the
-document was edited since. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
+document was edited since. Of several files each has its own outcome, and the command ends as the worst of them. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
 
 Examples:
   kho submit --config client.toml report.json --out records
+  kho submit --config client.toml june/*.json --out records
   kho submit --config client.toml records/0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e.record --out records
 
   report.json:
   { \"unit\": \"BYT\", \"regime\": \"YT-01\", \"period\": \"2020-06-12\", \"receivers\": [\"VPCP\"],
     \"figures\": { \"new_cases\": 2, \"recovered\": 5, \"deaths\": 0 } }")]
 pub struct Args {
-    /// A report document (JSON), or a signed record (ID.record) to send again.
-    file: PathBuf,
+    /// Report documents (JSON), or signed records (ID.record) to send again; several go to the store together.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
@@ -46,14 +48,42 @@ pub struct Args {
 pub async fn run(args: Args) -> Result {
     let config = ClientFile::load(&args.config)?;
     let client = config.client()?;
-    let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
-    let signed = if args.file.extension().is_some_and(|extension| extension == "record") {
-        Signed::from_record(record::from_file(bytes)?)?
-    } else {
-        sign(&args, &config, &client, &bytes).await?
+    // all are signed, and written down, before the first is sent
+    let mut all = Vec::new();
+    for file in &args.files {
+        all.push(load(file, &args, &config, &client).await?);
+    }
+    let answers = match all.as_slice() {
+        [one] => vec![client.submit(one).await],
+        many => client.submit_many(many).await,
     };
+    let mut worst: Option<Failure> = None;
+    for (signed, answer) in all.iter().zip(answers) {
+        let Err(failure) = receive(&args, signed, answer) else { continue };
+        // an unknown outcome asks most of who reads it, and ends the command
+        let (told, kept) = match worst.take() {
+            None => (None, failure),
+            Some(before) if failure.exit() > before.exit() => (Some(before), failure),
+            Some(before) => (Some(failure), before),
+        };
+        told.iter().for_each(Failure::tell);
+        worst = Some(kept);
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+async fn load(file: &Path, args: &Args, config: &ClientFile, client: &Client) -> Result<Signed> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    if file.extension().is_some_and(|extension| extension == "record") {
+        return Ok(Signed::from_record(record::from_file(bytes)?)?);
+    }
+    sign(args, config, client, &bytes).await
+}
+
+/// Writes the receipt, or says why there is none.
+fn receive(args: &Args, signed: &Signed, answer: std::result::Result<Acknowledged, SubmitError>) -> Result {
     let id = signed.record_id();
-    let done = client.submit(&signed).await.inspect_err(|error| {
+    let done = answer.inspect_err(|error| {
         if let SubmitError::Receipt { rejected, .. } = error {
             evidence(rejected, &args.out, id);
         }

@@ -16,6 +16,8 @@ use crate::client_file::{ClientFile, SignerFiles, TlsFiles};
 pub const NODES_MAX: u64 = 9;
 /// Listeners of a node.
 const LISTENERS: u64 = 3;
+/// Room that development nodes keep on a disk which they share with everything else, where nothing else is asked for.
+const DISK: &[(&str, i64)] = &[("reserve_mib", 64), ("reserve_percent", 0), ("ballast_mib", 16)];
 /// The unit that `client.toml` signs for.
 const FIRST_SIGNER: &str = "BYT";
 
@@ -28,7 +30,8 @@ pub struct Options {
     pub base_port: Option<u16>,
     /// Address of each node, in order: machines, or network namespaces, of their own. All on loopback if empty.
     pub hosts: Vec<Ipv4Addr>,
-    /// Tables that go into every node's configuration as they are: `raft`, `storage`, `telemetry`, `limits`.
+    /// Tables that go into every node's configuration as they are: `raft`, `storage`, `telemetry`, `limits`,
+    /// `disk`, `quotas`.
     pub settings: toml::Table,
 }
 
@@ -245,6 +248,15 @@ fn write_node_file(
 ) -> Result<(), Error> {
     let node = NodeId(member.id);
     let tls = |plane| relative(layout, &layout.node_tls(node, plane));
+    let mut settings = settings.clone();
+    // many nodes on one disk, for a short time
+    let disk = settings.entry("disk").or_insert_with(|| toml::Table::new().into()).as_table_mut();
+    if let Some(disk) = disk {
+        for (field, value) in DISK {
+            disk.entry(*field).or_insert((*value).into());
+        }
+    }
+    let settings = &settings;
     let file = NodeFile {
         cluster_id: &cluster.cluster_id,
         node_id: member.id,

@@ -6,21 +6,29 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kho_client::{Client, Config, Draft, PemSigner, Preference, ReceiptCheck, Signed, Surroundings, Timing};
+use kho_proto::batch::Known;
 use kho_proto::checkpoint::{Checkpoint, LogKey, LogSigner, Origin};
+use kho_proto::detail::not_taken;
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::Header;
 use kho_proto::id::{ClusterId, Epoch, KeyId, Seq, UnixMs};
 use kho_proto::leaf::{Leaf, LeafKind};
 use kho_proto::pb::v1::store_server::{Store, StoreServer};
-use kho_proto::pb::v1::{GetRequest, GetResponse, SignedRecord, SubmitRequest, SubmitResponse};
+use kho_proto::pb::v1::submit_result::Result as Wire;
+use kho_proto::pb::v1::{
+    GetRequest, GetResponse, SignedRecord, SubmitManyRequest, SubmitManyResponse, SubmitRequest, SubmitResponse,
+    SubmitResult, SubmitStreamRequest, SubmitStreamResponse, Taken,
+};
 use kho_proto::receipt::{Receipt, ReceiptState};
+use prost::Message;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// How long a node works for a request that brings no deadline.
 const NODE_DEADLINE: Duration = Duration::from_secs(3);
@@ -48,6 +56,10 @@ pub enum Act {
     Hang,
     /// Answers with a receipt that was tampered with.
     Forge(fn(&mut Receipt)),
+    /// Ends the stream of records, in good order and without an answer.
+    End,
+    /// Answers with a refusal that says it does not know.
+    Admit(Code),
     /// Refuses shortly before the request's own deadline, as a node does that waited in vain.
     RefuseInTime(Code),
 }
@@ -61,25 +73,44 @@ pub fn refuse(code: Code) -> Act {
 pub struct Fake {
     pub address: String,
     requests: Arc<AtomicU32>,
+    streams: Arc<AtomicU32>,
+    short: Arc<AtomicU32>,
 }
 
+#[derive(Clone)]
 struct Script {
     acts: Vec<Act>,
     id: u64,
     leader: u64,
     requests: Arc<AtomicU32>,
+    streams: Arc<AtomicU32>,
+    /// Records of streams that came without their certificates.
+    short: Arc<AtomicU32>,
+    /// It keeps no certificates.
+    forgets: bool,
 }
 
 impl Fake {
     /// Does the acts one after the other, and the last one for ever. Node `id` says that `leader` leads.
     pub async fn node(id: u64, leader: u64, acts: &[Act]) -> Self {
+        Self::with(id, leader, acts, false).await
+    }
+
+    /// The same, of a node that keeps no certificates.
+    pub async fn forgetful(acts: &[Act]) -> Self {
+        Self::with(1, 1, acts, true).await
+    }
+
+    async fn with(id: u64, leader: u64, acts: &[Act], forgets: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let requests = Arc::new(AtomicU32::new(0));
-        let script = Script { acts: acts.to_vec(), id, leader, requests: requests.clone() };
+        let [requests, streams, short] = std::array::from_fn(|_| Arc::new(AtomicU32::new(0)));
+        let counts = (requests.clone(), streams.clone(), short.clone());
+        let script = Script { acts: acts.to_vec(), id, leader, requests, streams, short, forgets };
+        let (requests, streams, short) = counts;
         let server = Server::builder().add_service(StoreServer::new(script));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        Self { address, requests }
+        Self { address, requests, streams, short }
     }
 
     /// Accepts connections, reads what comes, and hangs up.
@@ -96,16 +127,27 @@ impl Fake {
                 seen.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Self { address, requests }
+        Self { address, requests, streams: Arc::default(), short: Arc::default() }
     }
 
     /// An address where nobody listens.
     pub async fn absent() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { address: listener.local_addr().unwrap().to_string(), requests: Arc::default() }
+        let address = listener.local_addr().unwrap().to_string();
+        Self { address, requests: Arc::default(), streams: Arc::default(), short: Arc::default() }
     }
 
-    /// Requests that arrived.
+    /// Streams that were opened.
+    pub fn streams(&self) -> u32 {
+        self.streams.load(Ordering::SeqCst)
+    }
+
+    /// Records of streams that came without their certificates.
+    pub fn short(&self) -> u32 {
+        self.short.load(Ordering::SeqCst)
+    }
+
+    /// Requests that arrived; of many records, each counts.
     pub fn requests(&self) -> u32 {
         self.requests.load(Ordering::SeqCst)
     }
@@ -131,6 +173,7 @@ impl Store for Script {
             Act::Foreign(code) => return Err(Status::new(*code, "no node of yours")),
             Act::Hang => std::future::pending().await,
             Act::Forge(forge) => forge(&mut receipt),
+            Act::End | Act::Admit(_) => panic!("of many records only"),
             Act::RefuseInTime(code) => {
                 let wait = asked.as_deref().map_or(NODE_DEADLINE, timeout);
                 tokio::time::sleep(wait * 3 / 4).await;
@@ -146,6 +189,61 @@ impl Store for Script {
         }))
     }
 
+    async fn submit_many(&self, request: Request<SubmitManyRequest>) -> Result<Response<SubmitManyResponse>, Status> {
+        let SubmitManyRequest { records, certificates } = request.into_inner();
+        let mut known = Known::default();
+        known.learn(&certificates);
+        let mut results = Vec::new();
+        for bytes in records {
+            let mut record = SignedRecord::decode(bytes).unwrap();
+            known.fill(&mut record);
+            let result = match self.next() {
+                Act::Foreign(code) => return Err(Status::new(code, "no node of yours")),
+                Act::Hang => std::future::pending().await,
+                Act::End => break,
+                act => result(&act, &record),
+            };
+            results.push(result);
+        }
+        Ok(Response::new(SubmitManyResponse { results, node_id: self.id, epoch: 1, leader_id: self.leader }))
+    }
+
+    type SubmitStreamStream = ReceiverStream<Result<SubmitStreamResponse, Status>>;
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<SubmitStreamRequest>>,
+    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+        self.streams.fetch_add(1, Ordering::SeqCst);
+        let (sender, results) = tokio::sync::mpsc::channel(1024);
+        let (script, mut inbound) = (self.clone(), request.into_inner());
+        tokio::spawn(async move {
+            let mut known = Known::default();
+            while let Ok(Some(SubmitStreamRequest { correlation, record, .. })) = inbound.message().await {
+                let mut record = SignedRecord::decode(record).unwrap();
+                script.short.fetch_add(u32::from(record.certificates.is_empty()), Ordering::SeqCst);
+                if !script.forgets {
+                    known.learn(&record.certificates);
+                }
+                known.fill(&mut record);
+                let act = if record.certificates.is_empty() { refuse(Code::CertificateMissing) } else { script.next() };
+                let result = match act {
+                    Act::End => return,
+                    Act::Hang => continue,
+                    Act::Foreign(code) => {
+                        let _ = sender.send(Err(Status::new(code, "cut"))).await;
+                        return;
+                    }
+                    act => Some(result(&act, &record)),
+                };
+                let (node_id, leader_id) = (script.id, script.leader);
+                let answer = SubmitStreamResponse { correlation, result, node_id, epoch: 1, leader_id };
+                let _ = sender.send(Ok(answer)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(results)))
+    }
+
     async fn get(&self, _: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
         let record = signed().await.record().clone();
         let mut receipt = receipt_of(&record);
@@ -155,11 +253,30 @@ impl Store for Script {
             Act::Foreign(code) => return Err(Status::new(code, "no node of yours")),
             Act::Hang => std::future::pending().await,
             Act::Forge(forge) => forge(&mut receipt),
+            Act::End | Act::Admit(_) => panic!("of many records only"),
             Act::RefuseInTime(code) => return Err(Refusal::new(code, "nobody took it in time").into()),
         }
         let receipt = Some(receipt.to_pb());
         Ok(Response::new(GetResponse { record: Some(record), receipt, size: 1, node_id: self.id, epoch: 1 }))
     }
+}
+
+/// What becomes of one record of many.
+fn result(act: &Act, record: &SignedRecord) -> SubmitResult {
+    let mut receipt = receipt_of(record);
+    let taken = |receipt: Receipt, duplicate| Wire::Taken(Taken { receipt: Some(receipt.to_pb()), duplicate });
+    let result = match act {
+        Act::Accept => taken(receipt, false),
+        Act::Duplicate => taken(receipt, true),
+        Act::Forge(forge) => {
+            forge(&mut receipt);
+            taken(receipt, false)
+        }
+        Act::Refuse(refusal) => Wire::Refused(not_taken(refusal)),
+        Act::Admit(code) => Wire::Unknown(not_taken(&Refusal::new(*code, "who knows"))),
+        Act::Foreign(_) | Act::Hang | Act::End | Act::RefuseInTime(_) => panic!("not of one record"),
+    };
+    SubmitResult { result: Some(result) }
 }
 
 /// The fake's log.
@@ -192,7 +309,7 @@ pub fn receipt_of(record: &SignedRecord) -> Receipt {
 }
 
 /// Always the same: two calls sign the same header.
-pub struct Still;
+pub struct Still(u8);
 
 impl Surroundings for Still {
     fn now(&self) -> UnixMs {
@@ -200,12 +317,26 @@ impl Surroundings for Still {
     }
 
     fn fill(&self, out: &mut [u8]) {
-        out.fill(5);
+        out.fill(self.0);
     }
 }
 
 /// A signed record; the same in every call of one process, certificate aside.
 pub async fn signed() -> Signed {
+    signed_as(5).await
+}
+
+/// So many different records.
+pub async fn several(count: u8) -> Vec<Signed> {
+    let mut records = Vec::new();
+    for n in 0..count {
+        records.push(signed_as(n).await);
+    }
+    records
+}
+
+/// One of 256 records.
+pub async fn signed_as(n: u8) -> Signed {
     static KEY: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
     let (certificate, key) = KEY.get_or_init(|| {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
@@ -224,7 +355,7 @@ pub async fn signed() -> Signed {
         media_type: "application/json".to_owned(),
         payload: "{\"new_cases\": 0}".into(),
     };
-    draft.sign(&signer, &Still).await.unwrap()
+    draft.sign(&signer, &Still(n)).await.unwrap()
 }
 
 /// Short waits, so that tests are short.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::disk::Room;
+
 /// Bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiskUse {
@@ -16,8 +18,8 @@ pub struct DiskUse {
 
 /// Walks the directory: not for a hot path.
 pub fn disk_use(path: &Path) -> io::Result<DiskUse> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(DiskUse { used: used(path)?, total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+    let Room { total, free } = Room::of(path)?;
+    Ok(DiskUse { used: used(path)?, total, free })
 }
 
 /// A file that goes away while it is looked at counts nothing: compaction deletes files all the time.

@@ -22,7 +22,9 @@ use super::formation::Formation;
 use super::members;
 use crate::api::{identity, refuse};
 use crate::consensus::{Consensus, ConsensusStatus, MemberAddress, Replacing, StateStore};
+use crate::disk::Disk;
 use crate::identity::Role;
+use crate::pulse::Pulse;
 use crate::seams::{Clock, Tasks};
 use crate::telemetry::resident_bytes;
 
@@ -40,6 +42,8 @@ pub struct AdminService {
     pub(crate) tasks: Arc<dyn Tasks>,
     pub(crate) started: Duration,
     pub(crate) keyed: bool,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) disk: Arc<Disk>,
 }
 
 /// A node that was never told of a cluster is a learner to Raft; to people it is not initialized.
@@ -108,6 +112,10 @@ impl Admin for AdminService {
             vote_for: status.vote.1.0,
             vote_committed: status.vote.2,
             joint: status.joint,
+            clock_offset_ms: self.pulse.offset_ms().unwrap_or(0),
+            clock_peers: u32::try_from(self.pulse.peer_offsets_ms().len()).unwrap_or(u32::MAX),
+            disk_short: self.disk.is_short(),
+            disk_ballast: self.disk.ballast(),
         }))
     }
 

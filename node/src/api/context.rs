@@ -1,7 +1,8 @@
 //! What every call needs of its request, and how it refuses.
 
 use http::Extensions;
-use kho_proto::error::Refusal;
+use kho_proto::error::{Code, Refusal};
+use kho_proto::header::PAYLOAD_LENGTH_MAX;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -23,7 +24,53 @@ pub fn identity(extensions: &Extensions) -> Identity {
 
 /// The status of a refusal, counted.
 pub fn refuse(refusal: Refusal) -> Status {
+    count(&refusal);
+    kho_proto::status::to_status(&refusal)
+}
+
+/// Counts a refusal that travels in an answer.
+pub(super) fn count(refusal: &Refusal) {
     metrics::counter!(REFUSED, "code" => refusal.code.as_str()).increment(1);
     tracing::debug!(code = refusal.code.as_str(), message = refusal.message, "refused");
-    kho_proto::status::to_status(&refusal)
+}
+
+/// A status with a code: tonic refuses a message that is too long, or no protobuf, before a service sees it.
+pub fn coded(status: Status) -> Status {
+    if !status.details().is_empty() {
+        return status;
+    }
+    match status.code() {
+        tonic::Code::OutOfRange => refuse(
+            Refusal::new(Code::PayloadTooLarge, format!("the request is too large: {}", status.message()))
+                .expected_found(format!("a payload of at most {PAYLOAD_LENGTH_MAX} bytes"), "more"),
+        ),
+        tonic::Code::Internal if status.message().contains("decode") => {
+            let text = format!("the request does not decode: {}", status.message());
+            refuse(Refusal::new(Code::RequestMalformed, text))
+        }
+        _ => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kho_proto::status::from_status;
+
+    fn check(status: Status) -> Option<Code> {
+        from_status(&coded(status)).map(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn refusals_of_the_transport_get_codes() {
+        assert_eq!(check(Status::out_of_range("decoded message length too large")), Some(Code::PayloadTooLarge));
+        assert_eq!(check(Status::internal("failed to decode Protobuf message")), Some(Code::RequestMalformed));
+        assert_eq!(check(Status::unimplemented("")), None);
+    }
+
+    #[test]
+    fn refusals_with_details_stay_as_they_are() {
+        let refusal = Refusal::new(Code::StorageFailed, "failed to decode");
+        assert_eq!(check(kho_proto::status::to_status(&refusal)), Some(Code::StorageFailed));
+    }
 }

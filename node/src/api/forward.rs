@@ -1,15 +1,20 @@
 //! `kho.peer.v1.Forward`: what other nodes ask of this one as the leader.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1::forward_server::Forward;
-use kho_proto::pb::peer::v1::{Origin, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse};
+use kho_proto::pb::peer::v1::{
+    Origin, ProposeRequest, ProposeResponse, PulseRequest, PulseResponse, ReadIndexRequest, ReadIndexResponse,
+};
 use tokio::sync::watch;
 use tonic::{Extensions, Request, Response, Status};
 
 use super::context::{deadline, identity, refuse};
 use crate::consensus::{Consensus, PeerGate};
+use crate::pulse::Pulse;
 use crate::write::batch::{ENTRY_COMMANDS_MAX, Hop};
 use crate::write::{Queue, to_wire};
 
@@ -20,15 +25,20 @@ pub struct ForwardService {
     pub(crate) consensus: Consensus,
     pub(crate) leader: watch::Receiver<Option<NodeId>>,
     pub(crate) queue: Queue,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 impl ForwardService {
-    fn check(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
+    fn admit(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
         let peer = identity(extensions).node()?;
-        self.gate.check(origin, Some(&peer)).map_err(|mismatch| {
+        self.gate.check(origin, Some(&peer)).map(drop).map_err(|mismatch| {
             Refusal::new(Code::PeerMismatch, format!("a peer message is not for this node: {}", mismatch.field))
                 .expected_found(mismatch.expected, mismatch.found)
-        })?;
+        })
+    }
+
+    fn check(&self, extensions: &Extensions, origin: Option<&Origin>) -> Result<(), Refusal> {
+        self.admit(extensions, origin)?;
         if *self.leader.borrow() == Some(self.node) { Ok(()) } else { Err(not_leader()) }
     }
 }
@@ -61,5 +71,9 @@ impl Forward for ForwardService {
             refuse(not_leader())
         })?;
         Ok(Response::new(ReadIndexResponse { epoch: self.gate.epoch(), index: index.0 }))
+    }
+    async fn pulse(&self, request: Request<PulseRequest>) -> Result<Response<PulseResponse>, Status> {
+        self.admit(request.extensions(), request.get_ref().origin.as_ref()).map_err(refuse)?;
+        Ok(Response::new(self.pulse.tell(self.gate.epoch())))
     }
 }

@@ -2,14 +2,18 @@
 
 mod context;
 mod forward;
+mod many;
 pub(crate) mod metric_definitions;
+mod outcome;
 mod store;
+mod stream;
 
-pub use context::{deadline, identity, refuse};
+pub use context::{coded, deadline, identity, refuse};
 pub use forward::ForwardService;
 pub use store::StoreService;
+pub use stream::ConnectionStreams;
 
-use kho_proto::header::PAYLOAD_LENGTH_MAX;
+use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
 
-/// Bytes of a request of the client plane, at most: a payload, and room for header, signature and certificates.
-pub const REQUEST_LENGTH_MAX: usize = PAYLOAD_LENGTH_MAX + (128 << 10);
+/// Bytes of a request of the client plane, at most: the largest record, or many small ones.
+pub const REQUEST_LENGTH_MAX: usize = SUBMIT_MANY_BYTES_MAX;

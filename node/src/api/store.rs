@@ -1,4 +1,4 @@
-//! `kho.v1.Store`: submit and get.
+//! `kho.v1.Store`: submit and get; many records at once are in `many` and `stream`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,21 +7,47 @@ use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::store_server::Store;
-use kho_proto::pb::v1::{GetRequest, GetResponse, SubmitRequest, SubmitResponse};
-use tokio::sync::watch;
-use tonic::{Request, Response, Status};
+use kho_proto::pb::v1::{
+    GetRequest, GetResponse, SubmitManyRequest, SubmitManyResponse, SubmitRequest, SubmitResponse, SubmitStreamRequest,
+};
+use prost::Message;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
 
 use super::context::{deadline, identity, refuse};
+use super::outcome::acknowledge;
+use super::stream::{Results, STREAMS_MAX};
 use crate::read::{self, Reader};
-use crate::write::{self, Writer};
+use crate::seams::Tasks;
+use crate::write::{Room, Writer};
 
 /// The client plane's service.
+#[derive(Clone)]
 pub struct StoreService {
     pub(crate) node: NodeId,
     pub(crate) epoch: Epoch,
     pub(crate) leader: watch::Receiver<Option<NodeId>>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) reader: Arc<Reader>,
+    /// Bytes of records that were received and not answered.
+    pub(crate) room: Room,
+    /// Open streams of records.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) tasks: Arc<dyn Tasks>,
+    /// Streams are read no further.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl StoreService {
+    /// Places for the streams of a node.
+    pub(crate) fn stream_places() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(STREAMS_MAX))
+    }
+
+    pub(super) fn leader_id(&self) -> u64 {
+        self.leader.borrow().map_or(0, |leader| leader.0)
+    }
 }
 
 #[async_trait]
@@ -31,17 +57,29 @@ impl Store for StoreService {
         let deadline = deadline(request.metadata());
         let identity = identity(request.extensions());
         let Some(record) = request.into_inner().record else { return Err(refuse(missing("record"))) };
+        let _room = self.room.take(record.encoded_len(), 1).map_err(refuse)?;
         let acknowledged = self.writer.submit(&identity, record, deadline).await.map_err(refuse)?;
-        let duplicate = if acknowledged.duplicate { "yes" } else { "no" };
-        metrics::counter!(write::metric_definitions::ACKNOWLEDGED, "duplicate" => duplicate).increment(1);
-        metrics::histogram!(write::metric_definitions::ACKNOWLEDGE_SECONDS).record(start.elapsed().as_secs_f64());
+        acknowledge(acknowledged.duplicate, start.elapsed());
         Ok(Response::new(SubmitResponse {
             receipt: Some(acknowledged.receipt),
             duplicate: acknowledged.duplicate,
             node_id: self.node.0,
             epoch: self.epoch.0,
-            leader_id: self.leader.borrow().map_or(0, |leader| leader.0),
+            leader_id: self.leader_id(),
         }))
+    }
+
+    async fn submit_many(&self, request: Request<SubmitManyRequest>) -> Result<Response<SubmitManyResponse>, Status> {
+        self.many(request).await
+    }
+
+    type SubmitStreamStream = Results;
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<SubmitStreamRequest>>,
+    ) -> Result<Response<Results>, Status> {
+        self.stream(request).await
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {

@@ -1,6 +1,8 @@
 //! All defaults, in one place.
 
-use super::{LimitsConfig, LogFormat, RaftConfig, StorageConfig, TelemetryConfig};
+use std::collections::BTreeMap;
+
+use super::{DiskConfig, LimitsConfig, LogFormat, QuotasConfig, RaftConfig, StorageConfig, TelemetryConfig};
 
 impl Default for RaftConfig {
     fn default() -> Self {
@@ -28,6 +30,26 @@ impl Default for StorageConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { client_connections: 4096, admin_connections: 64, queue_records: 8192, queue_mib: 64 }
+        Self { client_connections: 4096, admin_connections: 64, queue_records: 8192, queue_mib: 64, records_mib: 64 }
+    }
+}
+
+/// Far above what a unit sends in the busiest hour, and below what one could fill a cluster with.
+impl Default for QuotasConfig {
+    fn default() -> Self {
+        Self {
+            records_per_s: 1_000,
+            records_burst: 10_000,
+            bytes_per_s: 32 << 20,
+            bytes_burst: 256 << 20,
+            units: BTreeMap::new(),
+        }
+    }
+}
+
+/// The reserve outlasts some seconds of the fastest disk, until the next look at it; the ballast is what a start may flush.
+impl Default for DiskConfig {
+    fn default() -> Self {
+        Self { reserve_mib: 512, reserve_percent: 2, ballast_mib: 256 }
     }
 }

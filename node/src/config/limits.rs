@@ -16,6 +16,9 @@ pub struct LimitsConfig {
     pub queue_records: usize,
     /// Their bytes, in MiB.
     pub queue_mib: usize,
+    /// Bytes of records that were received and not answered yet, in MiB: a call beyond is refused as `overloaded`, a
+    /// stream is not read any further.
+    pub records_mib: usize,
 }
 
 impl LimitsConfig {
@@ -23,6 +26,7 @@ impl LimitsConfig {
         within("limits.client_connections", self.client_connections as u64, 1, 65_536)?;
         within("limits.admin_connections", self.admin_connections as u64, 1, 1_024)?;
         within("limits.queue_records", self.queue_records as u64, 16, 1 << 20)?;
-        within("limits.queue_mib", self.queue_mib as u64, 8, 4_096)
+        within("limits.queue_mib", self.queue_mib as u64, 8, 4_096)?;
+        within("limits.records_mib", self.records_mib as u64, 8, 4_096)
     }
 }

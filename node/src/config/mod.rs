@@ -3,8 +3,10 @@
 //! Unknown fields are refused. Relative paths are relative to the file that names them.
 
 mod defaults;
+mod disk;
 mod error;
 mod limits;
+mod quotas;
 mod raft;
 mod storage;
 #[cfg(test)]
@@ -16,8 +18,10 @@ use std::path::{Path, PathBuf};
 use kho_proto::id::{ClusterId, NodeId};
 use serde::Deserialize;
 
+pub use disk::DiskConfig;
 pub use error::Error;
 pub use limits::LimitsConfig;
+pub use quotas::{QuotasConfig, Rates, UnitQuotaConfig};
 pub use raft::RaftConfig;
 pub use storage::StorageConfig;
 
@@ -57,6 +61,12 @@ pub struct Config {
     /// Bounds on connections and queues.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// Room that is kept on the disk.
+    #[serde(default)]
+    pub disk: DiskConfig,
+    /// How much each unit may send.
+    #[serde(default)]
+    pub quotas: QuotasConfig,
 }
 
 /// `host:port` of each listener.
@@ -217,7 +227,9 @@ impl Config {
         }
         self.raft.validate()?;
         self.storage.validate()?;
-        self.limits.validate()
+        self.limits.validate()?;
+        self.disk.validate()?;
+        self.quotas.validate()
     }
 }
 

@@ -94,6 +94,22 @@ fn a_value_out_of_its_range_is_named_with_the_range() {
             "[limits]\nqueue_records = 0\n[signers]",
             "limits.queue_records: expected 16 to 1048576, found 0",
         ),
+        ("[signers]", "[disk]\nreserve_percent = 91\n[signers]", "disk.reserve_percent: expected 0 to 90, found 91"),
+        (
+            "[signers]",
+            "[quotas]\nrecords_burst = 0\n[signers]",
+            "quotas.records_burst: expected 1 to 1099511627776, found 0",
+        ),
+        (
+            "[signers]",
+            "[quotas.units.BYT]\nbytes_burst = 0\n[signers]",
+            "quotas.units.BYT.bytes_burst: expected 1 to 1099511627776, found 0",
+        ),
+        (
+            "[signers]",
+            "[quotas.units.\"no code\"]\nbytes_burst = 1\n[signers]",
+            "quotas.units: expected codes of units, found \"no code\"",
+        ),
     ];
     for (from, to, message) in cases {
         let error = check(&GOOD.replacen(from, to, 1)).unwrap_err();

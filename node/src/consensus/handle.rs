@@ -187,6 +187,11 @@ impl Consensus {
         *self.inner.leader.borrow() == Some(self.inner.config.node_id)
     }
 
+    /// Whether this node stands for election; it still votes.
+    pub fn may_stand(&self, may: bool) {
+        self.inner.raft.runtime_config().elect(may);
+    }
+
     /// The peer plane's `Raft` service.
     pub fn raft_service(&self) -> RaftServer<RaftService> {
         self.inner.service.clone().server()

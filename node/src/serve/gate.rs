@@ -4,40 +4,58 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::Service as HyperService;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::header::PAYLOAD_LENGTH_MAX;
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use super::metered::{Budget, Metered};
-use crate::api::refuse;
+use super::delivered::Answers;
+use super::metered::{Budget, Kind, Metered};
+use crate::api::{ConnectionStreams, coded, refuse};
 use crate::identity::Identity;
 use crate::tls::Plane;
+use crate::write::RETRY_AFTER_OVERLOAD;
 
 const GRPC_STATUS: &str = "grpc-status";
 const GRPC_DETAILS: &str = "grpc-status-details-bin";
 
+/// What all requests of a plane share.
+#[derive(Clone)]
+pub(super) struct Bounds {
+    /// Bytes that are being received.
+    pub budget: Budget,
+    /// Requests that are not answered, or whose answers are not taken.
+    pub requests: Arc<Semaphore>,
+    /// Bytes of answers that are not taken.
+    pub answers: Arc<Semaphore>,
+}
+
 /// The service of one connection.
-pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, budget: Budget) -> Gate {
+pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, bounds: Bounds) -> Gate {
     let refusal = match plane {
         Plane::Client | Plane::Admin => identity.party().err(),
         Plane::Peer => identity.node().err(),
     };
-    Gate { identity, refusal, routes, budget }
+    let answers = Answers::new(bounds.answers.clone());
+    Gate { plane, identity, refusal, routes, bounds, answers, streams: ConnectionStreams::default() }
 }
 
 /// The service of one connection.
 pub(super) struct Gate {
+    plane: Plane,
     identity: Identity,
     refusal: Option<Refusal>,
     routes: Routes,
-    budget: Budget,
+    bounds: Bounds,
+    pub answers: Answers,
+    streams: ConnectionStreams,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -52,14 +70,36 @@ impl HyperService<Request<Incoming>> for Gate {
             let response = refused(request.version(), refusal.clone());
             return Box::pin(std::future::ready(Ok(response)));
         }
+        let Ok(place) = self.bounds.requests.clone().try_acquire_owned() else {
+            return Box::pin(std::future::ready(Ok(refused(request.version(), too_many()))));
+        };
         if let Identity::Node(node) = &self.identity {
             request.extensions_mut().insert(*node);
         }
         request.extensions_mut().insert(self.identity.clone());
+        request.extensions_mut().insert(self.streams.clone());
         let mut routes = self.routes.clone();
-        let request = request.map(|body| Metered::new(body, self.budget.clone()));
-        Box::pin(async move { routes.call(request).await.map(with_code) })
+        let content = request.headers().get(header::CONTENT_TYPE);
+        let grpc = content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"));
+        let kind = match (grpc, self.plane) {
+            (false, _) => Kind::Plain,
+            (true, Plane::Peer) => Kind::Peer,
+            (true, Plane::Client | Plane::Admin) => Kind::Grpc,
+        };
+        let request = request.map(|body| Metered::new(body, self.bounds.budget.clone(), kind));
+        let answers = self.answers.clone();
+        Box::pin(async move {
+            let reserved = answers.reserve(request.uri().path()).await;
+            let response = routes.call(request).await.map(with_code)?;
+            Ok(response.map(|body| Body::new(answers.deliver(body, place, reserved))))
+        })
     }
+}
+
+fn too_many() -> Refusal {
+    let mut refusal = Refusal::new(Code::Overloaded, "too many requests are under way");
+    refusal.retry_after = Some(RETRY_AFTER_OVERLOAD);
+    refusal
 }
 
 /// gRPC speaks HTTP/2 only; who comes with HTTP/1.1 wants metrics.
@@ -73,50 +113,14 @@ fn refused(version: Version, refusal: Refusal) -> Response<Body> {
     response
 }
 
-/// A message too long, or no protobuf: tonic refuses before the service sees it, and without a code.
+/// What tonic refuses before the service sees it has no code.
 fn with_code(response: Response<Body>) -> Response<Body> {
-    let Some(refusal) = transport_refusal(response.headers()) else { return response };
-    refuse(refusal).into_http()
-}
-
-fn transport_refusal(headers: &HeaderMap) -> Option<Refusal> {
+    let headers = response.headers();
     if !headers.contains_key(GRPC_STATUS) || headers.contains_key(GRPC_DETAILS) {
-        return None;
+        return response;
     }
-    let status = Status::from_header_map(headers)?;
-    match status.code() {
-        tonic::Code::OutOfRange => Some(
-            Refusal::new(Code::PayloadTooLarge, format!("the request is too large: {}", status.message()))
-                .expected_found(format!("a payload of at most {PAYLOAD_LENGTH_MAX} bytes"), "more"),
-        ),
-        tonic::Code::Internal if status.message().contains("decode") => {
-            Some(Refusal::new(Code::RequestMalformed, format!("the request does not decode: {}", status.message())))
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(status: &Status) -> Option<Code> {
-        let mut headers = HeaderMap::new();
-        status.add_header(&mut headers).unwrap();
-        transport_refusal(&headers).map(|refusal| refusal.code)
-    }
-
-    #[test]
-    fn refusals_of_the_transport_get_codes() {
-        assert_eq!(check(&Status::out_of_range("decoded message length too large")), Some(Code::PayloadTooLarge));
-        assert_eq!(check(&Status::internal("failed to decode Protobuf message")), Some(Code::RequestMalformed));
-        assert_eq!(check(&Status::unimplemented("")), None);
-        assert_eq!(transport_refusal(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn refusals_with_details_stay_as_they_are() {
-        let refusal = Refusal::new(Code::StorageFailed, "failed to decode");
-        assert_eq!(check(&kho_proto::status::to_status(&refusal)), None);
+    match Status::from_header_map(headers).map(coded) {
+        Some(status) if !status.details().is_empty() => status.into_http(),
+        _ => response,
     }
 }

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use super::gate;
+use super::crowd::{Handshake, Handshakes, Shares};
+use super::delivered::ANSWERS_BYTES_MAX;
+use super::gate::{self, Bounds};
 use super::metered::Budget;
 use super::metric_definitions::{self as measured, rejected};
 use crate::identity::Identity;
@@ -25,6 +27,8 @@ pub(super) const PEER_CONNECTIONS_MAX: usize = 256;
 const UNAUTHENTICATED_LIFETIME: Duration = Duration::from_secs(5);
 /// Bytes of requests that are being received on a plane, at most: two dozen of the largest, or many small ones.
 const REQUESTS_BYTES_MAX: usize = 96 << 20;
+/// Requests of a plane that are under way at once, at most: some KiB each.
+const REQUESTS_MAX: usize = 16 << 10;
 /// Requests of one connection at once, at most.
 const STREAMS_MAX: u32 = 1024;
 /// Bytes of a request's headers, at most.
@@ -52,17 +56,32 @@ pub(super) struct Listener {
     pub connections_max: usize,
 }
 
+/// How connections end.
+#[derive(Clone, Default)]
+pub(super) struct Ends {
+    /// They finish what they have begun.
+    pub stop: CancellationToken,
+    /// They are cut.
+    pub cut: CancellationToken,
+}
+
 impl Listener {
-    /// Serves until `stop`; then connections finish what they have begun. `connections` tracks them.
-    pub async fn run(mut self, stop: CancellationToken, connections: TaskTracker) {
+    /// Serves until it is to stop. `connections` tracks those that were accepted.
+    pub async fn run(mut self, ends: Ends, connections: TaskTracker) {
         let plane = self.plane;
         let places = Arc::new(Semaphore::new(self.connections_max));
         let http = Arc::new(http(plane));
-        let budget = Budget::new(REQUESTS_BYTES_MAX);
+        let bounds = Bounds {
+            budget: Budget::new(REQUESTS_BYTES_MAX),
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            answers: Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)),
+        };
+        let handshakes = Handshakes::default();
+        let shares = Shares::of(self.connections_max);
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept.accept() => accepted,
-                () = stop.cancelled() => return,
+                () = ends.stop.cancelled() => return,
             };
             let (io, from) = match accepted {
                 Ok(accepted) => accepted,
@@ -72,25 +91,20 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                // Closing at once is the cheapest answer.
-                rejected(plane, "full");
-                continue;
-            };
             let connection = Connection {
                 plane,
                 secure: self.secure.clone(),
                 http: http.clone(),
                 routes: self.routes.clone(),
-                budget: budget.clone(),
+                bounds: bounds.clone(),
+                places: places.clone(),
+                shares: shares.clone(),
             };
-            let stop = stop.clone();
+            let (ends, handshake) = (ends.clone(), handshakes.begin());
             connections.spawn(async move {
-                let _measured = measured::Connection::open(plane);
-                if let Err(error) = connection.serve(io, stop).await {
+                if let Err(error) = connection.serve(io, handshake, ends).await {
                     tracing::debug!(plane = plane.as_str(), from, %error, "connection");
                 }
-                drop(place);
             });
         }
     }
@@ -122,10 +136,31 @@ fn http(plane: Plane) -> Builder<TokioExecutor> {
 enum ConnectionError {
     #[error("no TLS handshake in {HANDSHAKE_TIMEOUT:?}")]
     HandshakeTimeout,
+    #[error("too many handshakes, and this was the oldest")]
+    CrowdedOut,
+    #[error("too many connections{0}")]
+    Full(&'static str),
+    #[error("an answer was not taken")]
+    NotRead,
     #[error(transparent)]
     Secure(#[from] SecureError),
     #[error("http: {0}")]
     Http(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ConnectionError {
+    /// As it is counted, if the connection came to nothing.
+    fn rejected(&self) -> Option<&'static str> {
+        Some(match self {
+            ConnectionError::HandshakeTimeout => "timeout",
+            ConnectionError::CrowdedOut => "crowded-out",
+            ConnectionError::Full(_) => "full",
+            ConnectionError::NotRead => "not-read",
+            ConnectionError::Secure(SecureError::Handshake(_)) => "handshake",
+            ConnectionError::Secure(SecureError::Certificate(_)) => "certificate",
+            ConnectionError::Http(_) => return None,
+        })
+    }
 }
 
 struct Connection {
@@ -133,34 +168,49 @@ struct Connection {
     secure: Arc<dyn Secure>,
     http: Arc<Builder<TokioExecutor>>,
     routes: Routes,
-    budget: Budget,
+    bounds: Bounds,
+    places: Arc<Semaphore>,
+    shares: Shares,
 }
 
 impl Connection {
-    async fn serve(self, io: BoxIo, stop: CancellationToken) -> Result<(), ConnectionError> {
-        let handshake = self.secure.secure(io);
-        let (io, identity) = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-            Ok(Ok(secured)) => secured,
-            Ok(Err(error)) => {
-                let why = if matches!(error, SecureError::Handshake(_)) { "handshake" } else { "certificate" };
-                rejected(self.plane, why);
-                return Err(error.into());
-            }
-            Err(_elapsed) => {
-                rejected(self.plane, "timeout");
-                return Err(ConnectionError::HandshakeTimeout);
-            }
+    async fn serve(self, io: BoxIo, handshake: Handshake, ends: Ends) -> Result<(), ConnectionError> {
+        let plane = self.plane;
+        let served = self.serve_counted(io, handshake, ends).await;
+        if let Some(reason) = served.as_ref().err().and_then(ConnectionError::rejected) {
+            rejected(plane, reason);
+        }
+        served
+    }
+
+    async fn serve_counted(self, io: BoxIo, handshake: Handshake, ends: Ends) -> Result<(), ConnectionError> {
+        let secured = tokio::select! {
+            secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.secure.secure(io)) => secured,
+            () = handshake.crowded_out() => return Err(ConnectionError::CrowdedOut),
         };
+        let (io, identity) = secured.map_err(|_elapsed| ConnectionError::HandshakeTimeout)??;
+        drop(handshake);
+        // closing at once is the cheapest answer
+        let _place = self.places.try_acquire_owned().map_err(|_full| ConnectionError::Full(""))?;
+        let share = identity.certificate().map(|certificate| self.shares.take(certificate));
+        let _share = share.map(|share| share.ok_or(ConnectionError::Full(" of one certificate"))).transpose()?;
+        let _measured = measured::Connection::open(self.plane);
         let anonymous = matches!(identity, Identity::Anonymous);
-        let service = gate::service(self.plane, identity, self.routes, self.budget);
+        let service = gate::service(self.plane, identity, self.routes, self.bounds);
+        let stands_still = service.answers.clone().stand_still();
         let connection = self.http.serve_connection(TokioIo::new(io), service);
-        tokio::pin!(connection);
-        let end = end(anonymous, stop);
+        tokio::pin!(connection, stands_still);
+        let end = end(anonymous, ends.stop);
         tokio::select! {
             done = connection.as_mut() => return done.map_err(ConnectionError::Http),
+            () = stands_still.as_mut() => return Err(ConnectionError::NotRead),
             () = end => connection.as_mut().graceful_shutdown(),
         }
-        connection.await.map_err(ConnectionError::Http)
+        tokio::select! {
+            done = connection => done.map_err(ConnectionError::Http),
+            () = stands_still => Err(ConnectionError::NotRead),
+            () = ends.cut.cancelled() => Ok(()),
+        }
     }
 }
 

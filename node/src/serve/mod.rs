@@ -1,5 +1,7 @@
 //! Puts a node together and runs it: [`serve`], or [`Node`] where more than its end is of interest.
 
+mod crowd;
+mod delivered;
 mod error;
 mod gate;
 mod harden;

@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listener::{Listener, PEER_CONNECTIONS_MAX};
+use super::listener::{Ends, Listener, PEER_CONNECTIONS_MAX};
 use super::prepare::{Door, Prepared};
 use super::services::{EPOCH_FIRST, Log, Services};
 use super::{Machine, ServeError, health, planes, watch};
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, MemberAddress, SnapshotTrigger, StateStore, Timing};
 use crate::data_dir::DataDir;
+use crate::disk::Disk;
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::tls::{Dialler, Plane, Secure};
@@ -29,7 +30,7 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Listeners that end together.
 #[derive(Default)]
 struct Group {
-    stop: CancellationToken,
+    ends: Ends,
     connections: TaskTracker,
 }
 
@@ -39,7 +40,7 @@ pub struct Node {
     state: StateStore,
     doors: Vec<(Plane, Arc<dyn Secure>)>,
     dialler: Arc<dyn Dialler>,
-    /// Health says no, and no new connections of clients.
+    /// Health says no, and streams of records end.
     stopping: CancellationToken,
     /// Listeners of clients and operators.
     outer: Group,
@@ -67,21 +68,22 @@ impl Node {
         let fatal = fatal_switch(failed.clone());
         let Prepared { keys, mut data_dir, signers, dialler, client, peer, admin } = prepared;
         let dial: Arc<dyn Dial> = dialler.clone();
+        let disk = Disk::open(&config.disk, data_dir.path().to_owned());
         let opened = Consensus::open(storage, consensus_config(&config), seams.clone(), dial.clone(), fatal.clone());
         let (consensus, state) = opened.await?;
         data_dir.mark_started()?;
-        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, fatal };
-        let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
-        let Services { formation, store, forward, admin: admin_service } = services;
+        let log = Log { consensus: consensus.clone(), state: state.clone(), dial, disk: disk.clone(), fatal };
+        let stopping = CancellationToken::new();
+        let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path(), stopping.clone());
+        let Services { formation, store, forward, admin: admin_service, pulse } = services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let stopping = CancellationToken::new();
         let outer = Group::default();
         let inner = Group::default();
         let doors = [&client, &peer, &admin].map(|door| (door.plane, door.secure.clone())).to_vec();
         let listen = |name, Door { accept, plane, secure }: Door, routes, connections_max, group: &Group| {
             let listener = Listener { plane, accept, secure, routes, connections_max };
-            seams.tasks.spawn(name, Box::pin(listener.run(group.stop.clone(), group.connections.clone())));
+            seams.tasks.spawn(name, Box::pin(listener.run(group.ends.clone(), group.connections.clone())));
         };
         listen("peer-listener", peer, planes::peer(forward, &consensus), PEER_CONNECTIONS_MAX, &inner);
         let routes = planes::client(store, health_service.clone());
@@ -90,12 +92,14 @@ impl Node {
         listen("admin-listener", admin, routes, config.limits.admin_connections, &outer);
 
         let beside = |name, task: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let end = outer.stop.clone();
+            let end = outer.ends.stop.clone();
             seams.tasks.spawn(name, Box::pin(async move { end.run_until_cancelled(task).await.unwrap_or(()) }));
         };
         let leader = consensus.watch_leader();
         beside("health", Box::pin(health::follow(reporter, leader.clone(), stopping.clone())));
         beside("gauges", Box::pin(watch::gauges(consensus.clone(), state.clone(), recorder)));
+        beside("disk", Box::pin(disk.watch(seams.tasks.clone())));
+        beside("pulse", Box::pin(pulse.run()));
         match keys {
             Some(keys) => {
                 beside("formation", Box::pin(formation.keep()));
@@ -162,11 +166,14 @@ impl Node {
     }
 }
 
-async fn drain(Group { stop, connections }: &Group) {
-    stop.cancel();
+async fn drain(Group { ends, connections }: &Group) {
+    ends.stop.cancel();
     connections.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+        // another node's stream of entries never ends by itself, and would hold the databases
         tracing::warn!(open = connections.len(), "connections are cut");
+        ends.cut.cancel();
+        connections.wait().await;
     }
 }
 

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use kho_proto::certificate::TrustRoots;
 use kho_proto::id::Epoch;
+use tokio_util::sync::CancellationToken;
 
 use super::prepare::Keys;
 use crate::admin::{AdminService, Formation};
 use crate::api::{ForwardService, StoreService};
 use crate::config::Config;
 use crate::consensus::{Consensus, StateStore};
+use crate::disk::Disk;
+use crate::pulse::Pulse;
 use crate::read::{self, Barrier, Opener, Reader};
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
-use crate::write::{self, Peers, Queue, Receipts, Route, Sealer, Verifier, Writer};
+use crate::write::{self, Peers, Queue, Quotas, Receipts, Room, Route, Sealer, Verifier, Writer};
 
 /// The first primacy of a cluster's first site. Others come with promotion records.
 pub(super) const EPOCH_FIRST: Epoch = Epoch(1);
@@ -24,6 +27,7 @@ pub(super) struct Log {
     pub consensus: Consensus,
     pub state: StateStore,
     pub dial: Arc<dyn Dial>,
+    pub disk: Arc<Disk>,
     pub fatal: FatalSwitch,
 }
 
@@ -33,6 +37,7 @@ pub(super) struct Services {
     pub store: StoreService,
     pub forward: ForwardService,
     pub admin: AdminService,
+    pub pulse: Arc<Pulse>,
 }
 
 impl Services {
@@ -43,13 +48,15 @@ impl Services {
         keys: Option<&Keys>,
         signers: TrustRoots,
         data_dir: &Path,
+        stopping: CancellationToken,
     ) -> Self {
-        let Log { consensus, state, dial, fatal } = log;
+        let Log { consensus, state, dial, disk, fatal } = log;
         let (node, cluster, epoch) = (config.node(), config.cluster_id, EPOCH_FIRST);
         let members = config.members();
         let leader = consensus.watch_leader();
         let peers = Arc::new(Peers::new(consensus.clone(), dial, seams.tasks.clone()));
         let receipts = keys.map(|keys| Arc::new(Receipts::new(state.clone(), keys.notary.clone())));
+        let pulse = Pulse::new(node, consensus.clone(), peers.clone(), seams.clock.clone(), disk.clone());
         let route = Route {
             node,
             epoch,
@@ -57,6 +64,7 @@ impl Services {
             leader: leader.clone(),
             peers: peers.clone(),
             receipts: receipts.clone(),
+            pulse: pulse.clone(),
             clock: seams.clock.clone(),
             fatal,
         };
@@ -70,8 +78,18 @@ impl Services {
             read_keyed = Some(read::Keyed { opener, receipts });
         }
         let verifier = Verifier::new(signers, seams.clock.clone());
-        let writer =
-            Arc::new(Writer { node, state: state.clone(), keyed: write_keyed, verifier, queue: queue.clone() });
+        let quotas = Quotas::new(&config.quotas, seams.clock.clone());
+        let (writer_state, queue_of_writer) = (state.clone(), queue.clone());
+        let writer = Writer {
+            node,
+            state: writer_state,
+            keyed: write_keyed,
+            disk: disk.clone(),
+            quotas,
+            verifier,
+            queue: queue_of_writer,
+        };
+        let writer = Arc::new(writer);
         let reader = Arc::new(Reader { node, state: state.clone(), barrier, keyed: read_keyed });
         let formation = Arc::new(Formation {
             cluster,
@@ -95,9 +113,22 @@ impl Services {
             tasks: seams.tasks.clone(),
             started: seams.clock.monotonic(),
             keyed: keys.is_some(),
+            pulse: pulse.clone(),
+            disk,
         };
-        let store = StoreService { node, epoch, leader: leader.clone(), writer, reader };
-        let forward = ForwardService { node, gate: consensus.peer_gate(), consensus, leader, queue };
-        Self { formation, store, forward, admin }
+        let store = StoreService {
+            node,
+            epoch,
+            leader: leader.clone(),
+            writer,
+            reader,
+            room: Room::new(config.limits.records_mib << 20),
+            streams: StoreService::stream_places(),
+            tasks: seams.tasks.clone(),
+            stopping,
+        };
+        let forward =
+            ForwardService { node, gate: consensus.peer_gate(), consensus, leader, queue, pulse: pulse.clone() };
+        Self { formation, store, forward, admin, pulse }
     }
 }

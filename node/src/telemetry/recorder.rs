@@ -47,6 +47,8 @@ fn install() -> Option<Recorder> {
         Ok(handle) => {
             metrics::describe_gauge!(RESIDENT_BYTES, metrics::Unit::Bytes, "resident memory of the process");
             crate::api::metric_definitions::describe();
+            crate::disk::metric_definitions::describe();
+            crate::pulse::metric_definitions::describe();
             crate::read::metric_definitions::describe();
             crate::serve::metric_definitions::describe();
             crate::write::metric_definitions::describe();

@@ -5,6 +5,7 @@
 //! carry its own cost goes out as soon as one of the places in flight is free. A batch that surely was not proposed waits
 //! for a leader, as long as anyone waits for it; one that may have been is never sent again.
 
+mod drain;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use super::propose::{Error, Propose};
 use crate::seams::Tasks;
 use waiting::Waiting;
 
-pub use queue::Queue;
+pub use queue::{Queue, RETRY_AFTER_OVERLOAD};
 pub use waiting::Hop;
 
 /// Bytes of commands in an entry, at most; a larger command goes alone.
@@ -59,13 +60,14 @@ impl Batcher {
     /// Ends when all queue handles are gone.
     async fn run(mut self) {
         loop {
-            let first = match self.left_over.take() {
+            let mut first = match self.left_over.take() {
                 Some(waiting) => waiting,
                 None => match self.receiver.recv().await {
                     Some(waiting) => waiting,
                     None => return,
                 },
             };
+            first.leave_queue();
             let mut batch = Batch { bytes: first.bytes(), commands: first.commands().len(), waiting: vec![first] };
             let place = self.grow(&mut batch).await;
             metrics::histogram!(super::metric_definitions::BATCH_COMMANDS).record(batch.commands as f64);
@@ -106,13 +108,14 @@ impl Batcher {
         }
     }
 
-    fn add(&mut self, batch: &mut Batch, next: Waiting) {
+    fn add(&mut self, batch: &mut Batch, mut next: Waiting) {
         let (bytes, commands) = (batch.bytes + next.bytes(), batch.commands + next.commands().len());
         if bytes > ENTRY_BYTES_MAX || commands > ENTRY_COMMANDS_MAX {
             self.left_over = Some(next);
             return;
         }
         (batch.bytes, batch.commands) = (bytes, commands);
+        next.leave_queue();
         batch.waiting.push(next);
     }
 }

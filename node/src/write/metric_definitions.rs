@@ -17,6 +17,12 @@ pub const HOP_SECONDS: &str = "kho_write_hop_seconds";
 pub const ACKNOWLEDGE_SECONDS: &str = "kho_write_acknowledge_seconds";
 /// Chain verdicts, by `cached`.
 pub const CHAIN_VERDICTS: &str = "kho_write_chain_verdicts_total";
+/// Records refused because their unit sends more than it may, by `what`.
+pub const QUOTA_EXCEEDED: &str = "kho_write_quota_exceeded_total";
+/// Commands a second that the queue gives to the log, as the hint of a full queue takes it.
+pub const DRAIN_RATE: &str = "kho_write_drain_commands_per_second";
+/// Calls refused because too many bytes of records were on their way.
+pub const ROOM_REFUSED: &str = "kho_write_room_refused_total";
 
 /// Registers descriptions.
 pub fn describe() {
@@ -26,6 +32,9 @@ pub fn describe() {
     metrics::describe_histogram!(HOP_SECONDS, metrics::Unit::Seconds, "time of each hop of a write");
     metrics::describe_histogram!(ACKNOWLEDGE_SECONDS, metrics::Unit::Seconds, "request to acknowledgement");
     metrics::describe_counter!(CHAIN_VERDICTS, "verdicts on certificate chains");
+    metrics::describe_counter!(QUOTA_EXCEEDED, "records over their unit's quota");
+    metrics::describe_gauge!(DRAIN_RATE, "commands a second that leave the queue before the log");
+    metrics::describe_counter!(ROOM_REFUSED, "calls refused for want of room for their bytes");
 }
 
 /// A hop of a write: measured, and a span in traces.

@@ -10,9 +10,12 @@ pub mod deadline;
 mod entry;
 mod forward;
 mod lookup;
+mod many;
 pub(crate) mod metric_definitions;
 mod propose;
+mod quota;
 mod receipt;
+mod room;
 mod route;
 mod seal;
 mod verify;
@@ -26,17 +29,20 @@ use prost::Message;
 use tracing::Instrument;
 
 pub use authenticate::Authenticated;
-pub use batch::Queue;
-pub use deadline::Deadline;
+pub use batch::{Queue, RETRY_AFTER_OVERLOAD};
+pub use deadline::{DEADLINE_MAX, Deadline};
 pub(crate) use forward::to_wire;
 pub use forward::{MESSAGE_LENGTH_MAX, Peers};
 pub use propose::{Answer, Error as ProposeError};
+pub use quota::{Quotas, Rate};
 pub use receipt::Receipts;
+pub use room::{Room, Taken};
 pub use route::Route;
 pub use seal::{Sealed, Sealer};
 pub use verify::{Verified, Verifier};
 
 use crate::consensus::StateStore;
+use crate::disk::Disk;
 use crate::identity::Identity;
 use metric_definitions::Hop;
 
@@ -57,6 +63,10 @@ pub struct Writer {
     pub(crate) state: StateStore,
     /// What needs keys; none on a node without a keyring.
     pub(crate) keyed: Option<Keyed>,
+    /// Room on this node's disk.
+    pub(crate) disk: Arc<Disk>,
+    /// How much each unit may send.
+    pub(crate) quotas: Quotas,
     /// Rules for senders' signatures.
     pub(crate) verifier: Verifier,
     /// The way to the log.
@@ -77,25 +87,59 @@ impl Writer {
         record: SignedRecord,
         deadline: Deadline,
     ) -> Result<Acknowledged, Refusal> {
-        let Some(Keyed { sealer, receipts }) = &self.keyed else { return Err(keys_missing()) };
-        receipts.ready()?;
-        let authenticated = Hop::Authenticate.time(|| authenticate::authenticate(identity, record))?;
-        let span = tracing::debug_span!("submit", node = self.node.0, record = %authenticated.header().record_id);
+        let span = tracing::debug_span!("submit", node = self.node.0, record = tracing::field::Empty);
         async {
-            let first = Hop::Lookup.time(|| lookup::lookup(&self.state, sealer, receipts, &authenticated))?;
-            if let Some(receipt) = first {
-                return Ok(Acknowledged { receipt, duplicate: true });
-            }
-            let verified = Hop::Verify.time(|| self.verifier.verify(authenticated))?;
-            let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
-            match Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await? {
-                Answer::Accepted { receipt, duplicate } => Ok(Acknowledged { receipt, duplicate }),
-                Answer::Refused(refusal) => Err(refusal),
-                Answer::Done => Err(ProposeError::Unknown.into()),
+            match self.prepare(identity, record, deadline).await? {
+                Prepared::Known(receipt) => Ok(Acknowledged { receipt, duplicate: true }),
+                Prepared::Sealed(sealed) => {
+                    Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await?.try_into()
+                }
             }
         }
         .instrument(span)
         .await
+    }
+
+    /// All that comes before the log, on the node that was asked.
+    async fn prepare(
+        &self,
+        identity: &Identity,
+        record: SignedRecord,
+        deadline: Deadline,
+    ) -> Result<Prepared, Refusal> {
+        let Some(Keyed { sealer, receipts }) = &self.keyed else { return Err(keys_missing()) };
+        receipts.ready()?;
+        let authenticated = Hop::Authenticate.time(|| authenticate::authenticate(identity, record))?;
+        tracing::Span::current().record("record", tracing::field::display(authenticated.header().record_id));
+        let first = Hop::Lookup.time(|| lookup::lookup(&self.state, sealer, receipts, &authenticated))?;
+        if let Some(receipt) = first {
+            return Ok(Prepared::Known(receipt));
+        }
+        self.disk.check()?;
+        self.quotas.charge(&authenticated.header().unit, authenticated.record().encoded_len())?;
+        let verified = Hop::Verify.time(|| self.verifier.verify(authenticated))?;
+        let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
+        Ok(Prepared::Sealed(Box::new(sealed)))
+    }
+}
+
+/// A record before the log.
+enum Prepared {
+    /// It stands there already, and this is its first receipt.
+    Known(Receipt),
+    /// It may be proposed.
+    Sealed(Box<Sealed>),
+}
+
+impl TryFrom<Answer> for Acknowledged {
+    type Error = Refusal;
+
+    fn try_from(answer: Answer) -> Result<Self, Refusal> {
+        match answer {
+            Answer::Accepted { receipt, duplicate } => Ok(Acknowledged { receipt, duplicate }),
+            Answer::Refused(refusal) => Err(refusal),
+            Answer::Done => Err(ProposeError::Unknown.into()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::metric_definitions::Hop;
 use super::propose::{Answer, Error, Propose};
 use super::receipt::Receipts;
 use crate::consensus::{Consensus, ProposeError};
+use crate::pulse::Pulse;
 use crate::seams::Clock;
 use crate::storage::fatal::FatalSwitch;
 
@@ -37,6 +38,8 @@ pub struct Route {
     pub(crate) peers: Arc<Peers>,
     /// None without a keyring.
     pub(crate) receipts: Option<Arc<Receipts>>,
+    /// Whether this node may propose as the leader.
+    pub(crate) pulse: Arc<Pulse>,
     /// For the entries' time.
     pub(crate) clock: Arc<dyn Clock>,
     /// After this has fired nothing is acknowledged.
@@ -50,6 +53,7 @@ impl Route {
 
     async fn propose_here(&self, commands: &[Command]) -> Result<Vec<Answer>, Error> {
         let receipts = self.receipts.as_ref().ok_or_else(|| Error::NotProposed(keys_missing()))?;
+        self.pulse.check().map_err(Error::NotProposed)?;
         let entry = entry::encode(self.epoch, self.clock.now(), commands);
         let committed = match Hop::Commit.time_async(self.consensus.propose(entry)).await {
             Ok(committed) => committed,

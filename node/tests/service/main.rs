@@ -3,6 +3,9 @@
 
 mod admin_plane;
 mod bad_input;
+mod batches;
+mod clocks;
+mod quotas;
 mod sender;
 mod startup;
 mod thin_line;

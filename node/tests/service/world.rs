@@ -125,7 +125,7 @@ impl World {
                 "[tls.{plane}]\ncertificate = \"{plane}{node}.pem\"\nkey = \"{plane}{node}.key\"\ntrust = \"{plane}-ca.pem\"\n"
             );
         }
-        text += "[signers]\ntrust = \"signers-ca.pem\"\n[limits]\nqueue_records = 64\n";
+        text += "[signers]\ntrust = \"signers-ca.pem\"\n[limits]\nqueue_records = 64\n[disk]\nreserve_percent = 0\nballast_mib = 1\n";
         for node in 1..=self.ports.len() {
             text += &format!("[[members]]\nid = {node}\n{}", addresses(node));
         }

@@ -92,14 +92,26 @@ impl Receipt {
     /// Verifies the checkpoint's signature and that the leaf stands at its place in the tree.
     pub fn verify(&self, key: &VerifierKey) -> Result<Checkpoint, Error> {
         let checkpoint = key.open(&self.checkpoint)?;
-        verify_inclusion(&self.leaf.hash(), self.sequence.0, checkpoint.size, &self.inclusion, &checkpoint.root)?;
+        self.verify_place(&checkpoint)?;
         Ok(checkpoint)
+    }
+
+    /// Verifies that the leaf stands at its place in the tree of a checkpoint: the receipt's own, whose signature somebody
+    /// has verified.
+    pub fn verify_place(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        Ok(verify_inclusion(&self.leaf.hash(), self.sequence.0, checkpoint.size, &self.inclusion, &checkpoint.root)?)
     }
 
     /// Verifies the receipt, and that it is this record's: id, header, signature block and payload. The sender's
     /// own signature is [`crate::record::verify_record`]'s to check.
     pub fn verify_record(&self, key: &VerifierKey, record: &pb::SignedRecord) -> Result<Checkpoint, Error> {
         let checkpoint = self.verify(key)?;
+        self.verify_leaf(record)?;
+        Ok(checkpoint)
+    }
+
+    /// Verifies that the leaf is this record's. Says nothing about the tree.
+    pub fn verify_leaf(&self, record: &pb::SignedRecord) -> Result<(), Error> {
         if self.leaf.kind != LeafKind::Record {
             return Err(Error::NotARecord);
         }
@@ -114,7 +126,7 @@ impl Receipt {
             return Err(Error::OtherId { expected: self.leaf.record_id, found: header.record_id });
         }
         header.check_payload(&record.payload)?;
-        Ok(checkpoint)
+        Ok(())
     }
 }
 

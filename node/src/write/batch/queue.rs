@@ -6,7 +6,9 @@ use std::time::Duration;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::pb::ledger::v1::Command;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
+use super::drain::Drain;
 use super::waiting::{Fate, Waiting};
 use super::{Batcher, Hop};
 use crate::config::LimitsConfig;
@@ -15,8 +17,8 @@ use crate::write::deadline::Deadline;
 use crate::write::entry;
 use crate::write::propose::{Answer, Error, Propose};
 
-/// Hint to clients whose command found the queue full.
-const RETRY_AFTER_OVERLOAD: Duration = Duration::from_millis(100);
+/// Hint to clients that found no room elsewhere than in the queue.
+pub const RETRY_AFTER_OVERLOAD: Duration = Duration::from_millis(100);
 /// Hint to clients whose command found no leader: about an election.
 const RETRY_AFTER_NO_LEADER: Duration = Duration::from_millis(250);
 /// Room is counted in such units, so that it fits the semaphore's permits.
@@ -26,6 +28,10 @@ const ROOM_UNIT: usize = 1 << 10;
 #[derive(Clone)]
 pub struct Queue {
     sender: mpsc::Sender<Waiting>,
+    /// One for each command that waits.
+    places: Arc<Semaphore>,
+    places_max: usize,
+    drain: Arc<Drain>,
     room: Arc<Semaphore>,
 }
 
@@ -35,7 +41,8 @@ impl Queue {
         let (sender, receiver) = mpsc::channel(limits.queue_records);
         let room = Arc::new(Semaphore::new((limits.queue_mib << 20) / ROOM_UNIT));
         tasks.spawn("write-batcher", Box::pin(Batcher::new(receiver, propose, tasks.clone()).run()));
-        Queue { sender, room }
+        let places_max = limits.queue_records;
+        Queue { sender, places: Arc::new(Semaphore::new(places_max)), places_max, drain: Arc::default(), room }
     }
 
     /// One command and its answer.
@@ -52,17 +59,36 @@ impl Queue {
         deadline: Deadline,
     ) -> Result<Vec<Answer>, Error> {
         let bytes: usize = commands.iter().map(entry::length).sum();
+        // what is larger than the whole queue may have all of it, as a full batch of another node
+        let places = u32::try_from(commands.len().min(self.places_max)).unwrap_or(u32::MAX);
+        let Ok(places) = self.places.clone().try_acquire_many_owned(places) else {
+            return Err(self.overloaded("commands"));
+        };
         let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
-        let Ok(room) = self.room.clone().try_acquire_many_owned(units) else { return Err(overloaded("bytes")) };
+        let Ok(room) = self.room.clone().try_acquire_many_owned(units) else { return Err(self.overloaded("bytes")) };
         let (reply, answers) = oneshot::channel();
         let fate = Fate::new();
-        let waiting = Waiting { commands, bytes, hop, fate: fate.clone(), reply, sent: 0, room: Some(room) };
+        let waiting = Waiting {
+            commands,
+            bytes,
+            hop,
+            fate: fate.clone(),
+            reply,
+            sent: 0,
+            places: Some(places),
+            room: Some(room),
+        };
         self.sender.try_send(waiting).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => overloaded("commands"),
+            mpsc::error::TrySendError::Full(_) => self.overloaded("commands"),
             mpsc::error::TrySendError::Closed(_) => stopping(),
         })?;
         match tokio::time::timeout_at(deadline.at(), answers).await {
-            Ok(Ok(answers)) => answers,
+            Ok(Ok(answers)) => {
+                if let Ok(answers) = &answers {
+                    self.drain.answered(Instant::now(), answers.len());
+                }
+                answers
+            }
             // The task that held it is gone, which happens at shutdown only.
             Ok(Err(_)) | Err(_) if fate.abandon() => Err(no_leader()),
             Ok(Err(_)) | Err(_) => Err(Error::Unknown),
@@ -70,10 +96,14 @@ impl Queue {
     }
 }
 
-fn overloaded(what: &str) -> Error {
-    let mut refusal = Refusal::new(Code::Overloaded, format!("the queue is full ({what})"));
-    refusal.retry_after = Some(RETRY_AFTER_OVERLOAD);
-    Error::NotProposed(refusal)
+impl Queue {
+    /// Whoever finds the queue full is told when the log will have taken what is in it.
+    fn overloaded(&self, what: &str) -> Error {
+        let waiting = self.places_max - self.places.available_permits();
+        let mut refusal = Refusal::new(Code::Overloaded, format!("the queue is full ({what})"));
+        refusal.retry_after = Some(self.drain.wait(Instant::now(), waiting));
+        Error::NotProposed(refusal)
+    }
 }
 
 fn stopping() -> Error {

@@ -48,7 +48,9 @@ pub(super) struct Waiting {
     pub fate: Fate,
     pub reply: oneshot::Sender<Result<Vec<Answer>, Error>>,
     pub sent: usize,
-    /// Room in the queue, given back with the answer.
+    /// Places in the queue, one a command, until they leave it for a batch.
+    pub places: Option<OwnedSemaphorePermit>,
+    /// Bytes of the queue, given back with the answer.
     pub room: Option<OwnedSemaphorePermit>,
 }
 
@@ -68,6 +70,11 @@ impl Waiting {
     /// Commands that were taken for sending.
     pub fn sent(&self) -> usize {
         self.sent
+    }
+
+    /// They are in a batch now.
+    pub fn leave_queue(&mut self) {
+        drop(self.places.take());
     }
 
     /// Takes the fate in hand before sending; false: nobody waits any more.

@@ -12,7 +12,7 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{LogIndex, NodeId};
 use kho_proto::pb::ledger::v1::Command;
 use kho_proto::pb::peer::v1::forward_client::ForwardClient;
-use kho_proto::pb::peer::v1::{ProposeRequest, ReadIndexRequest};
+use kho_proto::pb::peer::v1::{ProposeRequest, PulseRequest, PulseResponse, ReadIndexRequest};
 use parking_lot::Mutex;
 use tonic::{Request, Status};
 
@@ -30,6 +30,8 @@ pub const MESSAGE_LENGTH_MAX: usize = 16 << 20;
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A round of heartbeats takes milliseconds.
 const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(2);
+/// An answer that takes longer says nothing of a clock.
+const PULSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connections to the other nodes for what is forwarded.
 pub struct Peers {
@@ -103,6 +105,17 @@ impl Peers {
             // Reading leaves nothing behind: asking again is always safe.
             Ok(Err(_)) | Err(_) => Err(Error::NotLeader),
         }
+    }
+
+    /// How another node's surroundings are.
+    pub(crate) async fn pulse(&self, node: NodeId) -> Result<PulseResponse, Error> {
+        let asked = async {
+            let mut client = self.client(node).await.map_err(|()| Error::NotLeader)?;
+            let mut request = Request::new(PulseRequest { origin: Some(self.consensus.peer_gate().origin(node)) });
+            request.set_timeout(PULSE_TIMEOUT);
+            client.pulse(request).await.map(tonic::Response::into_inner).map_err(|status| refused(&status))
+        };
+        tokio::time::timeout(PULSE_TIMEOUT, asked).await.unwrap_or(Err(Error::NotLeader))
     }
 
     async fn client(&self, node: NodeId) -> Result<ForwardClient<Http2>, ()> {

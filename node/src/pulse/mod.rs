@@ -1,0 +1,156 @@
+//! What nodes tell each other of their surroundings, once a second: the time on their clocks, and whether their disks are
+//! below their reserve. R-D4.
+//!
+//! The leader's clock is the one that counts (accepted-at never goes back, so a leader that is ahead spoils it for all that
+//! come after it): 500 ms from the cluster's median it hands over, 5 s from it no node takes leadership or proposes anything.
+//! Nothing of this is in the log: a node judges itself.
+
+mod clocks;
+pub(crate) mod metric_definitions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use kho_proto::error::{Code, Refusal};
+use kho_proto::id::NodeId;
+use kho_proto::pb::peer::v1::PulseResponse;
+use parking_lot::Mutex;
+
+pub use clocks::Clocks;
+
+use crate::consensus::Consensus;
+use crate::disk::Disk;
+use crate::seams::Clock;
+use crate::write::Peers;
+use clocks::Sample;
+
+/// Between two rounds.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A leader so far from the median hands over: time-stamps of a second are then still right.
+pub const HAND_OVER_OFFSET: Duration = Duration::from_millis(500);
+/// A node so far from it does not lead.
+pub const LEAD_OFFSET_MAX: Duration = Duration::from_secs(5);
+
+/// A node's view of the others' surroundings.
+pub struct Pulse {
+    node: NodeId,
+    consensus: Consensus,
+    peers: Arc<Peers>,
+    clock: Arc<dyn Clock>,
+    disk: Arc<Disk>,
+    clocks: Mutex<Clocks>,
+}
+
+impl Pulse {
+    /// Nothing is known yet.
+    pub(crate) fn new(
+        node: NodeId,
+        consensus: Consensus,
+        peers: Arc<Peers>,
+        clock: Arc<dyn Clock>,
+        disk: Arc<Disk>,
+    ) -> Arc<Self> {
+        Arc::new(Self { node, consensus, peers, clock, disk, clocks: Mutex::default() })
+    }
+
+    /// Asks all others, judges, and acts on it; for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut was_short = false;
+        loop {
+            self.ask_all().await;
+            let offset = self.offset_ms();
+            metric_definitions::observe(offset.unwrap_or(0), &self.peer_offsets_ms());
+            let far = offset.is_some_and(|offset| over(offset, LEAD_OFFSET_MAX));
+            self.consensus.may_stand(!far);
+            let short = self.disk.is_short();
+            if offset.is_some_and(|offset| over(offset, HAND_OVER_OFFSET)) {
+                self.hand_over("its clock is off").await;
+            } else if short && !was_short {
+                // once: the others' disks hold the same, and may be as full
+                self.hand_over("its disk is below its reserve").await;
+            }
+            was_short = short;
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    async fn ask_all(&self) {
+        let others = self.consensus.status().members.into_keys().filter(|member| *member != self.node);
+        let answers = join_all(others.map(|member| async move {
+            let asked = self.clock.monotonic();
+            let answer = self.peers.pulse(member).await;
+            (member, asked, answer, self.clock.monotonic(), self.clock.now())
+        }));
+        for (member, asked, answer, at, now) in answers.await {
+            let Ok(PulseResponse { now_ms, disk_short, .. }) = answer else { continue };
+            let sample = Sample::of(now_ms, disk_short, now, asked, at);
+            self.clocks.lock().add(member, sample);
+        }
+    }
+
+    /// Milliseconds that this node's clock is ahead of the median of all; none: nobody else is known.
+    pub fn offset_ms(&self) -> Option<i64> {
+        self.clocks.lock().offset_ms(self.clock.monotonic())
+    }
+
+    /// Milliseconds that others' clocks are ahead of this node's.
+    pub fn peer_offsets_ms(&self) -> BTreeMap<NodeId, i64> {
+        self.clocks.lock().peers_ms(self.clock.monotonic())
+    }
+
+    /// Gives leadership, if this node has it, to a voter that is fit for it.
+    async fn hand_over(&self, why: &str) {
+        let status = self.consensus.status();
+        if status.leader != Some(self.node) {
+            return;
+        }
+        let fit = self.clocks.lock().fit(self.clock.monotonic(), HAND_OVER_OFFSET);
+        let candidates = fit.into_iter().filter(|node| status.voters.contains(node));
+        let Some(to) = candidates.max_by_key(|node| status.matched.get(node).copied()) else {
+            tracing::error!(why, "leadership should go, and no other node is fit for it");
+            return;
+        };
+        match self.consensus.transfer_leader(Some(to)).await {
+            Ok(to) => tracing::warn!(why, %to, "handed leadership over"),
+            Err(error) => tracing::warn!(why, %error, "leadership was not handed over"),
+        }
+    }
+
+    /// Whether this node may propose as the leader.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        self.disk.check()?;
+        let now = self.clock.monotonic();
+        let clocks = self.clocks.lock();
+        if let Some(offset) = clocks.offset_ms(now).filter(|offset| over(*offset, LEAD_OFFSET_MAX)) {
+            let text = "the leader's clock is too far from the other nodes'; it proposes nothing";
+            return Err(Refusal::new(Code::ClockOff, text).expected_found(
+                format!("at most {} ms from their median", LEAD_OFFSET_MAX.as_millis()),
+                format!("{offset} ms"),
+            ));
+        }
+        let short = clocks.short(now);
+        drop(clocks);
+        if short.is_empty() {
+            return Ok(());
+        }
+        let voters = self.consensus.status().voters;
+        let roomy = voters.iter().filter(|voter| !short.contains(voter)).count();
+        if roomy > voters.len() / 2 {
+            return Ok(());
+        }
+        let text = "the disks of too many nodes are below their reserve; nothing is proposed";
+        Err(Refusal::new(Code::DiskReserve, text)
+            .expected_found(format!("{} voters with room", voters.len() / 2 + 1), roomy.to_string()))
+    }
+
+    /// What others are told.
+    pub(crate) fn tell(&self, epoch: u64) -> PulseResponse {
+        PulseResponse { epoch, now_ms: self.clock.now().0, disk_short: self.disk.is_short() }
+    }
+}
+
+fn over(offset_ms: i64, bound: Duration) -> bool {
+    u128::from(offset_ms.unsigned_abs()) > bound.as_millis()
+}

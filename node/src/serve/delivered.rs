@@ -1,0 +1,251 @@
+//! Answers on their way to whoever reads them, or does not. HTTP/2 lets a client ask a thousand times for the largest record
+//! and take nothing: so large answers are handed over in pieces, count while they are not taken, and a connection on which
+//! an answer stands still is given up.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Calls whose answers may be as large as a record. Room is reserved before they are asked for: an answer that was made
+/// takes memory whether it is taken or not.
+const LARGE: &[&str] = &["/kho.v1.Store/Get"];
+/// Bytes of the largest answer.
+const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
+/// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
+const PIECE: usize = 16 << 10;
+/// Bytes of a plane's large answers that are being made or taken, at most.
+pub(super) const ANSWERS_BYTES_MAX: usize = 256 << 20;
+/// The same of one connection. Small ones give their room back as soon as they are made.
+const CONNECTION_ANSWERS_BYTES_MAX: usize = 64 << 20;
+/// Nothing was taken for so long: nobody reads.
+const STALL_MAX: Duration = Duration::from_secs(30);
+/// The largest answer has so long in all: a client that takes a byte now and then does not read either.
+const TAKEN_MAX: Duration = Duration::from_secs(120);
+/// Between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+type Number = u64;
+
+/// The answers of one connection.
+#[derive(Clone)]
+pub(super) struct Answers {
+    plane: Arc<Semaphore>,
+    connection: Arc<Semaphore>,
+    /// Until when each of those that were handed a piece must ask for the next.
+    due: Arc<Mutex<Due>>,
+}
+
+#[derive(Default)]
+struct Due {
+    last: Number,
+    until: BTreeMap<Number, Instant>,
+}
+
+impl Answers {
+    /// Of one more connection of a plane.
+    pub fn new(plane: Arc<Semaphore>) -> Self {
+        Self { plane, connection: Arc::new(Semaphore::new(CONNECTION_ANSWERS_BYTES_MAX)), due: Arc::default() }
+    }
+
+    /// Ends when an answer stands still.
+    pub async fn stand_still(self) {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let now = Instant::now();
+            if self.due.lock().until.values().any(|until| *until < now) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is room for the answer to a call.
+    pub async fn reserve(&self, path: &str) -> Reserved {
+        let mut reserved = Reserved::default();
+        if LARGE.contains(&path) {
+            for room in [&self.connection, &self.plane] {
+                // an error: closed, which nobody does
+                reserved.0.extend(room.clone().acquire_many_owned(LARGE_BYTES).await.ok());
+            }
+        }
+        reserved
+    }
+
+    /// `body`, watched; `place` is held until it is taken, and what was reserved, if it is large.
+    pub fn deliver<B>(&self, body: B, place: OwnedSemaphorePermit, reserved: Reserved) -> Delivered<B> {
+        let number = {
+            let mut due = self.due.lock();
+            due.last += 1;
+            due.last
+        };
+        Delivered {
+            body,
+            rest: Bytes::new(),
+            begun: Instant::now(),
+            number,
+            reserved,
+            answers: self.clone(),
+            _place: place,
+        }
+    }
+}
+
+/// Room for an answer.
+#[derive(Default)]
+pub(super) struct Reserved(Vec<OwnedSemaphorePermit>);
+
+/// An answer's body.
+pub(super) struct Delivered<B> {
+    body: B,
+    /// What of the last frame was not handed over.
+    rest: Bytes,
+    /// When the last frame came.
+    begun: Instant,
+    number: Number,
+    reserved: Reserved,
+    answers: Answers,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<B> Delivered<B> {
+    fn not_due(&self) {
+        self.answers.due.lock().until.remove(&self.number);
+    }
+
+    /// The next piece; it must be taken in time.
+    fn piece(&mut self) -> Bytes {
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        if self.rest.is_empty() {
+            self.reserved.0.clear();
+        }
+        let until = (Instant::now() + STALL_MAX).min(self.begun + TAKEN_MAX);
+        self.answers.due.lock().until.insert(self.number, until);
+        piece
+    }
+}
+
+impl<B> Drop for Delivered<B> {
+    fn drop(&mut self) {
+        self.not_due();
+    }
+}
+
+impl<B> Body for Delivered<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.not_due();
+        loop {
+            if !self.rest.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(self.piece()))));
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => frame,
+            };
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(data) => (self.rest, self.begun) = (data, Instant::now()),
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full, StreamBody};
+
+    use super::*;
+
+    fn answers() -> Answers {
+        Answers::new(Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)))
+    }
+
+    async fn body(answers: &Answers, bytes: usize) -> Delivered<Full<Bytes>> {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let reserved = answers.reserve(LARGE[0]).await;
+        answers.deliver(Full::new(Bytes::from(vec![7; bytes])), place, reserved)
+    }
+
+    #[tokio::test]
+    async fn what_goes_in_comes_out_in_pieces() {
+        for bytes in [0, 1, PIECE, PIECE + 1, 5 << 20] {
+            let answers = answers();
+            let mut body = body(&answers, bytes).await;
+            let mut found = 0;
+            while let Some(frame) = body.frame().await {
+                let data = frame.unwrap().into_data().unwrap();
+                assert!(data.len() <= PIECE && data.iter().all(|byte| *byte == 7));
+                found += data.len();
+            }
+            assert_eq!(found, bytes);
+            drop(body);
+            assert!(answers.due.lock().until.is_empty());
+            assert_eq!(answers.connection.available_permits(), CONNECTION_ANSWERS_BYTES_MAX);
+            assert_eq!(answers.plane.available_permits(), ANSWERS_BYTES_MAX);
+        }
+    }
+
+    #[tokio::test]
+    async fn large_answers_that_nobody_takes_are_bounded_and_small_ones_are_not() {
+        let answers = answers();
+        let mut held = Vec::new();
+        for _ in 0..100 {
+            let mut small = body(&answers, 1000).await;
+            small.frame().await.unwrap().unwrap();
+            held.push(small);
+        }
+        let most = CONNECTION_ANSWERS_BYTES_MAX / LARGE_BYTES as usize;
+        for _ in 0..most {
+            let mut large = body(&answers, 4 << 20).await;
+            large.frame().await.unwrap().unwrap();
+            held.push(large);
+        }
+        let next = answers.reserve(LARGE[0]);
+        tokio::pin!(next);
+        assert!(futures::poll!(next.as_mut()).is_pending(), "this connection has as many as it may");
+        drop(body(&Answers::new(answers.plane.clone()), 4 << 20).await);
+        assert!(answers.reserve("/kho.v1.Store/Submit").await.0.is_empty(), "whose answers are small");
+        held.pop();
+        assert_eq!(next.await.0.len(), 2, "room again");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_stands_still_is_noticed_and_one_that_waits_for_its_node_is_not() {
+        let answers = answers();
+        let mut taken = body(&answers, 1 << 20).await;
+        taken.frame().await.unwrap().unwrap();
+        let due = |answers: &Answers| answers.due.lock().until.len();
+        assert_eq!(due(&answers), 1, "handed over, and not asked for more");
+        let until = *answers.due.lock().until.values().next().unwrap();
+        assert!(until <= Instant::now() + STALL_MAX);
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let pending = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, ()>>());
+        let mut silent = answers.deliver(pending, place, Reserved::default());
+        assert!(futures::poll!(silent.frame()).is_pending());
+        assert_eq!(due(&answers), 1);
+        drop(taken);
+        assert_eq!(due(&answers), 0);
+    }
+}
