@@ -285,14 +285,14 @@ impl StateCore {
         let index = expected.map_or(0, |last| last.index());
         let engine: Arc<dyn KvEngine> = Arc::new(Guard::new(engine, Arc::clone(&self.damaged)));
         let published = load(&*engine)?;
-        let kept = self.snapshot_of(&*engine);
+        // Before it goes live: raft purges its log up to this state, and must find a snapshot of no less when it starts.
+        self.snapshot_of(&*engine)?;
         self.layout.set_current(number)?;
         KillPoint::SnapshotInstalled.reached();
         let old = std::mem::replace(&mut *self.live.write(), Live { engine, number });
         *self.persisted.lock() = Some(index);
         self.published.store(Arc::new(published));
         self.applied.send_replace(Some(index));
-        kept?;
         // Readers may hold views of the old database; its files live until they let go.
         drop(old.engine);
         files::remove_directory(&self.layout.state(old.number))?;

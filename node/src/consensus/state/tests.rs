@@ -4,11 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kho_ledger::Change;
 use kho_ledger::conformance::check_view;
+use openraft::EntryPayload;
 
 use super::{StateCore, StateView, place, tables};
+use crate::consensus::types::{Entry, log_id};
 use crate::seams::Seams;
 use crate::snapshot::layout::Layout;
 use crate::storage::rocks::{RocksStorage, Tuning};
+use crate::storage::sim::{Cut, Point, Side, SimDisk, SimStorage};
 use crate::storage::{Batch, Durability, KvEngine, KvError, KvRead, Profile, Storage};
 
 /// RocksDB in whose directory table files come and go, as they do while it compacts.
@@ -69,4 +72,33 @@ fn a_snapshot_is_put_in_place_while_the_database_tidies_up() {
         place(&compacting, &layout, number, &snapshot.files, None).unwrap();
     }
     going.store(false, Ordering::Relaxed);
+}
+
+/// docs/postmortems/0016: the pointer was moved to a state that had no snapshot beside it, and raft did not start again.
+#[test]
+fn a_state_from_elsewhere_goes_live_with_its_snapshot_or_not_at_all() {
+    let core = |dir: &Path, disk: &Arc<SimDisk>| {
+        let layout = Layout::create(dir, 1).unwrap();
+        let storage = Arc::new(SimStorage(Arc::clone(disk)));
+        StateCore::open(storage, layout, &Seams::system(), Arc::new(|_| {})).unwrap()
+    };
+    let at = |index| Entry { log_id: log_id(1, index), payload: EntryPayload::Blank };
+    let [there, here] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let ahead = core(there.path(), &SimDisk::new(1));
+    ahead.apply(&at(7)).unwrap();
+    let snapshot = ahead.snapshot().unwrap().files;
+    let disk = SimDisk::new(2);
+    let state = core(here.path(), &disk);
+    state.apply(&at(3)).unwrap();
+    state.snapshot().unwrap();
+    disk.arm(Some(Cut { point: Point::Checkpoint, nth: 1, side: Side::Before, power: true }));
+    assert!(state.install(&snapshot, Some(log_id(1, 7))).is_err());
+    drop(state);
+    disk.crash(true);
+    let state = core(here.path(), &disk);
+    let indexes =
+        |state: &StateCore| (state.position().last.unwrap().index(), state.snapshots().newest().unwrap().index);
+    assert_eq!(indexes(&state), (3, 3));
+    state.install(&snapshot, Some(log_id(1, 7))).unwrap();
+    assert_eq!(indexes(&state), (7, 7));
 }
