@@ -90,7 +90,7 @@ pub fn to_status(refusal: &Refusal) -> Status {
 }
 
 /// The refusal in a status, or none: the status is not of a Kho node, or of one with codes that are not known here.
-/// [`detail`] still has such a code's text.
+/// [`detail()`] still has such a code's text.
 pub fn from_status(status: &Status) -> Option<Refusal> {
     detail::refusal(detail(status)?, status.message())
 }
