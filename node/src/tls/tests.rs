@@ -8,7 +8,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
-use super::{ClientTls, PeerDial, Plane, ServerTls};
+use super::{ClientTls, PeerDial, Plane, Secure, ServerTls};
 use crate::config::TlsFiles;
 use crate::identity::Identity;
 use crate::seams::{Accept, BoxIo, Dial, Net, Seams};
@@ -138,6 +138,30 @@ async fn peers_of_another_authority_are_refused_on_both_sides() {
         Ok(io) => assert!(byte(io).await.is_err(), "the listener does not trust"),
         Err(_) => panic!("the dialler trusts the listener"),
     }
+}
+
+/// It has sent more before it hears of it: a socket that is closed at once answers with a reset, which throws the alert away.
+#[tokio::test]
+async fn who_is_refused_reads_why() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let server = ServerTls::load(Plane::Peer, &authority.node(1)).unwrap();
+    let mut accept: Box<dyn Accept> = Seams::system().net.bind("127.0.0.1:0").await.unwrap();
+    let address = accept.local_address();
+    let refused = tokio::spawn(async move {
+        let (io, _) = accept.accept().await.unwrap();
+        server.secure(io).await.err().unwrap().to_string()
+    });
+    let mixed = TlsFiles { trust: authority.dir.path().join("ca.pem"), ..other.node(2) };
+    let mut io = dial(&mixed).dial(NodeId(1), &address).await.unwrap();
+    for _ in 0..4 {
+        io.write_all(&[0; 16 << 10]).await.unwrap();
+        io.flush().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
+    let error = io.read_u8().await.unwrap_err().to_string();
+    assert!(error.contains("received fatal alert"), "{error}");
+    drop(io);
+    assert!(refused.await.unwrap().contains("TLS handshake"));
 }
 
 #[tokio::test]

@@ -3,9 +3,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kho_proto::certificate;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::{ClientTls, Error, PeerDial, Plane, ServerTls};
@@ -13,6 +15,11 @@ use crate::config::{CertificateFiles, Config, TlsFiles};
 use crate::consensus::PeerIdentity;
 use crate::identity::Identity;
 use crate::seams::{BoxIo, Dial, Net};
+
+/// Who was refused has so long to read why...
+const LINGER: Duration = Duration::from_secs(1);
+/// ...and may send so much meanwhile: several times what HTTP/2 lets anybody send who has not heard from the server yet.
+const LINGER_BYTES_MAX: usize = 256 << 10;
 
 /// Makes both ends of a node's planes.
 pub trait Transport: Send + Sync + 'static {
@@ -72,7 +79,13 @@ impl Transport for Tls {
 #[async_trait]
 impl Secure for ServerTls {
     async fn secure(&self, io: BoxIo) -> Result<(BoxIo, Identity), SecureError> {
-        let tls = TlsAcceptor::from(self.current()).accept(io).await?;
+        let tls = match TlsAcceptor::from(self.current()).accept(io).into_fallible().await {
+            Ok(tls) => tls,
+            Err((error, io)) => {
+                linger(io).await;
+                return Err(error.into());
+            }
+        };
         let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let identity = Identity::of_certificate(certificate.map(AsRef::as_ref))?;
         Ok((Box::new(tls), identity))
@@ -81,6 +94,24 @@ impl Secure for ServerTls {
     fn reload(&self) -> Result<(), Error> {
         ServerTls::reload(self)
     }
+}
+
+/// Lets who was refused read why. It has more on its way (in TLS 1.3 its first request), and if that met a closed socket the
+/// answer would be a reset, which throws away the alert: a client could not tell a refusal from a request that was lost.
+async fn linger(mut io: BoxIo) {
+    let drained = async {
+        io.shutdown().await?;
+        let (mut rest, mut left) = ([0; 4096], LINGER_BYTES_MAX);
+        while left > 0 {
+            match io.read(&mut rest).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        io::Result::Ok(())
+    };
+    // it is closed now, whoever did it
+    drop(tokio::time::timeout(LINGER, drained).await);
 }
 
 impl Dialler for PeerDial {
