@@ -74,7 +74,7 @@ fn a_snapshot_is_put_in_place_while_the_database_tidies_up() {
     going.store(false, Ordering::Relaxed);
 }
 
-/// docs/postmortems/0016: the pointer was moved to a state that had no snapshot beside it, and raft did not start again.
+/// docs/postmortems/0018: the pointer was moved to a state that had no snapshot beside it, and raft did not start again.
 #[test]
 fn a_state_from_elsewhere_goes_live_with_its_snapshot_or_not_at_all() {
     let core = |dir: &Path, disk: &Arc<SimDisk>| {
