@@ -39,6 +39,17 @@ impl Build {
     }
 }
 
+/// Takes out of a node's configuration what the older build does not know, as an operator who may want to go back does.
+fn known_to_both(cluster: &DevCluster, node: NodeId) -> Result<()> {
+    let path = cluster.layout().node_file(node);
+    let mut file: toml::Table = std::fs::read_to_string(&path)?.parse()?;
+    file.remove("disk");
+    for table in ["listen", "tls"] {
+        file.get_mut(table).and_then(toml::Value::as_table_mut).with_context(|| table.to_owned())?.remove("log");
+    }
+    Ok(std::fs::write(&path, toml::to_string(&file)?)?)
+}
+
 /// Stops a node in good order and starts it as `build`. Returns when it has caught up with what was applied then.
 async fn become_build(cluster: &mut DevCluster, node: NodeId, build: &Build) -> Result<()> {
     let status = cluster.terminate(node).await?;
@@ -139,6 +150,9 @@ fn upgraded_and_downgraded_under_load() -> Result<()> {
         ensure!(old.says != new.says, "both builds are {}", new.says);
         println!("from {} to {} and back", old.says, new.says);
         rig.cluster.set_executable(&old.path);
+        for node in rig.cluster.nodes() {
+            known_to_both(&rig.cluster, node)?;
+        }
         rig.launch().await?;
         let mut all = Vec::new();
 

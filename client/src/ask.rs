@@ -55,11 +55,11 @@ impl ReadError {
 
 impl Client {
     /// Asks until a node answers, refuses for good, or the time is over.
-    pub(crate) async fn ask<'a, Q: Clone, A, F>(
-        &'a self,
+    pub(crate) async fn ask<Q: Clone, A, F>(
+        &self,
         question: Q,
         call: impl Fn(Store, Request<Q>) -> F,
-    ) -> Result<(A, &'a Node), ReadError>
+    ) -> Result<(A, &Node), ReadError>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {

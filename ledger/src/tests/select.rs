@@ -170,9 +170,9 @@ fn naive(query: &Query, rows: &[RecordRow]) -> Vec<u64> {
         .filter(|row| {
             let seen = match &query.audience {
                 Audience::All => true,
-                Audience::These(eyes) => eyes.iter().any(|eye| {
-                    eye.unit == row.unit_token || row.receiver_tokens.iter().any(|token| *token == eye.receiver)
-                }),
+                Audience::These(eyes) => {
+                    eyes.iter().any(|eye| eye.unit == row.unit_token || row.receiver_tokens.contains(&eye.receiver))
+                }
             };
             let period = match &query.periods {
                 Periods::Any => true,
