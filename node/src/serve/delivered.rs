@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// Calls whose answers may be as large as a record. Room is reserved before they are asked for: an answer that was made
 /// takes memory whether it is taken or not.
-const LARGE: &[&str] = &["/kho.v1.Store/Get"];
+const LARGE: &[&str] = &["/kho.v1.Store/Get", "/kho.v1.Store/List", "/kho.v1.Store/History"];
 /// Bytes of the largest answer.
 const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
 /// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
