@@ -115,7 +115,12 @@ impl Watching {
                     continue;
                 }
             };
-            return self.take(word);
+            let taken = self.take(word);
+            if taken.is_err() {
+                // what was not understood must come again, not be passed over by what comes after it
+                self.open = None;
+            }
+            return taken;
         }
     }
 

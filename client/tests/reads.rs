@@ -128,3 +128,20 @@ async fn a_node_that_repeats_itself_is_told_off() {
     let error = watching.record().await.unwrap_err();
     assert!(matches!(&error, ReadError::Answer { field: "next", .. }), "{error}");
 }
+
+/// What a watch can't read comes again, until it can be read: it is not passed over by what comes after it.
+#[tokio::test]
+async fn a_record_that_is_not_understood_is_not_passed_over() {
+    let node = Fake::log(1, 3, &[Read::Garble(2), Read::Garble(2), Read::Serve]).await;
+    let mut watching = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
+    let (mut told, mut errors) = (Vec::new(), 0);
+    while told.len() < 3 {
+        match watching.next().await {
+            Ok(Event::Record(entry)) => told.push(entry.sequence.0),
+            Ok(_) => {}
+            Err(ReadError::Answer { .. }) => errors += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((told, errors), (vec![1, 2, 3], 2));
+}

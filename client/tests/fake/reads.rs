@@ -24,6 +24,8 @@ pub enum Read {
     BreakAfter(usize, Code),
     /// A watch that tells each record twice.
     Stutter,
+    /// A watch with this record in a form that no client understands.
+    Garble(u64),
 }
 
 /// The log and what to do next; the last act for ever.
@@ -119,6 +121,15 @@ impl Reads {
                 return Ok(Box::pin(stream::iter(words)));
             }
             Read::Stutter => words.extend((from..=self.records).map(|sequence| Ok(record(sequence)))),
+            Read::Garble(at) => {
+                for word in words.iter_mut().flatten() {
+                    if let Some(watch_response::Event::Record(entry)) = &mut word.event
+                        && entry.sequence == at
+                    {
+                        entry.period = "of a later grammar".to_owned();
+                    }
+                }
+            }
             Read::Serve | Read::Nothing => {}
         }
         Ok(Box::pin(stream::iter(words).chain(stream::pending())))

@@ -19,6 +19,7 @@ use crate::read::Barrier;
 use crate::seams::Clock;
 use crate::write::metric_definitions::CRLS_EXPIRED;
 use crate::write::propose::Answer;
+use crate::write::revocation::Lists;
 use crate::write::{Deadline, Peers, Queue, Revocations, Verifier};
 
 /// A list is proposed, applied here and seen within so long.
@@ -48,7 +49,10 @@ impl Revoker {
         let install =
             InstallCrl { der, issuer: Bytes::copy_from_slice(issuer.0.as_ref()), this_update_ms: crl.this_update().0 };
         let command = Command { kind: Some(Kind::InstallCrl(install)) };
-        self.check_members(entry_version(&command)).await?;
+        // after the first list no member can be older any more: a machine that is down must not keep a stolen key alive
+        if self.lists()?.version == 0 {
+            self.check_members(entry_version(&command)).await?;
+        }
         let deadline = Deadline::after(Some(INSTALL_TIMEOUT));
         match self.queue.propose(command, deadline).await? {
             Answer::Refused(refusal) => return Err(refusal),
@@ -92,9 +96,13 @@ impl Revoker {
 
     /// Those that count here.
     pub fn list(&self) -> Result<ListCrlsResponse, Refusal> {
-        let lists = self.revocations.current().map_err(|error| Refusal::new(Code::StorageFailed, error.to_string()))?;
+        let lists = self.lists()?;
         let crls = lists.crls.lists.iter().map(|(issuer, crl)| self.status(*issuer, crl)).collect();
         Ok(ListCrlsResponse { version: lists.version, crls })
+    }
+
+    fn lists(&self) -> Result<Arc<Lists>, Refusal> {
+        self.revocations.current().map_err(|error| Refusal::new(Code::StorageFailed, error.to_string()))
     }
 
     fn status(&self, issuer: IssuerId, crl: &Crl) -> CrlStatus {

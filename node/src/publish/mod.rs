@@ -42,7 +42,7 @@ const _: () = assert!(ANSWERS_BYTES_MAX > 2 * READS_MAX * PUBLISHED_LENGTH_MAX, 
 /// What is there for anybody to read.
 pub(crate) struct PublicLog {
     state: StateStore,
-    newest: Option<Newest>,
+    newest: Option<Arc<Newest>>,
     tasks: Arc<dyn Tasks>,
     reads: Semaphore,
     room: Arc<Semaphore>,
@@ -61,7 +61,7 @@ impl PublicLog {
     pub fn new(state: StateStore, receipts: Option<Arc<Receipts>>, tasks: Arc<dyn Tasks>) -> Self {
         Self {
             state,
-            newest: receipts.map(Newest::new),
+            newest: receipts.map(|receipts| Arc::new(Newest::new(receipts))),
             tasks,
             reads: Semaphore::new(READS_MAX),
             room: Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)),
@@ -74,7 +74,11 @@ impl PublicLog {
             let text = "this node has no keys and signs no checkpoint; ask another node";
             return Err(Refusal { retry_after: Some(RETRY_AFTER), ..Refusal::new(Code::KeysMissing, text) });
         };
-        let signed = newest.sign(&self.state)?;
+        // a new size is read for and signed: not on the threads that serve requests
+        let _read = place(self.reads.acquire()).await?;
+        let (newest, state) = (newest.clone(), self.state.clone());
+        let signed = self.tasks.blocking(move || newest.sign(&state)).await;
+        let signed = signed.map_err(|_| Refusal::new(Code::NodeStopping, "the node is shutting down"))??;
         Ok(Found { tag: Some(signed.tag()), body: signed.note, lifetime: Lifetime::Newest })
     }
 

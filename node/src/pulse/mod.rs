@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::id::NodeId;
+use kho_proto::id::{NodeId, UnixMs};
 use kho_proto::pb::peer::v1::PulseResponse;
 use parking_lot::Mutex;
 
@@ -28,6 +28,8 @@ use clocks::Sample;
 
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// A leader whose disk is below its reserve tries again after so long: where all are all but full, nobody else is better.
+const DISK_HAND_OVER_PAUSE: Duration = Duration::from_secs(10);
 /// A leader so far from the median hands over: time-stamps of a second are then still right.
 pub const HAND_OVER_OFFSET: Duration = Duration::from_millis(500);
 /// A node so far from it does not lead.
@@ -41,6 +43,9 @@ pub struct Pulse {
     clock: Arc<dyn Clock>,
     disk: Arc<Disk>,
     clocks: Mutex<Clocks>,
+    /// This node's clocks, monotonic and wall, when the offsets were last judged: a step of the wall clock since then shows
+    /// against them at once.
+    judged: Mutex<(Duration, UnixMs)>,
 }
 
 impl Pulse {
@@ -52,26 +57,29 @@ impl Pulse {
         clock: Arc<dyn Clock>,
         disk: Arc<Disk>,
     ) -> Arc<Self> {
-        Arc::new(Self { node, consensus, peers, clock, disk, clocks: Mutex::default() })
+        let judged = Mutex::new((clock.monotonic(), clock.now()));
+        Arc::new(Self { node, consensus, peers, clock, disk, clocks: Mutex::default(), judged })
     }
 
     /// Asks all others, judges, and acts on it; for ever.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut was_short = false;
+        let mut disk_again = Duration::ZERO;
         loop {
             self.ask_all().await;
+            *self.judged.lock() = (self.clock.monotonic(), self.clock.now());
             let offset = self.offset_ms();
             metric_definitions::observe(offset.unwrap_or(0), &self.peer_offsets_ms());
             let far = offset.is_some_and(|offset| over(offset, LEAD_OFFSET_MAX));
             self.consensus.may_stand(!far);
-            let short = self.disk.is_short();
             if offset.is_some_and(|offset| over(offset, HAND_OVER_OFFSET)) {
                 self.hand_over("its clock is off").await;
-            } else if short && !was_short {
-                // once: the others' disks hold the same, and may be as full
-                self.hand_over("its disk is below its reserve").await;
+            } else if self.disk.is_short()
+                && self.clock.monotonic() >= disk_again
+                && self.hand_over("its disk is below its reserve").await
+            {
+                // also where leadership came to it later, and where the first attempt failed
+                disk_again = self.clock.monotonic() + DISK_HAND_OVER_PAUSE;
             }
-            was_short = short;
             tokio::time::sleep(INTERVAL).await;
         }
     }
@@ -100,22 +108,31 @@ impl Pulse {
         self.clocks.lock().peers_ms(self.clock.monotonic())
     }
 
-    /// Gives leadership, if this node has it, to a voter that is fit for it.
-    async fn hand_over(&self, why: &str) {
+    /// Gives leadership, if this node has it, to a voter that is fit for it. Whether it had it.
+    async fn hand_over(&self, why: &str) -> bool {
         let status = self.consensus.status();
         if status.leader != Some(self.node) {
-            return;
+            return false;
         }
         let fit = self.clocks.lock().fit(self.clock.monotonic(), HAND_OVER_OFFSET);
         let candidates = fit.into_iter().filter(|node| status.voters.contains(node));
         let Some(to) = candidates.max_by_key(|node| status.matched.get(node).copied()) else {
             tracing::error!(why, "leadership should go, and no other node is fit for it");
-            return;
+            return true;
         };
         match self.consensus.transfer_leader(Some(to)).await {
             Ok(to) => tracing::warn!(why, %to, "handed leadership over"),
             Err(error) => tracing::warn!(why, %error, "leadership was not handed over"),
         }
+        true
+    }
+
+    /// Milliseconds that the wall clock has gone ahead of the monotonic one since offsets were judged.
+    fn stepped_ms(&self) -> i64 {
+        let (monotonic, wall) = *self.judged.lock();
+        let passed = self.clock.monotonic().saturating_sub(monotonic).as_millis();
+        let shown = i128::from(self.clock.now().0) - i128::from(wall.0);
+        i64::try_from(shown - i128::try_from(passed).unwrap_or(i128::MAX)).unwrap_or(i64::MAX)
     }
 
     /// Whether this node may propose as the leader.
@@ -123,7 +140,8 @@ impl Pulse {
         self.disk.check()?;
         let now = self.clock.monotonic();
         let clocks = self.clocks.lock();
-        if let Some(offset) = clocks.offset_ms(now).filter(|offset| over(*offset, LEAD_OFFSET_MAX)) {
+        let offset = clocks.offset_ms(now).unwrap_or(0).saturating_add(self.stepped_ms());
+        if over(offset, LEAD_OFFSET_MAX) {
             let text = "the leader's clock is too far from the other nodes'; it proposes nothing";
             return Err(Refusal::new(Code::ClockOff, text).expected_found(
                 format!("at most {} ms from their median", LEAD_OFFSET_MAX.as_millis()),

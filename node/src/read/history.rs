@@ -152,7 +152,10 @@ impl Question {
             last = Some(revision.revision);
             Ok(ControlFlow::Break(()))
         })?;
-        if entries.is_empty() && last.is_none() && self.after.is_none() {
+        // Of a series that was only named nothing is known yet, not even that it exists: an empty page to go on from would
+        // tell it, and how many revisions others have. (Of a record that the caller sees, it is no secret.)
+        let named = matches!(self.of, Of::Series(_));
+        if entries.is_empty() && self.after.is_none() && (named || last.is_none()) {
             return Err(unknown(size));
         }
         let next = last.map(|revision| {

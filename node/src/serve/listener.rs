@@ -24,6 +24,9 @@ use crate::tls::{Plane, Secure, SecureError};
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections of other nodes, at most: a handful of kinds of traffic from each, with room for reconnects.
 pub(super) const PEER_CONNECTIONS_MAX: usize = 256;
+/// Connections of clients and operators that show no party's certificate, at most: they have places of their own, since each
+/// only learns why it gets nothing, and must not keep out who may come in.
+const STRANGERS_MAX: usize = 64;
 /// A connection without a certificate may ask once and learn why it gets nothing.
 const UNAUTHENTICATED_LIFETIME: Duration = Duration::from_secs(5);
 /// A reader of the public log has the time to read some thousand tiles, and then comes again: so nobody holds a place for
@@ -94,6 +97,7 @@ impl Listener {
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)),
         };
+        let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
         let handshakes = Handshakes::default();
         let shares = Shares::of(self.connections_max);
         loop {
@@ -116,6 +120,7 @@ impl Listener {
                 answers: self.answers.clone(),
                 bounds: bounds.clone(),
                 places: places.clone(),
+                strangers: strangers.clone(),
                 shares: shares.clone(),
             };
             let (ends, handshake) = (ends.clone(), handshakes.begin());
@@ -194,6 +199,7 @@ struct Connection {
     answers: Answers,
     bounds: Bounds,
     places: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     shares: Shares,
 }
 
@@ -215,7 +221,9 @@ impl Connection {
         let (io, identity) = secured.map_err(|_elapsed| ConnectionError::HandshakeTimeout)??;
         drop(handshake);
         // closing at once is the cheapest answer
-        let _place = self.places.try_acquire_owned().map_err(|_full| ConnectionError::Full(""))?;
+        let stranger = matches!(self.plane, Plane::Client | Plane::Admin) && identity.certificate().is_none();
+        let places = if stranger { self.strangers } else { self.places };
+        let _place = places.try_acquire_owned().map_err(|_full| ConnectionError::Full(""))?;
         let share = identity.certificate().map(|certificate| self.shares.take(certificate));
         let _share = share.map(|share| share.ok_or(ConnectionError::Full(" of one certificate"))).transpose()?;
         let _measured = measured::Connection::open(self.plane);

@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use crate::sender::Sender;
 use crate::thin_line::{code, get, submit, verify};
-use crate::world::World;
+use crate::world::{World, begin};
 
 /// More than any disk has.
 const SHORT: &str = "reserve_mib = 1000000000\n";
@@ -59,7 +59,7 @@ impl Scene {
         let system = Seams::system();
         let clock = Arc::new(Skewed { system: system.clock.clone(), ahead_ms: ahead_ms.clone() });
         let toml = world.toml(node).replace("[disk]\n", &format!("[disk]\n{disk}"));
-        Node::start(world.parse(&toml), Seams { clock, ..system }).await.unwrap()
+        begin(world.parse(&toml), &Seams { clock, ..system }).await
     }
 
     async fn restart(&mut self, node: usize, disk: &str) {
@@ -226,4 +226,38 @@ async fn where_too_many_disks_are_short_nothing_is_proposed_and_reads_go_on() {
         assert!(start.elapsed() < Duration::from_secs(10), "there is room again");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Its clock is judged once a second, and steps in between: no record gets the time of the step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_the_leaders_clock_stamps_nothing() {
+    let scene = Scene::new(3).await;
+    scene.acquainted().await;
+    let leader = scene.leader().unwrap();
+    let client = scene.world.platform(leader).await;
+    let sender = Sender::new(&scene.world.signers, "BYT");
+    submit(&client, &sender.report()).await.unwrap();
+    let before = scene.nodes[0].state().tip().last_accepted_at();
+    scene.skew(leader, 3_600_000);
+    for _ in 0..20 {
+        // taken by another leader, or refused: never with the stepped time
+        drop(submit(&client, &sender.report()).await);
+    }
+    let after = scene.nodes.iter().map(|node| node.state().tip().last_accepted_at()).max().unwrap();
+    assert!(after.0 < before.0 + 600_000, "accepted at {after:?}, an hour after {before:?}");
+}
+
+/// A node that was short before it led gives leadership away as one that becomes short while it leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_room_does_not_keep_leadership_that_came_to_it() {
+    let mut scene = Scene::new(3).await;
+    let short = 3;
+    scene.restart(short, SHORT).await;
+    scene.acquainted().await;
+    // more than a round of its judgement: it has seen itself short as a follower
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    scene.lead(short).await;
+    let other = scene.led_by_another_than(short).await;
+    let sender = Sender::new(&scene.world.signers, "BYT");
+    submit(&scene.world.platform(other).await, &sender.report()).await.unwrap();
 }

@@ -13,7 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::sender::{Sender, now, request};
 use crate::thin_line::{code, get, submit, verify};
-use crate::world::{Authority, World};
+use crate::world::{Authority, World, begin};
 
 fn at(now: UnixMs, seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp((now.0 / 1000) as i64 + seconds).unwrap()
@@ -148,7 +148,7 @@ async fn late_authorities_are_flagged_or_refused_as_configured() {
 
     let strict = toml.replace("[signers]\n", "[signers]\nexpired_crl = \"refuse\"\nmissing_crl = \"refuse\"\n");
     assert_ne!(strict, toml);
-    let node = world.try_start(world.parse(&strict)).await.unwrap();
+    let node = begin(world.parse(&strict), &kho_node::seams::Seams::system()).await;
     let client = world.platform(1).await;
     assert_eq!(code(&submit(&client, &sender.report()).await.unwrap_err()), Code::CrlExpired);
     // a verdict holds no longer than the list that it was made by

@@ -10,6 +10,7 @@ use kho_node::serve::Node;
 use kho_node::{Config, ServeError, keys};
 use kho_proto::checkpoint::VerifierKey;
 use kho_proto::digest::Digest;
+use kho_proto::error::Code;
 use kho_proto::id::{ClusterId, NodeId};
 use kho_proto::pb::admin::v1::InitClusterRequest;
 use kho_proto::pb::admin::v1::admin_client::AdminClient;
@@ -149,7 +150,7 @@ impl World {
     }
 
     pub async fn start(&self, node: usize) -> Node {
-        self.try_start(self.config(node)).await.unwrap()
+        begin(self.config(node), &Seams::system()).await
     }
 
     pub async fn try_start(&self, config: Config) -> Result<Node, ServeError> {
@@ -209,6 +210,20 @@ impl World {
         let uri = format!("https://127.0.0.1:{}", self.port(node, plane));
         let endpoint = Endpoint::from_shared(uri).unwrap().tls_config(tls).unwrap();
         endpoint.connect_timeout(Duration::from_secs(5)).connect().await
+    }
+}
+
+/// Starts a node, also one that has just stopped: its process would be gone by then; here tasks of it may hold its database
+/// for a moment longer.
+pub async fn begin(config: Config, seams: &Seams) -> Node {
+    let begun = std::time::Instant::now();
+    loop {
+        match Node::start(config.clone(), seams.clone()).await {
+            Err(error) if error.code() == Code::DataDirLocked && begun.elapsed() < Duration::from_secs(10) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            started => return started.unwrap(),
+        }
     }
 }
 
