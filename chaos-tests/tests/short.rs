@@ -110,11 +110,18 @@ fn a_straggler_gets_a_snapshot_and_leads() -> Result<()> {
             let away = cluster.nodes().find(|node| *node != leader).context("three nodes")?;
             cluster.kill(away)?;
             progress.more(ACKNOWLEDGED).await?;
-            let made = cluster.admin(leader)?.trigger_snapshot().await?;
-            // what comes behind the snapshot is in the log alone
+            let made = cluster.admin(leader)?.trigger_snapshot().await?.snapshot;
+            // What comes behind the snapshot is in the log alone.
             progress.more(ACKNOWLEDGED).await?;
+            // The leader holds the log for as long as a request that carries it is on its way to the straggler: who comes
+            // back before needs no snapshot.
+            cluster
+                .wait_until("the leader to purge its log", kho::dev::READY_TIMEOUT, |statuses, _| {
+                    statuses.get(&leader).is_some_and(|status| status.purged >= made)
+                })
+                .await?;
             cluster.start(away)?;
-            Ok((away, made.snapshot))
+            Ok((away, made))
         };
         let (outcomes, (away, made)) = attack::under_load(rig, WORKERS, ACKNOWLEDGED, step).await?;
         rig.cluster
