@@ -131,7 +131,10 @@ impl Client {
             && let Next::Ask { node, budget } = rounds.next(self.nodes()).await
         {
             let mut message = Message::default();
-            open.iter().for_each(|open| assert!(message.add(open.record), "fewer records than fitted before"));
+            // Fewer than fitted before; but the node keeps a bounded number of certificates, and without the records that
+            // were answered others of them may have to be sent.
+            let fits = open.iter().position(|open| !message.add(open.record)).unwrap_or(open.len());
+            let later = open.split_off(fits);
             open.iter_mut().for_each(|open| open.case.attempt());
             // whatever ends this call, a record without an answer may have been taken
             let under_way: Vec<_> = open.iter().map(|open| open.record.send()).collect();
@@ -169,10 +172,11 @@ impl Client {
                     None => left.push(one),
                 }
             }
-            open = left;
-            if !open.is_empty() {
+            if !left.is_empty() {
                 self.nodes().move_on();
             }
+            left.extend(later);
+            open = left;
         }
         for Open { place, case, .. } in open {
             answers[place] = Some(Err(case.over(self.nodes())));

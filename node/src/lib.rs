@@ -17,6 +17,7 @@ pub mod pulse;
 pub mod read;
 pub mod seams;
 pub mod serve;
+mod shares;
 pub mod snapshot;
 pub mod storage;
 pub mod telemetry;

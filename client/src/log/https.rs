@@ -11,7 +11,7 @@ use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kho_proto::error::Code;
 use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore};
@@ -26,6 +26,10 @@ use super::{Error, REQUESTS_MAX};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the request to the last byte of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// A connection on which an answer is awaited is tried after so long, and given up after so long again: the next request
+/// must not go down a line that is dead.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(3);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Characters of a refusal that are shown.
 const TEXT_MAX: usize = 200;
 
@@ -193,8 +197,12 @@ impl Https {
         let io = TokioIo::new(tls);
         // the connections end with their senders; why they end, the next request tells
         if h2 {
-            let (sender, connection) =
-                http2::handshake(TokioExecutor::new(), io).await.map_err(|error| said(&error))?;
+            let mut http2 = http2::Builder::new(TokioExecutor::new());
+            http2
+                .timer(TokioTimer::new())
+                .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+            let (sender, connection) = http2.handshake(io).await.map_err(|error| said(&error))?;
             tokio::spawn(connection);
             Ok(Sender::Http2(sender))
         } else {

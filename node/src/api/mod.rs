@@ -8,11 +8,13 @@ mod outcome;
 mod reads;
 mod store;
 mod stream;
+mod unread;
 
 pub use context::{coded, deadline, identity, refuse};
 pub use forward::ForwardService;
 pub use store::StoreService;
 pub use stream::ConnectionStreams;
+pub(crate) use unread::{PREFIX_LENGTH, Unread};
 
 use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
 

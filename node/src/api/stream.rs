@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt};
 use kho_proto::batch::{Known, STREAM_IN_FLIGHT_MAX};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::pb::v1::{SignedRecord, SubmitStreamRequest, SubmitStreamResponse};
+use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -19,6 +20,7 @@ use super::context::{coded, identity, refuse};
 use super::metric_definitions::OpenStream;
 use super::outcome::{decode, to_wire};
 use super::store::StoreService;
+use super::unread::Unread;
 use crate::identity::{Identity, Role};
 use crate::write::{DEADLINE_MAX, Deadline};
 
@@ -86,6 +88,7 @@ impl StoreService {
         let opened = (open(&connection.open, "connection")?, open(&self.streams, "node")?, OpenStream::new());
         // one more for the end
         let (results, out) = mpsc::channel(STREAM_IN_FLIGHT_MAX + 1);
+        let unread = request.extensions().get::<Unread>().cloned().unwrap_or_default();
         let pump = Pump {
             service: self.clone(),
             identity,
@@ -93,6 +96,7 @@ impl StoreService {
             results,
             places: Arc::new(Semaphore::new(STREAM_IN_FLIGHT_MAX)),
             connection: connection.in_flight,
+            unread,
             known: Known::default(),
         };
         self.tasks.spawn("submit-stream", Box::pin(pump.run()));
@@ -122,6 +126,7 @@ struct Pump {
     results: mpsc::Sender<Out>,
     places: Arc<Semaphore>,
     connection: Arc<Semaphore>,
+    unread: Unread,
     known: Known,
 }
 
@@ -161,6 +166,7 @@ impl Pump {
                 Ok(Err(status)) => return End::Refused(coded(status)),
                 Err(_elapsed) => return End::Refused(refuse(slow(IDLE_MAX, "sending a record"))),
             };
+            self.unread.read(message.encoded_len());
             let room = match self.service.room.wait(message.record.len()).await {
                 Ok(room) => room,
                 Err(refusal) => return End::Refused(refuse(refusal)),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::id::{NodeId, UnixMs};
+use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1::PulseResponse;
 use parking_lot::Mutex;
 
@@ -24,7 +24,7 @@ use crate::consensus::Consensus;
 use crate::disk::Disk;
 use crate::seams::Clock;
 use crate::write::Peers;
-use clocks::Sample;
+use clocks::{Moment, Sample};
 
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -43,9 +43,7 @@ pub struct Pulse {
     clock: Arc<dyn Clock>,
     disk: Arc<Disk>,
     clocks: Mutex<Clocks>,
-    /// This node's clocks, monotonic and wall, when the offsets were last judged: a step of the wall clock since then shows
-    /// against them at once.
-    judged: Mutex<(Duration, UnixMs)>,
+    keyed: bool,
 }
 
 impl Pulse {
@@ -56,9 +54,13 @@ impl Pulse {
         peers: Arc<Peers>,
         clock: Arc<dyn Clock>,
         disk: Arc<Disk>,
+        keyed: bool,
     ) -> Arc<Self> {
-        let judged = Mutex::new((clock.monotonic(), clock.now()));
-        Arc::new(Self { node, consensus, peers, clock, disk, clocks: Mutex::default(), judged })
+        Arc::new(Self { node, consensus, peers, clock, disk, clocks: Mutex::default(), keyed })
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { monotonic: self.clock.monotonic(), wall: self.clock.now() }
     }
 
     /// Asks all others, judges, and acts on it; for ever.
@@ -66,7 +68,6 @@ impl Pulse {
         let mut disk_again = Duration::ZERO;
         loop {
             self.ask_all().await;
-            *self.judged.lock() = (self.clock.monotonic(), self.clock.now());
             let offset = self.offset_ms();
             metric_definitions::observe(offset.unwrap_or(0), &self.peer_offsets_ms());
             let far = offset.is_some_and(|offset| over(offset, LEAD_OFFSET_MAX));
@@ -89,23 +90,22 @@ impl Pulse {
         let answers = join_all(others.map(|member| async move {
             let asked = self.clock.monotonic();
             let answer = self.peers.pulse(member).await;
-            (member, asked, answer, self.clock.monotonic(), self.clock.now())
+            (member, answer.map(|answer| Sample::of(&answer, asked, self.moment())))
         }));
-        for (member, asked, answer, at, now) in answers.await {
-            let Ok(PulseResponse { now_ms, disk_short, .. }) = answer else { continue };
-            let sample = Sample::of(now_ms, disk_short, now, asked, at);
+        for (member, sample) in answers.await {
+            let Ok(sample) = sample else { continue };
             self.clocks.lock().add(member, sample);
         }
     }
 
     /// Milliseconds that this node's clock is ahead of the median of all; none: nobody else is known.
     pub fn offset_ms(&self) -> Option<i64> {
-        self.clocks.lock().offset_ms(self.clock.monotonic())
+        self.clocks.lock().offset_ms(self.moment())
     }
 
     /// Milliseconds that others' clocks are ahead of this node's.
     pub fn peer_offsets_ms(&self) -> BTreeMap<NodeId, i64> {
-        self.clocks.lock().peers_ms(self.clock.monotonic())
+        self.clocks.lock().peers_ms(self.moment())
     }
 
     /// Gives leadership, if this node has it, to a voter that is fit for it. Whether it had it.
@@ -114,7 +114,7 @@ impl Pulse {
         if status.leader != Some(self.node) {
             return false;
         }
-        let fit = self.clocks.lock().fit(self.clock.monotonic(), HAND_OVER_OFFSET);
+        let fit = self.clocks.lock().fit(self.moment(), HAND_OVER_OFFSET);
         let candidates = fit.into_iter().filter(|node| status.voters.contains(node));
         let Some(to) = candidates.max_by_key(|node| status.matched.get(node).copied()) else {
             tracing::error!(why, "leadership should go, and no other node is fit for it");
@@ -127,20 +127,12 @@ impl Pulse {
         true
     }
 
-    /// Milliseconds that the wall clock has gone ahead of the monotonic one since offsets were judged.
-    fn stepped_ms(&self) -> i64 {
-        let (monotonic, wall) = *self.judged.lock();
-        let passed = self.clock.monotonic().saturating_sub(monotonic).as_millis();
-        let shown = i128::from(self.clock.now().0) - i128::from(wall.0);
-        i64::try_from(shown - i128::try_from(passed).unwrap_or(i128::MAX)).unwrap_or(i64::MAX)
-    }
-
     /// Whether this node may propose as the leader.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         self.disk.check()?;
-        let now = self.clock.monotonic();
+        let now = self.moment();
         let clocks = self.clocks.lock();
-        let offset = clocks.offset_ms(now).unwrap_or(0).saturating_add(self.stepped_ms());
+        let offset = clocks.offset_ms(now).unwrap_or(0);
         if over(offset, LEAD_OFFSET_MAX) {
             let text = "the leader's clock is too far from the other nodes'; it proposes nothing";
             return Err(Refusal::new(Code::ClockOff, text).expected_found(
@@ -165,7 +157,7 @@ impl Pulse {
 
     /// What others are told.
     pub(crate) fn tell(&self, epoch: u64) -> PulseResponse {
-        PulseResponse { epoch, now_ms: self.clock.now().0, disk_short: self.disk.is_short() }
+        PulseResponse { epoch, now_ms: self.clock.now().0, disk_short: self.disk.is_short(), keyless: !self.keyed }
     }
 }
 

@@ -18,7 +18,7 @@ use super::caller::Caller;
 use super::entry::Entries;
 use super::filter::Filter;
 use super::list::{Listed, PAGE_BYTES_MAX, Stop, page_size};
-use super::moment::Start;
+use super::moment::Opened;
 use super::open::Error;
 use super::page::{Call, Page, Place, binding};
 use super::{Keyed, Reader};
@@ -106,7 +106,8 @@ impl Reader {
         });
         let question = Question { caller, of, direction, after, binding };
         let keyed = Arc::clone(keyed);
-        self.scans.run(deadline, move |budget| question.answer(&keyed, start, most, budget)).await
+        let work = move |budget: &mut Budget<'_>| question.answer(&keyed, start.open()?, most, budget);
+        self.scans.run(identity.certificate(), deadline, work).await
     }
 }
 
@@ -129,7 +130,7 @@ impl Question {
         Ok(Candidate { leaf, row: row.ok_or_else(|| missing("row"))? })
     }
 
-    fn answer(self, keyed: &Keyed, start: Start, most: usize, budget: &mut Budget<'_>) -> Result<Listed, Refusal> {
+    fn answer(self, keyed: &Keyed, start: Opened, most: usize, budget: &mut Budget<'_>) -> Result<Listed, Refusal> {
         let (view, size) = (&start.view, start.moment.size);
         let Some(series) = self.series(view, keyed, size)? else { return Err(unknown(size)) };
         let filter = Filter::of(&pb::Filter::default(), &self.caller)?;

@@ -12,7 +12,7 @@ use prost::Message;
 use super::caller::Caller;
 use super::entry::Entries;
 use super::filter::Filter;
-use super::moment::Start;
+use super::moment::Opened;
 use super::open::Error;
 use super::page::{Call, Page, Place, binding};
 use super::{Keyed, Reader};
@@ -116,7 +116,8 @@ impl Reader {
         let start = self.start(page.as_ref(), request.stale, deadline).await?;
         let question = Question { caller, filter, order, page, binding };
         let keyed = Arc::clone(keyed);
-        self.scans.run(deadline, move |budget| question.list(&keyed, start, most, budget)).await
+        let work = move |budget: &mut Budget<'_>| question.list(&keyed, start.open()?, most, budget);
+        self.scans.run(identity.certificate(), deadline, work).await
     }
 
     /// How many records the caller sees that `request` asks for, as far as one step goes.
@@ -135,12 +136,13 @@ impl Reader {
         let start = self.start(page.as_ref(), request.stale, deadline).await?;
         let question = Question { caller, filter, order: Order::Oldest, page, binding };
         let keyed = Arc::clone(keyed);
-        self.scans.run(deadline, move |budget| question.count(&keyed, start, budget)).await
+        let work = move |budget: &mut Budget<'_>| question.count(&keyed, start.open()?, budget);
+        self.scans.run(identity.certificate(), deadline, work).await
     }
 }
 
 impl Question {
-    fn query(&self, keyed: &Keyed, start: &Start) -> Result<Query, Refusal> {
+    fn query(&self, keyed: &Keyed, start: &Opened) -> Result<Query, Refusal> {
         let tokens = keyed.opener.tokens();
         let query = self.filter.query(&start.view, &self.caller, tokens, start.moment.size, self.order);
         query.map_err(|error| Error::from(error).into())
@@ -154,17 +156,17 @@ impl Question {
         }
     }
 
-    fn next(&self, keyed: &Keyed, start: &Start, cursor: Option<Cursor>) -> Bytes {
+    fn next(&self, keyed: &Keyed, start: &Opened, cursor: Option<Cursor>) -> Bytes {
         let Some(cursor) = cursor else { return Bytes::new() };
         let page = Page { moment: start.moment, binding: self.binding, place: Place::Cursor(cursor) };
         page.encode(&keyed.pages)
     }
 
-    fn entries<'a>(&'a self, keyed: &'a Keyed, start: &'a Start) -> Entries<'a> {
+    fn entries<'a>(&'a self, keyed: &'a Keyed, start: &'a Opened) -> Entries<'a> {
         Entries { view: &start.view, opener: &keyed.opener, caller: &self.caller, filter: &self.filter }
     }
 
-    fn list(self, keyed: &Keyed, start: Start, most: usize, budget: &mut Budget<'_>) -> Result<Listed, Refusal> {
+    fn list(self, keyed: &Keyed, start: Opened, most: usize, budget: &mut Budget<'_>) -> Result<Listed, Refusal> {
         let query = self.query(keyed, &start)?;
         let looked = self.entries(keyed, &start);
         let (mut entries, mut bytes) = (Vec::new(), 0);
@@ -181,7 +183,7 @@ impl Question {
         Ok(Listed { entries, next, size: start.moment.size, freshness: start.freshness })
     }
 
-    fn count(self, keyed: &Keyed, start: Start, budget: &mut Budget<'_>) -> Result<Counted, Refusal> {
+    fn count(self, keyed: &Keyed, start: Opened, budget: &mut Budget<'_>) -> Result<Counted, Refusal> {
         let query = self.query(keyed, &start)?;
         let looked = self.entries(keyed, &start);
         let mut accept = |candidate: Candidate, budget: &mut Budget<'_>| Ok(looked.takes(&candidate, budget)?);

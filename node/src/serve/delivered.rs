@@ -28,6 +28,8 @@ pub(super) const ANSWERS_BYTES_MAX: usize = 256 << 20;
 const CONNECTION_ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Nothing was taken for so long: nobody reads.
 const STALL_MAX: Duration = Duration::from_secs(30);
+/// The same of an answer of the public log, which is small.
+const LOG_STALL_MAX: Duration = Duration::from_secs(10);
 /// The largest answer has so long in all: a client that takes a byte now and then does not read either.
 const TAKEN_MAX: Duration = Duration::from_secs(120);
 /// Between two looks.
@@ -40,6 +42,7 @@ type Number = u64;
 pub(super) struct Answers {
     plane: Arc<Semaphore>,
     connection: Arc<Semaphore>,
+    stall_max: Duration,
     /// Until when each of those that were handed a piece must ask for the next.
     due: Arc<Mutex<Due>>,
 }
@@ -53,7 +56,13 @@ struct Due {
 impl Answers {
     /// Of one more connection of a plane.
     pub fn new(plane: Arc<Semaphore>) -> Self {
-        Self { plane, connection: Arc::new(Semaphore::new(CONNECTION_ANSWERS_BYTES_MAX)), due: Arc::default() }
+        let connection = Arc::new(Semaphore::new(CONNECTION_ANSWERS_BYTES_MAX));
+        Self { plane, connection, stall_max: STALL_MAX, due: Arc::default() }
+    }
+
+    /// Of one more connection to the public log, which has room of its own.
+    pub fn of_log() -> Self {
+        Self { stall_max: LOG_STALL_MAX, ..Self::new(Arc::new(Semaphore::new(0))) }
     }
 
     /// Ends when an answer stands still.
@@ -126,7 +135,7 @@ impl<B> Delivered<B> {
         if self.rest.is_empty() {
             self.reserved.0.clear();
         }
-        let until = (Instant::now() + STALL_MAX).min(self.begun + TAKEN_MAX);
+        let until = (Instant::now() + self.answers.stall_max).min(self.begun + TAKEN_MAX);
         self.answers.due.lock().until.insert(self.number, until);
         piece
     }

@@ -18,7 +18,7 @@ use tower::Service;
 
 use super::delivered::Answers;
 use super::metered::{Budget, Kind, Metered};
-use crate::api::{ConnectionStreams, coded, refuse};
+use crate::api::{ConnectionStreams, Unread, coded, refuse};
 use crate::identity::Identity;
 use crate::read::Places;
 use crate::tls::Plane;
@@ -92,7 +92,9 @@ impl HyperService<Request<Incoming>> for Gate {
             (true, Plane::Peer) => Kind::Peer,
             (true, Plane::Client | Plane::Admin | Plane::Log) => Kind::Grpc,
         };
-        let request = request.map(|body| Metered::new(body, self.bounds.budget.clone(), kind));
+        let unread = Unread::default();
+        request.extensions_mut().insert(unread.clone());
+        let request = request.map(|body| Metered::new(body, self.bounds.budget.clone(), kind, unread));
         let answers = self.answers.clone();
         Box::pin(async move {
             let reserved = answers.reserve(request.uri().path()).await;

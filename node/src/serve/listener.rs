@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use super::crowd::{Handshake, Handshakes, Shares};
+use super::crowd::{Handshake, Handshakes};
 use super::delivered::ANSWERS_BYTES_MAX;
 use super::gate::{self, Bounds};
+use super::log_gate::LogGate;
 use super::metered::Budget;
 use super::metric_definitions::{self as measured, rejected};
 use crate::identity::Identity;
-use crate::publish::{LogDoor, PublicLog};
+use crate::publish::PublicLog;
 use crate::seams::{Accept, BoxIo};
+use crate::shares::Shares;
 use crate::tls::{Plane, Secure, SecureError};
 
 /// A client that has not finished its handshake by then is not a client.
@@ -27,6 +29,8 @@ pub(super) const PEER_CONNECTIONS_MAX: usize = 256;
 /// Connections of clients and operators that show no party's certificate, at most: they have places of their own, since each
 /// only learns why it gets nothing, and must not keep out who may come in.
 const STRANGERS_MAX: usize = 64;
+/// Connections of one certificate that are always admitted while there are places, however few these are.
+const SHARE_MIN: usize = 16;
 /// A connection without a certificate may ask once and learn why it gets nothing.
 const UNAUTHENTICATED_LIFETIME: Duration = Duration::from_secs(5);
 /// A reader of the public log has the time to read some thousand tiles, and then comes again: so nobody holds a place for
@@ -99,7 +103,7 @@ impl Listener {
         };
         let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
         let handshakes = Handshakes::default();
-        let shares = Shares::of(self.connections_max);
+        let shares = Shares::of(self.connections_max, SHARE_MIN);
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept.accept() => accepted,
@@ -247,10 +251,13 @@ impl Connection {
                 }
             }
             Answers::Log(log) => {
-                let connection = self.http.serve_connection(io, LogDoor(log));
-                tokio::pin!(connection);
+                let service = LogGate::new(log);
+                let stands_still = service.answers.clone().stand_still();
+                let connection = self.http.serve_connection(io, service);
+                tokio::pin!(connection, stands_still);
                 tokio::select! {
                     done = connection.as_mut() => return done.map_err(ConnectionError::Http),
+                    () = stands_still.as_mut() => return Err(ConnectionError::NotRead),
                     () = end(Some(LOG_LIFETIME), ends.stop) => connection.as_mut().graceful_shutdown(),
                 }
                 tokio::select! {

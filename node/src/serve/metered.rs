@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use kho_proto::error::{Code, Refusal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
-use crate::api::refuse;
+use crate::api::{PREFIX_LENGTH, Unread, refuse};
 
 /// Hint to a sender that found no room.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -35,7 +35,7 @@ impl Budget {
 pub(super) struct Metered<B> {
     body: B,
     budget: Budget,
-    held: Option<OwnedSemaphorePermit>,
+    unread: Unread,
     /// Of a body that is no gRPC, all counts until it is dropped.
     messages: Option<Messages>,
     kind: Kind,
@@ -67,9 +67,9 @@ const FIRST_MAX: Duration = Duration::from_secs(130);
 
 impl<B> Metered<B> {
     /// Counts against `budget`.
-    pub fn new(body: B, budget: Budget, kind: Kind) -> Self {
+    pub fn new(body: B, budget: Budget, kind: Kind, unread: Unread) -> Self {
         let messages = (kind != Kind::Plain).then(Messages::default);
-        Self { body, budget, held: None, messages, kind, spoken: false, begun: None, patience: None }
+        Self { body, budget, unread, messages, kind, spoken: false, begun: None, patience: None }
     }
 
     /// Nothing has come. Ready: it took too long.
@@ -89,23 +89,14 @@ impl<B> Metered<B> {
     fn take(&mut self, data: &[u8]) -> Result<(), Status> {
         let units = u32::try_from(data.len()).map_err(|_| overloaded())?;
         let more = self.budget.0.clone().try_acquire_many_owned(units).map_err(|_| overloaded())?;
-        match &mut self.held {
-            Some(held) => held.merge(more),
-            None => self.held = Some(more),
-        }
+        let mut whole = 0;
         if let Some(messages) = &mut self.messages {
-            messages.see(data);
+            whole = messages.see(data);
             self.begun = self.begun.filter(|_| messages.open > 0);
         }
+        self.unread.add(more, whole);
         (self.spoken, self.patience) = (true, None);
         Ok(())
-    }
-
-    /// More is asked for: whole messages were read.
-    fn give_back(&mut self) {
-        if let (Some(messages), Some(held)) = (&mut self.messages, &mut self.held) {
-            drop(held.split(std::mem::take(&mut messages.whole)));
-        }
     }
 }
 
@@ -119,14 +110,12 @@ struct Messages {
     left: usize,
     /// Bytes since the last whole message.
     open: usize,
-    /// Bytes of whole messages that are still held.
-    whole: usize,
 }
 
-const PREFIX_LENGTH: usize = 5;
-
 impl Messages {
-    fn see(&mut self, mut data: &[u8]) {
+    /// How many bytes belong to messages that are whole now and were not before.
+    fn see(&mut self, mut data: &[u8]) -> usize {
+        let mut whole = 0;
         while !data.is_empty() {
             let taken = if self.prefix_seen < PREFIX_LENGTH {
                 let taken = data.len().min(PREFIX_LENGTH - self.prefix_seen);
@@ -143,10 +132,11 @@ impl Messages {
             data = &data[taken..];
             self.open += taken;
             if self.prefix_seen == PREFIX_LENGTH && self.left == 0 {
-                self.whole += std::mem::take(&mut self.open);
+                whole += std::mem::take(&mut self.open);
                 self.prefix_seen = 0;
             }
         }
+        whole
     }
 }
 
@@ -169,7 +159,8 @@ where
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.give_back();
+        // more is asked for: whole messages were read
+        self.unread.read_all();
         let frame = match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Pending if self.poll_patience(context).is_ready() => return Poll::Ready(Some(Err(too_slow()))),
             Poll::Pending => return Poll::Pending,
@@ -202,7 +193,7 @@ mod tests {
     use kho_proto::status::from_status;
 
     fn body(bytes: usize, budget: &Budget) -> Metered<Full<Bytes>> {
-        Metered::new(Full::new(Bytes::from(vec![0; bytes])), budget.clone(), Kind::Plain)
+        Metered::new(Full::new(Bytes::from(vec![0; bytes])), budget.clone(), Kind::Plain, Unread::default())
     }
 
     /// Messages of these lengths, in pieces of so many bytes.
@@ -232,7 +223,12 @@ mod tests {
     async fn a_stream_counts_the_messages_that_were_not_read() {
         for piece in [1, 3, 64, 300, 5000] {
             let budget = Budget::new(1000);
-            let mut body = Metered::new(stream(&[300, 0, 300, 300, 1, 300, 0], piece), budget.clone(), Kind::Grpc);
+            let mut body = Metered::new(
+                stream(&[300, 0, 300, 300, 1, 300, 0], piece),
+                budget.clone(),
+                Kind::Grpc,
+                Unread::default(),
+            );
             // far more in all than the budget, and never more than it at once, unless it comes in one piece
             let mut overloaded = false;
             while let Some(frame) = body.frame().await {
@@ -248,7 +244,7 @@ mod tests {
         let begun =
             futures::stream::iter((!bytes.is_empty()).then(|| Ok::<_, Status>(Frame::data(Bytes::from_static(bytes)))));
         let body = StreamBody::new(begun.chain(futures::stream::pending()));
-        let mut body = Metered::new(body, Budget::new(1000), kind);
+        let mut body = Metered::new(body, Budget::new(1000), kind, Unread::default());
         let ended = async {
             loop {
                 match body.frame().await {
@@ -275,10 +271,22 @@ mod tests {
         assert_eq!(found, (true, false, false, false, true));
     }
 
+    /// A stream that waits for room has its last message where that is counted, not here.
+    #[tokio::test]
+    async fn what_was_read_does_not_count_even_if_no_more_is_asked_for() {
+        let (budget, unread) = (Budget::new(1000), Unread::default());
+        let mut body = Metered::new(stream(&[300, 200, 400], 2000), budget.clone(), Kind::Grpc, unread.clone());
+        body.frame().await.unwrap().unwrap();
+        for (length, free) in [(300, 390), (200, 595), (400, 1000), (400, 1000)] {
+            unread.read(length);
+            assert_eq!(budget.0.available_permits(), free);
+        }
+    }
+
     #[tokio::test]
     async fn a_message_that_is_not_whole_counts() {
         let budget = Budget::new(1000);
-        let mut body = Metered::new(stream(&[2000], 100), budget.clone(), Kind::Grpc);
+        let mut body = Metered::new(stream(&[2000], 100), budget.clone(), Kind::Grpc, Unread::default());
         for _ in 0..10 {
             body.frame().await.unwrap().unwrap();
         }

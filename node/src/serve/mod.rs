@@ -7,6 +7,7 @@ mod gate;
 mod harden;
 mod health;
 mod listener;
+mod log_gate;
 mod machine;
 mod metered;
 pub(crate) mod metric_definitions;

@@ -61,7 +61,8 @@ impl Services {
         let leader = consensus.watch_leader();
         let peers = Arc::new(Peers::new(consensus.clone(), dial, seams.tasks.clone()));
         let receipts = keys.map(|keys| Arc::new(Receipts::new(state.clone(), keys.notary.clone())));
-        let pulse = Pulse::new(node, consensus.clone(), peers.clone(), seams.clock.clone(), disk.clone());
+        let pulse =
+            Pulse::new(node, consensus.clone(), peers.clone(), seams.clock.clone(), disk.clone(), keys.is_some());
         let route = Route {
             node,
             epoch,

@@ -93,11 +93,23 @@ impl Writer {
         record: SignedRecord,
         deadline: Deadline,
     ) -> Result<Acknowledged, Refusal> {
+        self.submit_charged(identity, record, deadline, Charge::Due).await
+    }
+
+    async fn submit_charged(
+        &self,
+        identity: &Identity,
+        record: SignedRecord,
+        deadline: Deadline,
+        mut charge: Charge,
+    ) -> Result<Acknowledged, Refusal> {
         let span = tracing::debug_span!("submit", node = self.node.0, record = tracing::field::Empty);
         async {
             let mut verdicts = 0;
             loop {
-                let answer = match self.prepare(identity, record.clone(), deadline).await? {
+                let prepared = self.prepare(identity, record.clone(), deadline, charge).await?;
+                charge = Charge::Paid;
+                let answer = match prepared {
                     Prepared::Known(receipt) => return Ok(Acknowledged { receipt, duplicate: true }),
                     Prepared::Sealed(sealed) => {
                         Hop::Propose.time_async(self.queue.propose(sealed.into_command(), deadline)).await?
@@ -128,6 +140,7 @@ impl Writer {
         identity: &Identity,
         record: SignedRecord,
         deadline: Deadline,
+        charge: Charge,
     ) -> Result<Prepared, Refusal> {
         let Some(Keyed { sealer, receipts }) = &self.keyed else { return Err(keys_missing()) };
         receipts.ready()?;
@@ -138,11 +151,20 @@ impl Writer {
             return Ok(Prepared::Known(receipt));
         }
         self.disk.check()?;
-        self.quotas.charge(&authenticated.header().unit, authenticated.record().encoded_len())?;
+        if charge == Charge::Due {
+            self.quotas.charge(&authenticated.header().unit, authenticated.record().encoded_len())?;
+        }
         let verified = Hop::Verify.time(|| self.verifier.verify(&authenticated))?;
         let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
         Ok(Prepared::Sealed(Box::new(sealed)))
     }
+}
+
+/// Whether a record counts against its unit's quota: once, however often it is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    Due,
+    Paid,
 }
 
 /// A record before the log.

@@ -13,21 +13,33 @@ const UNIT: usize = 1 << 10;
 /// Whatever its payload, a record costs its header, its certificates and a task.
 const RECORD_UNITS_MIN: u32 = 4;
 
+/// Of so many parts of the room...
+const PARTS: u32 = 4;
+/// ...streams may have these. Streams wait, and whoever waits is served first: without the rest, calls would be refused for
+/// as long as streams have more to send.
+const STREAM_PARTS: u32 = 3;
+
 /// Bytes that records may take on this node.
 #[derive(Clone)]
 pub struct Room {
     places: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     units: u32,
 }
 
 /// Given back when dropped.
-pub type Taken = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub struct Taken {
+    _place: OwnedSemaphorePermit,
+    _stream: Option<OwnedSemaphorePermit>,
+}
 
 impl Room {
     /// So many bytes.
     pub fn new(bytes: usize) -> Self {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
-        Self { places: Arc::new(Semaphore::new(units as usize)), units }
+        let semaphore = |units: u32| Arc::new(Semaphore::new(units as usize));
+        Self { places: semaphore(units), streams: semaphore(stream_units(units)), units }
     }
 
     /// A message larger than all room takes all of it.
@@ -38,19 +50,28 @@ impl Room {
 
     /// For a call whose sender waits: now, or it is refused.
     pub fn take(&self, bytes: usize, records: usize) -> Result<Taken, Refusal> {
-        self.places.clone().try_acquire_many_owned(self.units(bytes, records)).map_err(|_| {
+        let place = self.places.clone().try_acquire_many_owned(self.units(bytes, records)).map_err(|_| {
             metrics::counter!(ROOM_REFUSED).increment(1);
             let mut refusal = Refusal::new(Code::Overloaded, "too many bytes of records are on their way");
             refusal.retry_after = Some(super::batch::RETRY_AFTER_OVERLOAD);
             refusal
-        })
+        })?;
+        Ok(Taken { _place: place, _stream: None })
     }
 
     /// For a stream, which is not read any further until there is room.
     pub async fn wait(&self, bytes: usize) -> Result<Taken, Refusal> {
-        let taken = self.places.clone().acquire_many_owned(self.units(bytes, 1)).await;
-        taken.map_err(|_closed| Refusal::new(Code::NodeStopping, "the node is shutting down"))
+        let closed = |_| Refusal::new(Code::NodeStopping, "the node is shutting down");
+        let units = self.units(bytes, 1).min(stream_units(self.units));
+        // first among the streams: what is left for calls is not waited for
+        let stream = self.streams.clone().acquire_many_owned(units).await.map_err(closed)?;
+        let place = self.places.clone().acquire_many_owned(units).await.map_err(closed)?;
+        Ok(Taken { _place: place, _stream: Some(stream) })
     }
+}
+
+fn stream_units(units: u32) -> u32 {
+    (units / PARTS * STREAM_PARTS).max(1)
 }
 
 #[cfg(test)]
@@ -67,6 +88,18 @@ mod tests {
         let waiting = room.wait(20 * UNIT);
         tokio::pin!(waiting);
         assert!(futures::poll!(waiting.as_mut()).is_pending());
+        drop(first);
+        drop(waiting.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn calls_have_room_beside_streams_that_wait_for_more() {
+        let room = Room::new(100 * UNIT);
+        let first = room.wait(60 * UNIT).await.unwrap();
+        let waiting = room.wait(60 * UNIT);
+        tokio::pin!(waiting);
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        drop(room.take(25 * UNIT, 1).unwrap());
         drop(first);
         drop(waiting.await.unwrap());
     }

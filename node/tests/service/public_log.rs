@@ -323,45 +323,50 @@ async fn headers_without_end_and_too_many_connections() {
     node.stop().await;
 }
 
-/// Readers that take nothing hold only so much: then others are told to come again, and have it as soon as they are gone.
+/// Readers that take nothing hold a little each, keep nobody else from reading, and are cut.
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_take_nothing_hold_a_bounded_part() {
+    const READERS: usize = 24;
+    const REQUESTS: usize = 32;
+    /// Of each (`CONNECTION_ANSWERS_MAX`).
+    const ANSWERED: usize = 6;
     let (world, _nodes, _, client) = formed(256).await;
     let bundle = good(&world, "/tile/entries/000").await.len();
-    // as many as fill 32 MiB, and a few more; 32 streams a connection
-    let connections = (32 << 20) / bundle / 32 + 2;
-    let mut held = Vec::new();
-    let mut statuses = Vec::new();
-    for _ in 0..connections {
+    assert!(READERS * REQUESTS * bundle > 32 << 20, "more than the room of all");
+    let (answered, mut answers) = tokio::sync::mpsc::channel(READERS * REQUESTS);
+    let mut connections = Vec::new();
+    for _ in 0..READERS {
         let io = TokioIo::new(tls(&world, 1, &["h2"]).await);
         let mut handshake = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         handshake.initial_stream_window_size(0);
         let (send, connection) = handshake.handshake(io).await.unwrap();
-        tokio::spawn(connection);
-        let asked = (0..32).map(|_| {
-            let mut send = send.clone();
-            async move {
-                send.ready().await.unwrap();
+        connections.push(tokio::spawn(connection));
+        for _ in 0..REQUESTS {
+            let (mut send, answered) = (send.clone(), answered.clone());
+            tokio::spawn(async move {
+                send.ready().await?;
                 let request =
                     Request::get("https://127.0.0.1/tile/entries/000").body(Full::<Bytes>::default()).unwrap();
-                send.send_request(request).await.unwrap()
-            }
-        });
-        let responses = futures::future::join_all(asked).await;
-        statuses.extend(responses.iter().map(|response| response.status().as_u16()));
-        held.push((send, responses));
+                // an answer that is kept and not taken
+                drop(answered.send(send.send_request(request).await?).await);
+                hyper::Result::Ok(())
+            });
+        }
     }
-    let full = statuses.iter().filter(|status| **status == 503).count();
-    assert!(full >= 32, "{full} of {} were told to come again", statuses.len());
-    assert!(statuses[..32 * (connections - 2)].iter().all(|status| *status == 200), "{statuses:?}");
-    get(&world, "/tile/entries/000").await.refused(503, "overloaded");
+    drop(answered);
+    let mut held = Vec::new();
+    while held.len() < READERS * ANSWERED {
+        let answer = tokio::time::timeout(Duration::from_secs(10), answers.recv()).await;
+        held.push(answer.unwrap_or_else(|_| panic!("{} answers", held.len())).unwrap());
+    }
+    assert!(held.iter().all(|answer| answer.status() == 200));
+    let more = tokio::time::timeout(Duration::from_secs(1), answers.recv()).await;
+    assert!(more.is_err(), "no reader has more than {ANSWERED} answers that it does not take");
+    good(&world, "/tile/entries/000").await;
     good(&world, "/checkpoint").await;
     submit(&client, &Sender::new(&world.signers, "BYT").report()).await.unwrap();
-    drop(held);
-    let start = Instant::now();
-    while get(&world, "/tile/entries/000").await.status != 200 {
-        assert!(start.elapsed() < Duration::from_secs(10), "what was held is not given back");
-    }
+    let ends = tokio::time::timeout(Duration::from_secs(30), futures::future::join_all(connections)).await;
+    assert_eq!(ends.expect("who takes nothing is cut").len(), READERS);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use kho_node::serve::Node;
 use kho_proto::error::Code;
-use kho_proto::pb::v1::SubmitManyRequest;
 use kho_proto::pb::v1::submit_result::Result as Wire;
-use kho_proto::record::to_file;
+use kho_proto::pb::v1::{Header, SignedRecord, SubmitManyRequest};
+use kho_proto::record::{Draft, to_file};
 use kho_proto::status::from_status;
+use prost::Message;
 
 use crate::sender::Sender;
-use crate::thin_line::submit;
+use crate::thin_line::{id_of, submit};
 use crate::world::{World, tree};
 
 async fn world(quotas: &str) -> (World, Node) {
@@ -88,4 +89,33 @@ async fn bytes_have_a_quota_too() {
     assert_eq!(refusal.code, Code::QuotaExceeded);
     assert!(refusal.message.contains("bytes"), "{refusal}");
     submit(&client, &sender.report()).await.unwrap();
+}
+
+/// R-D1: what can't be taken now may be sent again, and so may what corrects it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_of_what_was_over_quota_may_come_again() {
+    let (world, node) = world("[quotas]\nbytes_per_s = 20000\nbytes_burst = 40000\n").await;
+    let mut client = world.platform(1).await;
+    let sender = Sender::new(&world.signers, "BYT");
+    submit(&client, &sender.sign(sender.draft(), &[b' '; 30_000])).await.unwrap();
+    let first = sender.sign(sender.draft(), &[b' '; 30_000]);
+    let correction = |of: &SignedRecord| {
+        let header = Header::decode(of.header.clone()).unwrap();
+        let draft = Draft { series: header.series, supersedes: Some(id_of(of)), ..sender.draft() };
+        sender.sign(draft, b"{}")
+    };
+    let second = correction(&first);
+    let all = [&first, &second, &correction(&second)].map(|record| to_file(record).into()).to_vec();
+    let request = SubmitManyRequest { records: all, certificates: Vec::new() };
+    let response = client.submit_many(request.clone()).await.unwrap().into_inner();
+    for result in &response.results {
+        let Some(Wire::Refused(refused)) = &result.result else { panic!("{result:?}") };
+        let detail = refused.detail.as_ref().unwrap();
+        assert_eq!((detail.code.as_str(), detail.retry), ("quota-exceeded", true));
+        assert!(detail.retry_after_ms > 0);
+    }
+    assert_eq!(tree(&node).0, 2);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let response = client.submit_many(request).await.unwrap().into_inner();
+    assert!(response.results.iter().all(|result| matches!(result.result, Some(Wire::Taken(_)))), "{response:?}");
 }
