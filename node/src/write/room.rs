@@ -76,6 +76,8 @@ fn stream_units(units: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -95,12 +97,15 @@ mod tests {
     #[tokio::test]
     async fn calls_have_room_beside_streams_that_wait_for_more() {
         let room = Room::new(100 * UNIT);
-        let first = room.wait(60 * UNIT).await.unwrap();
-        let waiting = room.wait(60 * UNIT);
-        tokio::pin!(waiting);
-        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        let mut held = Vec::new();
+        let mut waiting = Box::pin(room.wait(10 * UNIT));
+        while let Some(taken) = waiting.as_mut().now_or_never() {
+            held.push(taken.unwrap());
+            waiting = Box::pin(room.wait(10 * UNIT));
+        }
+        assert_eq!(held.len(), 7, "three quarters");
         drop(room.take(25 * UNIT, 1).unwrap());
-        drop(first);
+        held.pop();
         drop(waiting.await.unwrap());
     }
 

@@ -41,6 +41,24 @@ async fn roles() {
     assert_eq!(code(&refused), Code::ClientCertificateMissing);
 }
 
+/// Who shows no party's certificate only learns why it gets nothing, in places of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_keep_an_operator_out() {
+    const PLACES: usize = 4;
+    let world = World::new(1);
+    let toml = world.toml(1).replace("[limits]\n", &format!("[limits]\nadmin_connections = {PLACES}\n"));
+    let _node = world.try_start(world.parse(&toml)).await.unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..PLACES {
+        let mut stranger = AdminClient::new(world.channel(1, "admin", None).await);
+        let refused = stranger.node_status(NodeStatusRequest {}).await.unwrap_err();
+        assert_eq!(code(&refused), Code::ClientCertificateMissing);
+        strangers.push(stranger);
+    }
+    world.operator(1).await.node_status(NodeStatusRequest {}).await.unwrap();
+    drop(strangers);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn health_says_whether_there_is_a_leader() {
     let world = World::new(1);

@@ -274,6 +274,19 @@ async fn nobody_learns_of_what_is_not_theirs() {
     let (others, nobodys) =
         (history(&client, ask(others)).await.unwrap_err(), history(&client, ask(nobodys)).await.unwrap_err());
     assert_eq!((code(&others), others.message()), (Code::RecordUnknown, nobodys.message()));
+    // nor does a page that would be empty tell that a series of others is there, or how long it is
+    let (draft, _) = &country.records[3];
+    for (series, page_size) in [(draft.series.as_str(), 0), (&draft.series, 1), (&draft.series, 2), ("none", 1)] {
+        let key = SeriesKey {
+            unit: draft.unit.to_string(),
+            regime: draft.regime.to_string(),
+            period: draft.period.to_string(),
+            series: series.to_owned(),
+        };
+        let request = HistoryRequest { page_size, ..ask(history_request::Of::Series(key)) };
+        let refused = history(&client, request).await.unwrap_err();
+        assert_eq!((code(&refused), refused.message()), (Code::RecordUnknown, nobodys.message()), "{series}");
+    }
     for role in ["operator", "submitter"] {
         let client = world.store(1, &[&format!("urn:kho:role:{role}"), "urn:kho:units:all"]).await;
         assert_eq!(code(&list(&client, ListRequest::default()).await.unwrap_err()), Code::RoleNotPermitted, "{role}");

@@ -133,6 +133,20 @@ async fn a_member_that_does_not_answer_may_not_know_lists() {
     assert!(nodes.iter().all(|node| node.state().tip().crl_version() == 0));
 }
 
+/// Once lists are in use, every member knows them: a machine that is down must not keep a stolen key alive. // R-C1
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_list_does_not_wait_for_a_member_that_is_down() {
+    let (world, mut nodes, _) = World::formed(3).await;
+    let sender = Sender::new(&world.signers, "BYT");
+    install(&world, 1, list(&world.signers, &[], -100, 3600)).await.unwrap();
+    let leader = nodes[0].consensus().status().leader.expect("a leader").0 as usize;
+    let (down, up) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    nodes.remove(down - 1).stop().await;
+    install(&world, up, list(&world.signers, &[&sender], -50, 3600)).await.unwrap();
+    let refused = submit(&world.platform(up).await, &sender.report()).await.unwrap_err();
+    assert_eq!(code(&refused), Code::CertificateRevoked);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn late_authorities_are_flagged_or_refused_as_configured() {
     let world = World::new(1);
