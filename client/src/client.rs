@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::chains::Chains;
 use crate::channel::{self, Tls};
 use crate::clock::{Surroundings, System};
 use crate::nodes::{Nodes, Preference};
@@ -75,6 +76,7 @@ pub struct Client {
 struct Shared {
     nodes: Nodes,
     receipts: Receipts,
+    chains: Chains,
     timing: Timing,
     surroundings: Arc<dyn Surroundings>,
 }
@@ -93,6 +95,7 @@ impl Client {
         let shared = Shared {
             nodes: Nodes::new(channels, config.preference),
             receipts: Receipts::new(config.receipts),
+            chains: Chains::default(),
             timing: config.timing,
             surroundings: config.surroundings,
         };
@@ -114,6 +117,10 @@ impl Client {
 
     pub(crate) fn receipts(&self) -> &Receipts {
         &self.shared.receipts
+    }
+
+    pub(crate) fn chains(&self) -> &Chains {
+        &self.shared.chains
     }
 
     /// Signatures of checkpoints that this client has verified: fewer than receipts, since the records of one entry share

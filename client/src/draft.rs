@@ -14,6 +14,7 @@ use kho_proto::period::Period;
 use kho_proto::record;
 use kho_proto::report::Report;
 
+use crate::chains::Chain;
 use crate::clock::Surroundings;
 use crate::signer::{SignError, Signer};
 
@@ -102,7 +103,7 @@ impl Draft {
         let bytes = header.encode();
         let signature = signer.sign(&dsse::signed_bytes(&bytes)).await?;
         let record = record::assemble(bytes, self.payload, signer.algorithm(), signature, signer.certificates());
-        Ok(Signed { record_id: header.record_id, record, doubt: Arc::default() })
+        Ok(Signed::of(&header, record, Arc::default()))
     }
 }
 
@@ -112,6 +113,7 @@ impl Draft {
 pub struct Signed {
     record_id: RecordId,
     record: SignedRecord,
+    chain: Chain,
     doubt: Arc<AtomicBool>,
 }
 
@@ -122,7 +124,17 @@ impl Signed {
     /// gives a definite answer, it is [`SubmitError::Unknown`](crate::SubmitError::Unknown).
     pub fn from_record(record: SignedRecord) -> Result<Self, header::Error> {
         let doubt = Arc::new(AtomicBool::new(true));
-        Ok(Self { record_id: Header::decode(&record.header)?.record_id, record, doubt })
+        Ok(Self::of(&Header::decode(&record.header)?, record, doubt))
+    }
+
+    fn of(header: &Header, record: SignedRecord, doubt: Arc<AtomicBool>) -> Self {
+        let chain = Chain::of(header.unit.as_str(), &record);
+        Self { record_id: header.record_id, record, chain, doubt }
+    }
+
+    /// Whose certificates it carries.
+    pub(crate) fn chain(&self) -> Chain {
+        self.chain
     }
 
     /// Its id.

@@ -36,6 +36,7 @@
 mod ask;
 pub mod attempt;
 mod case;
+mod chains;
 pub mod channel;
 mod client;
 mod clock;

@@ -113,6 +113,7 @@ impl SubmitError {
 impl Client {
     /// Submits a signed record and returns its verified receipt.
     ///
+    /// Certificates that the store has from an earlier record of the unit are left out; it names them by their digests.
     /// Retries with the same bytes, on other nodes, until the deadline. When it ends without a definite answer,
     /// and any attempt may have been taken, the error is [`SubmitError::Unknown`]: never a failure. An attempt of an
     /// earlier call with the same [`Signed`] counts, and one that somebody may have made before
@@ -121,7 +122,13 @@ impl Client {
         let mut rounds = Rounds::new(self.timing(), self.seed());
         let mut case = Case::of(record);
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
-            let request = within(budget, SubmitRequest { record: Some(record.record().clone()) });
+            // the store keeps what an earlier record brought, and says so if it does not
+            let short = self.chains().knows(record.chain());
+            let mut sent = record.record().clone();
+            if short {
+                sent.certificates.clear();
+            }
+            let request = within(budget, SubmitRequest { record: Some(sent) });
             let mut store = node.store.clone();
             let under_way = record.send();
             case.attempt();
@@ -130,6 +137,11 @@ impl Client {
                 Ok(Err(status)) => Failed::of(&status),
                 Err(_) => Failed::timed_out(budget),
             };
+            if short && failed.answer().is_some_and(|refusal| refusal.code == Code::CertificateMissing) {
+                self.chains().forget(record.chain());
+                under_way.not_taken();
+                continue;
+            }
             if failed.rests_node() {
                 node.unwell(Instant::now());
             }
@@ -172,6 +184,7 @@ impl Client {
         let (receipt, checkpoint) = receipts::accept(receipt, check).map_err(|(source, rejected)| {
             SubmitError::Receipt { record_id, address: address.to_owned(), source, rejected }
         })?;
+        self.chains().learn(record.chain());
         let Answered { node, leader, epoch, attempts } = from;
         Ok(Acknowledged { record_id, receipt, checkpoint, duplicate, node, leader, epoch, attempts })
     }

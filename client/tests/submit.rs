@@ -232,3 +232,24 @@ async fn every_tampering_with_a_receipt_is_found() {
         assert!(rejected.to_file().is_some());
     }
 }
+
+/// R-B1: the second record of a signer is smaller.
+#[tokio::test]
+async fn certificates_go_along_until_the_store_has_them() {
+    let node = Fake::node(1, 1, &[Act::Accept]).await;
+    let client = client(&[&node]);
+    for n in 0..3 {
+        client.submit(&fake::signed_as(n).await).await.unwrap();
+    }
+    assert_eq!((node.requests(), node.short()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_keep_certificates_gets_them_again() {
+    let node = Fake::forgetful(&[Act::Accept]).await;
+    let client = client(&[&node]);
+    for n in 0..3 {
+        client.submit(&fake::signed_as(n).await).await.unwrap();
+    }
+    assert_eq!((node.requests(), node.short()), (3, 2), "each once without and once with them");
+}

@@ -1,6 +1,10 @@
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant as Started;
 
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kho_proto::error::Code;
 
 use super::*;
@@ -63,4 +67,58 @@ async fn what_does_not_pass_is_told_at_once() {
     put(dir.path(), Resource::Checkpoint, &[b'x'; NOTE_LENGTH_MAX + 1]);
     assert_eq!(log.checkpoint().await.unwrap_err().code(), Code::LogUnusable);
     assert!(start.elapsed() < LONG / 2, "without patience");
+}
+
+/// A line that is dead says nothing: it must not be asked for ever.
+#[tokio::test]
+async fn a_connection_that_died_is_replaced() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = names.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let secret = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut server = server.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], secret).unwrap();
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let accepted = connections.clone();
+    tokio::spawn(async move {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+        loop {
+            let tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let number = accepted.fetch_add(1, Ordering::SeqCst);
+            let answered = Arc::new(tokio::sync::Notify::new());
+            let answers = answered.clone();
+            let service = hyper::service::service_fn(move |_| {
+                answers.notify_one();
+                std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(Full::<bytes::Bytes>::from(
+                    "7",
+                ))))
+            });
+            tokio::spawn(async move {
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let mut connection = http.serve_connection(TokioIo::new(tls), service);
+                if number > 0 {
+                    return connection.await;
+                }
+                // a moment for the answer, and from then on nothing moves: as if the machine had lost its power
+                let dies = async {
+                    answered.notified().await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                };
+                tokio::select! {
+                    done = &mut connection => done,
+                    () = dies => std::future::pending().await,
+                }
+            });
+        }
+    });
+    let https = https::Https::new(&url, certificate.pem().as_bytes()).unwrap();
+    for connections_then in [1, 2, 2] {
+        assert_eq!(https.get("checkpoint", 10).await.unwrap(), "7");
+        assert_eq!(connections.load(Ordering::SeqCst), connections_then);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }

@@ -90,7 +90,7 @@ struct Script {
     leader: u64,
     requests: Arc<AtomicU32>,
     streams: Arc<AtomicU32>,
-    /// Records of streams that came without their certificates.
+    /// Records that came by themselves or on streams without their certificates.
     short: Arc<AtomicU32>,
     /// It keeps no certificates.
     forgets: bool,
@@ -177,7 +177,9 @@ impl Store for Script {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
         let asked = request.metadata().get("grpc-timeout").map(|asked| asked.to_str().unwrap().to_owned());
         let record = request.into_inner().record.unwrap();
-        let act = self.next();
+        let short = record.certificates.is_empty();
+        self.short.fetch_add(u32::from(short), Ordering::SeqCst);
+        let act = if short && self.forgets { refuse(Code::CertificateMissing) } else { self.next() };
         let mut receipt = receipt_of(&record);
         match &act {
             Act::Accept | Act::Duplicate => {}

@@ -22,6 +22,15 @@ impl Authenticated {
     pub fn record(&self) -> &SignedRecord {
         &self.record
     }
+
+    /// The same record with what travelled apart from it.
+    pub(super) fn completed<E>(
+        mut self,
+        complete: impl FnOnce(&Header, &mut SignedRecord) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        complete(&self.header, &mut self.record)?;
+        Ok(self)
+    }
 }
 
 /// Why a connection may not submit a record.

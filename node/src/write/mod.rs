@@ -6,6 +6,7 @@
 
 mod authenticate;
 pub mod batch;
+mod chains;
 pub mod deadline;
 mod entry;
 mod forward;
@@ -154,6 +155,7 @@ impl Writer {
         if charge == Charge::Due {
             self.quotas.charge(&authenticated.header().unit, authenticated.record().encoded_len())?;
         }
+        let authenticated = sealer.complete(&self.state, authenticated)?;
         let verified = Hop::Verify.time(|| self.verifier.verify(&authenticated))?;
         let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
         Ok(Prepared::Sealed(Box::new(sealed)))

@@ -14,7 +14,9 @@ use kho_proto::sealed::{DataKey, Head, NONCE_LENGTH, Part, SealContext, WrapCont
 use kho_proto::tokens::TokenKey;
 use zeroize::Zeroizing;
 
+use super::authenticate::Authenticated;
 use super::batch::Queue;
+use super::chains::Chains;
 use super::deadline::Deadline;
 use super::propose::{self, Answer};
 use super::verify::Verified;
@@ -48,6 +50,9 @@ pub enum Error {
     /// The state can't be read.
     #[error("state: {0}")]
     State(#[from] ReadError),
+    /// A certificate of the state does not open.
+    #[error("a stored certificate: {0}")]
+    Certificate(#[from] kho_proto::sealed::Error),
     /// The data key could not be created.
     #[error(transparent)]
     Propose(#[from] propose::Error),
@@ -60,7 +65,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error {
             Error::Keys(ref keys) => Refusal::new(keys.code(), error.to_string()),
-            Error::State(_) => Refusal::new(Code::StorageFailed, error.to_string()),
+            Error::State(_) | Error::Certificate(_) => Refusal::new(Code::StorageFailed, error.to_string()),
             // Of the data key only: the record itself was surely not proposed.
             Error::Propose(propose::Error::Unknown) => Refusal::new(
                 Code::KeyNotApplied,
@@ -78,13 +83,15 @@ pub struct Sealer {
     keys: Arc<DataKeys>,
     entropy: Arc<dyn Entropy>,
     barrier: Arc<Barrier>,
+    chains: Chains,
     creating: [tokio::sync::Mutex<()>; CREATING_PLACES],
 }
 
 impl Sealer {
     /// With the keys of `keys`; `barrier` waits until a new data key is visible here.
     pub fn new(cluster: ClusterId, keys: Arc<DataKeys>, entropy: Arc<dyn Entropy>, barrier: Arc<Barrier>) -> Self {
-        Self { cluster, keys, entropy, barrier, creating: std::array::from_fn(|_| tokio::sync::Mutex::new(())) }
+        let creating = std::array::from_fn(|_| tokio::sync::Mutex::new(()));
+        Self { cluster, keys, entropy, barrier, chains: Chains::new(cluster), creating }
     }
 
     /// Waits until this node's state holds all that was committed before the call.
@@ -95,6 +102,14 @@ impl Sealer {
     /// Makes tokens.
     pub fn tokens(&self) -> &TokenKey {
         self.keys.provider().token_key()
+    }
+
+    /// A record that came without certificates with those that the state has.
+    pub(super) fn complete(&self, state: &StateStore, authenticated: Authenticated) -> Result<Authenticated, Error> {
+        authenticated.completed(|header, record| {
+            let unit = self.tokens().unit(&header.unit);
+            self.chains.complete(&self.keys, &state.read().0, unit, record)
+        })
     }
 
     pub(super) async fn seal(

@@ -181,7 +181,7 @@ async fn records_of_one_message_go_together_and_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_travel_once() {
-    let (_world, _nodes, key, sender, client) = scene().await;
+    let (world, _nodes, key, sender, client) = scene().await;
     let reports: Vec<SignedRecord> = (0..6).map(|_| sender.report()).collect();
     let short = |record: &SignedRecord| to_file(&SignedRecord { certificates: Vec::new(), ..record.clone() });
     let request = SubmitManyRequest {
@@ -192,9 +192,10 @@ async fn certificates_travel_once() {
         verify(&key, receipt(result), record);
     }
     let mut records = Records::open(&client).await.unwrap();
-    records.send(3, short(&reports[3])).await;
+    let another = Sender::new(&world.signers, "BYT").report();
+    records.send(6, short(&another)).await;
     let none = records.next().await.unwrap().unwrap();
-    assert_eq!(refused(&none.result.unwrap()).as_deref(), Some("certificate-missing"), "this stream never carried it");
+    assert_eq!(refused(&none.result.unwrap()).as_deref(), Some("certificate-missing"), "nobody ever carried it");
     records.send(4, to_file(&reports[4])).await;
     records.send(5, short(&reports[5])).await;
     records.send(3, short(&reports[3])).await;

@@ -1,5 +1,8 @@
 //! A signed report goes in, a receipt that anyone can check comes out.
 
+use std::time::Duration;
+
+use kho_node::serve::Node;
 use kho_proto::checkpoint::VerifierKey;
 use kho_proto::error::Code;
 use kho_proto::header::Header;
@@ -145,4 +148,39 @@ async fn many_at_once_each_get_their_own() {
     }
     assert_eq!(sequences.len(), 60);
     assert_eq!(tree(&nodes[0]).0, 61);
+}
+
+/// A record may name certificates that its unit brought before, on any node, also after a restart. // R-C1
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_sent_once() {
+    let (world, mut nodes, key) = World::formed(3).await;
+    let sender = Sender::new(&world.signers, "BYT");
+    let short = |sender: &Sender| {
+        let whole = sender.report();
+        (SignedRecord { certificates: Vec::new(), ..whole.clone() }, whole)
+    };
+    let first = world.platform(1).await;
+    let refused = submit(&first, &short(&sender).0).await.unwrap_err();
+    assert_eq!(code(&refused), Code::CertificateMissing);
+    submit(&first, &sender.report()).await.unwrap();
+    let everywhere = |nodes: &[Node]| nodes.iter().all(|node| tree(node).0 == tree(&nodes[0]).0);
+    while !everywhere(&nodes) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for node in 1..=3 {
+        let (sent, whole) = short(&sender);
+        let client = world.platform(node).await;
+        verify(&key, submit(&client, &sent).await.unwrap().receipt, &whole);
+        assert_eq!(get(&client, &whole).await.unwrap().record, Some(whole));
+    }
+    nodes.remove(0).stop().await;
+    nodes.insert(0, world.start(1).await);
+    let (sent, whole) = short(&sender);
+    verify(&key, submit(&world.platform(1).await, &sent).await.unwrap().receipt, &whole);
+    // the store keeps them by unit, and a signer whose issuer alone is known is not known
+    let (other, second) = (Sender::new(&world.signers, "BTC"), Sender::new(&world.signers, "BYT"));
+    let platform = world.platform(1).await;
+    for sender in [&other, &second] {
+        assert_eq!(code(&submit(&platform, &short(sender).0).await.unwrap_err()), Code::CertificateMissing);
+    }
 }
