@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::store_server::Store;
+use kho_proto::pb::v1::{CatalogueRequest, CatalogueResponse, StatsRequest, StatsResponse};
 use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
 use kho_proto::pb::v1::{
     ListRequest, ListResponse, SubmitManyRequest, SubmitManyResponse, SubmitRequest, SubmitResponse,
@@ -120,6 +121,14 @@ impl Store for StoreService {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Watching>, Status> {
         self.begin_watch(request).await.map(Response::new).map_err(refuse)
+    }
+
+    async fn catalogue(&self, _request: Request<CatalogueRequest>) -> Result<Response<CatalogueResponse>, Status> {
+        Err(Status::unimplemented("Catalogue is not served yet"))
+    }
+
+    async fn stats(&self, _request: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
+        Err(Status::unimplemented("Stats is not served yet"))
     }
 }
 
