@@ -13,10 +13,11 @@ const FILE_LINES_MAX: usize = 500;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("kho-proto", &[]),
     ("kho-ledger", &["kho-proto"]),
-    ("kho-node", &["kho-ledger", "kho-proto"]),
+    ("kho-catalogue", &["kho-proto"]),
+    ("kho-node", &["kho-catalogue", "kho-ledger", "kho-proto"]),
     ("kho-client", &["kho-proto"]),
     ("kho-sample", &[]),
-    ("kho", &["kho-client", "kho-node", "kho-proto", "kho-sample"]),
+    ("kho", &["kho-catalogue", "kho-client", "kho-node", "kho-proto", "kho-sample"]),
     ("kho-chaos-tests", &["kho", "kho-client", "kho-proto", "kho-sample"]),
     ("kho-simulation", &["kho-chaos-tests", "kho-client", "kho-node", "kho-proto"]),
     ("kho-fuzz", &["kho-ledger", "kho-node", "kho-proto"]),
@@ -180,7 +181,8 @@ fn the_ledger_pulls_in_no_runtime_network_or_database() {
 
 #[test]
 fn every_crate_takes_the_lints_of_the_workspace() {
-    for folder in ["proto", "ledger", "node", "client", "sample", "cli", "chaos-tests", "benches", "fuzz"] {
+    for folder in ["proto", "ledger", "catalogue", "node", "client", "sample", "cli", "chaos-tests", "benches", "fuzz"]
+    {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
         assert!(manifest.contains("[lints]\nworkspace = true"), "{folder}");
     }
