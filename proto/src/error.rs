@@ -207,6 +207,8 @@ codes! {
     CatalogueInvalid = "catalogue-invalid", Invalid, false;
     /// The regime is reserved for the catalogue, and the signer is not the unit that keeps it.
     CatalogueForbidden = "catalogue-forbidden", Forbidden, false;
+    /// The cluster keeps no catalogue.
+    CatalogueMissing = "catalogue-missing", Precondition, false;
     /// The catalogue has no room for another entry.
     CatalogueFull = "catalogue-full", Precondition, false;
     /// The catalogue has no such unit.

@@ -123,12 +123,12 @@ impl Store for StoreService {
         self.begin_watch(request).await.map(Response::new).map_err(refuse)
     }
 
-    async fn catalogue(&self, _request: Request<CatalogueRequest>) -> Result<Response<CatalogueResponse>, Status> {
-        Err(Status::unimplemented("Catalogue is not served yet"))
+    async fn catalogue(&self, request: Request<CatalogueRequest>) -> Result<Response<CatalogueResponse>, Status> {
+        self.answer_catalogue(request).await.map(Response::new).map_err(refuse)
     }
 
-    async fn stats(&self, _request: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
-        Err(Status::unimplemented("Stats is not served yet"))
+    async fn stats(&self, request: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
+        self.answer_stats(request).await.map(Response::new).map_err(refuse)
     }
 }
 

@@ -43,6 +43,7 @@ pub use route::Route;
 pub use seal::{Sealed, Sealer};
 pub use verify::{Verified, Verifier};
 
+use crate::catalogue::{Follower, check_not_reserved};
 use crate::consensus::StateStore;
 use crate::disk::Disk;
 use crate::identity::Identity;
@@ -83,6 +84,8 @@ pub struct Writer {
 pub(crate) struct Keyed {
     pub sealer: Sealer,
     pub receipts: Arc<Receipts>,
+    /// None: no catalogue is kept.
+    pub catalogue: Option<Arc<Follower>>,
 }
 
 impl Writer {
@@ -129,7 +132,7 @@ impl Writer {
         record: SignedRecord,
         deadline: Deadline,
     ) -> Result<Prepared, Refusal> {
-        let Some(Keyed { sealer, receipts }) = &self.keyed else { return Err(keys_missing()) };
+        let Some(Keyed { sealer, receipts, catalogue }) = &self.keyed else { return Err(keys_missing()) };
         receipts.ready()?;
         let authenticated = Hop::Authenticate.time(|| authenticate::authenticate(identity, record))?;
         tracing::Span::current().record("record", tracing::field::display(authenticated.header().record_id));
@@ -140,8 +143,18 @@ impl Writer {
         self.disk.check()?;
         self.quotas.charge(&authenticated.header().unit, authenticated.record().encoded_len())?;
         let verified = Hop::Verify.time(|| self.verifier.verify(&authenticated))?;
+        Hop::Judge.time_async(judge(catalogue.as_ref(), &verified, deadline)).await?;
         let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
         Ok(Prepared::Sealed(Box::new(sealed)))
+    }
+}
+
+/// Whether a record is as the catalogue has it.
+async fn judge(catalogue: Option<&Arc<Follower>>, verified: &Verified, deadline: Deadline) -> Result<(), Refusal> {
+    let record = verified.record();
+    match catalogue {
+        Some(catalogue) => catalogue.judge(record.header(), &record.record().payload, deadline).await,
+        None => check_not_reserved(record.header()),
     }
 }
 

@@ -4,7 +4,9 @@
 mod admin_plane;
 mod bad_input;
 mod batches;
+mod catalogue;
 mod clocks;
+mod keeper;
 mod public_log;
 mod quotas;
 mod read_refusals;
