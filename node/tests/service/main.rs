@@ -14,6 +14,7 @@ mod reads;
 mod revocation;
 mod sender;
 mod startup;
+mod stats;
 mod thin_line;
 mod three_nodes;
 mod watches;
