@@ -2,13 +2,14 @@
 
 use kho_catalogue::{Entry, MEDIA_TYPE};
 use kho_node::serve::Node;
+use kho_proto::header::SubmittedAt;
 use kho_proto::id::RecordId;
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::record::Draft;
 use serde_json::{Value, json};
 
 use crate::reads::Store;
-use crate::sender::Sender;
+use crate::sender::{Sender, now};
 use crate::thin_line::submit;
 use crate::world::World;
 
@@ -85,6 +86,16 @@ pub fn country() -> Vec<Value> {
 
 /// Signs a document as an entry; whatever it says.
 pub fn entry(keeper: &Sender, document: &Value, supersedes: Option<RecordId>) -> SignedRecord {
+    entry_at(keeper, document, supersedes, SubmittedAt::from_unix_ms(now()))
+}
+
+/// The same, said to be submitted at a moment.
+pub fn entry_at(
+    keeper: &Sender,
+    document: &Value,
+    supersedes: Option<RecordId>,
+    submitted_at: SubmittedAt,
+) -> SignedRecord {
     let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
     let payload = match Entry::from_json(document.to_string().as_bytes()) {
         Ok(entry) => entry.canonical(),
@@ -96,6 +107,7 @@ pub fn entry(keeper: &Sender, document: &Value, supersedes: Option<RecordId>) ->
         series: text("code"),
         media_type: MEDIA_TYPE.to_owned(),
         supersedes,
+        submitted_at,
         ..keeper.draft()
     };
     keeper.sign(draft, &payload)

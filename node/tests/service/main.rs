@@ -6,6 +6,7 @@ mod bad_input;
 mod batches;
 mod catalogue;
 mod clocks;
+mod country;
 mod keeper;
 mod public_log;
 mod quotas;

@@ -13,7 +13,7 @@ use crate::reads::Store;
 use crate::sender::{Sender, now};
 use crate::thin_line::{code, id_of, submit};
 
-async fn stats(client: &Store, request: StatsRequest) -> BTreeMap<[String; 3], StatsRow> {
+pub async fn stats(client: &Store, request: StatsRequest) -> BTreeMap<[String; 3], StatsRow> {
     let (mut rows, mut request) = (BTreeMap::new(), request);
     loop {
         let part = client.clone().stats(request.clone()).await.unwrap().into_inner();
