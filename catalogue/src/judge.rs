@@ -43,6 +43,11 @@ impl Catalogue {
             return Err(Refusal::new(Code::PeriodInFuture, text)
                 .expected_found(format!("not before {begins}"), now.to_string()));
         }
+        if !document.attachments && !header.attachments.is_empty() {
+            let text = format!("{regime_code} takes no attachments");
+            let found = header.attachments.len().to_string();
+            return Err(Refusal::new(Code::AttachmentsNotOfRegime, text).expected_found("none", found));
+        }
         self.figures(regime, header, payload, day, size)
     }
 

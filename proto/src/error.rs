@@ -225,6 +225,8 @@ codes! {
     PeriodNotOfRegime = "period-not-of-regime", Invalid, false;
     /// The period has not begun.
     PeriodInFuture = "period-in-future", Precondition, true;
+    /// The regime takes no attachments.
+    AttachmentsNotOfRegime = "attachments-not-of-regime", Invalid, false;
     /// Figures break the rules of their regime.
     FiguresInvalid = "figures-invalid", Invalid, false;
     /// The signer of a drill's records is not of the reserved unit.

@@ -82,6 +82,17 @@ fn each_place_that_breaks_a_rule_is_named() {
 }
 
 #[test]
+fn the_committed_schema_is_the_codes() {
+    let schema = serde_json::to_string_pretty(&crate::schema()).expect("JSON") + "\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/catalogue.schema.json");
+    if std::env::var_os("KHO_WRITE_SCHEMA").is_some() {
+        std::fs::write(path, &schema).expect("written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == schema, "docs/formats/catalogue.schema.json: run with KHO_WRITE_SCHEMA=1");
+}
+
+#[test]
 fn what_is_no_document_is_refused() {
     for text in ["", "7", "{", r#"{"kind":"unit","kind":"unit"}"#, "{}"] {
         assert!(Entry::from_json(text.as_bytes()).is_err(), "{text}");

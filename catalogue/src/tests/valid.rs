@@ -1,5 +1,8 @@
 //! Who and what counts, for which period; and what is expected.
 
+use kho_proto::digest::Digest;
+use kho_proto::header::Attachment;
+
 use super::*;
 use crate::{Day, Duty};
 
@@ -24,6 +27,22 @@ fn each_way_to_be_not_of_the_catalogue_has_its_code() {
     ] {
         assert_eq!(code(judge(unit, regime, period, "")), expected, "{unit} {regime} {period}");
     }
+}
+
+#[test]
+fn a_regime_says_whether_files_may_be_attached() {
+    let file = Attachment {
+        name: "bao-cao.pdf".to_owned(),
+        media_type: "application/pdf".to_owned(),
+        length: 1,
+        digest: Digest::ZERO,
+    };
+    let header = Header { attachments: vec![file], ..header("T01", "KTXH-01", "2020-06", "", "text/plain") };
+    let mut catalogue = catalogue(&documents());
+    let judged = |catalogue: &Catalogue| code(catalogue.judge(u64::MAX, &header, b"", NOW));
+    assert_eq!(judged(&catalogue), Some(Code::AttachmentsNotOfRegime));
+    put(&mut catalogue, 50, 2, &with(monthly(), json!({"attachments": true})));
+    assert_eq!(judged(&catalogue), None);
 }
 
 #[test]
