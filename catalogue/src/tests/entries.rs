@@ -1,6 +1,7 @@
 //! Documents: what is read, in which form, and what of a broken one is named.
 
 use kho_proto::id::RegimeCode;
+use proptest::prelude::*;
 
 use super::*;
 use crate::{Kind, MEDIA_TYPE, is_reserved};
@@ -121,6 +122,18 @@ fn a_record_and_its_document_say_the_same() {
     assert_eq!(judge("kho.unit", "2020-01-01", "T01", MEDIA_TYPE, &spaced), refused(&[""]));
     assert_eq!(judge("kho.unit", "2020-01-01", "T01", MEDIA_TYPE, b"{}"), refused(&[""]));
     assert_eq!(judge("kho.other", "2020-01-01", "T01", MEDIA_TYPE, &document), refused(&[]));
+}
+
+proptest! {
+    /// Whatever somebody signs.
+    #[test]
+    fn nothing_that_looks_like_json_makes_it_panic(text in "[\\[\\]{}:,\"a-z0-9.ắ\u{303} -]{0,80}", key in "[a-z]{1,9}", value in "(-?[0-9]{1,40}|\"[^\"\\\\]{0,20}\"|null|\\[\\])") {
+        drop(Entry::from_json(text.as_bytes()));
+        let rows = format!("[{{\"{key}\":{value},\"deaths\":{value},\"loss\":{value},\"cause\":{value},\"province\":{value}}}]");
+        for payload in [&text, &rows] {
+            prop_assert_eq!(code(judge("BYT", "ATGT-01", "2020-06-12", payload)), (payload != "[]").then_some(Code::FiguresInvalid));
+        }
+    }
 }
 
 #[test]

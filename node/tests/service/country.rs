@@ -131,8 +131,11 @@ struct Accepted {
     correction: bool,
 }
 
+/// Counts, when the figures begin and are due if a report is expected, and when the first record was accepted.
+type Cell = (StatsCounts, Option<(u64, u64)>, u64);
+
 fn count(country: &Country, accepted: &[Accepted], as_of: u64) -> BTreeMap<[String; 3], StatsCounts> {
-    let mut cells: BTreeMap<[String; 3], (StatsCounts, Option<(u64, u64)>, u64)> = BTreeMap::new();
+    let mut cells: BTreeMap<[String; 3], Cell> = BTreeMap::new();
     for regime in country.regimes() {
         for unit in country.reporters(regime) {
             for slot in slots(regime.frequency) {

@@ -44,6 +44,9 @@ struct Sent {
     seqs: Vec<Seq>,
 }
 
+/// Takes what was sent for a period, or the end of all that; says whether it is enough.
+type Take<'v> = dyn FnMut(Option<Sent>, &mut Budget<'_>) -> Result<bool, Refusal> + 'v;
+
 /// Rows under way.
 #[derive(Default)]
 struct Rows {
@@ -183,7 +186,7 @@ impl Cells<'_> {
         duty: &Duty,
         after: Option<&str>,
         budget: &mut Budget<'_>,
-        take: &mut dyn FnMut(Option<Sent>, &mut Budget<'_>) -> Result<bool, Refusal>,
+        take: &mut Take<'_>,
     ) -> Result<bool, Refusal> {
         let (Ok(unit), Ok(regime)) = (duty.unit.parse::<UnitCode>(), duty.regime.parse::<RegimeCode>()) else {
             return Ok(false);
