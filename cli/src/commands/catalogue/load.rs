@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kho::client_file::ClientFile;
 use kho_catalogue::{Kind, MEDIA_TYPE};
@@ -13,6 +14,8 @@ use super::diff::{Change, Difference, against, print};
 use super::files;
 use crate::exit::{Exit, Failure, Result};
 
+/// A node may take a record by the catalogue of a second ago; when the command ends, all judge by the one that it recorded.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Entries that are submitted together.
 const TOGETHER: usize = 64;
 
@@ -91,6 +94,9 @@ pub async fn run(args: Args) -> Result {
             }
             submit(&client, &signed, some).await?;
         }
+    }
+    if !differences.is_empty() {
+        tokio::time::sleep(SETTLE).await;
     }
     eprintln!("{} of {} entries were recorded, the others were there already", differences.len(), files.len());
     Ok(())
