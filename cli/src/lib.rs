@@ -6,3 +6,4 @@ pub mod certs;
 pub mod client_file;
 pub mod dev;
 pub mod files;
+pub mod sample_catalogue;

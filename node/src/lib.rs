@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod api;
+mod catalogue;
 pub mod config;
 pub mod consensus;
 pub mod data_dir;

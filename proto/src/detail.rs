@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Code, Kind, Refusal};
+use crate::fields::FieldErrors;
 use crate::pb::v1::{ErrorDetail, NotTaken};
 
 /// The refusal without its sentence.
@@ -16,6 +17,8 @@ pub fn of(refusal: &Refusal) -> ErrorDetail {
         evidence_leaf: refusal.evidence_leaf.clone().unwrap_or_default(),
         unknown: refusal.code.kind() == Kind::Unknown,
         log_size: refusal.log_size.unwrap_or(0),
+        fields: refusal.fields.to_pb(),
+        fields_total: refusal.fields.total(),
     }
 }
 
@@ -29,6 +32,7 @@ pub fn refusal(detail: ErrorDetail, message: &str) -> Option<Refusal> {
         retry_after: (detail.retry_after_ms > 0).then(|| Duration::from_millis(detail.retry_after_ms)),
         evidence_leaf: (!detail.evidence_leaf.is_empty()).then_some(detail.evidence_leaf),
         log_size: (detail.log_size > 0).then_some(detail.log_size),
+        fields: FieldErrors::from_pb(detail.fields, detail.fields_total),
     })
 }
 

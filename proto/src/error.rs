@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::fields::FieldErrors;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident, $retry:literal;)*) => {
         /// A stable error code.
@@ -201,6 +203,32 @@ codes! {
     ReceiptInvalid = "receipt-invalid", Invalid, false;
     /// A report document for the command line breaks its schema.
     ReportInvalid = "report-invalid", Invalid, false;
+    /// An entry of the catalogue breaks its schema or a rule.
+    CatalogueInvalid = "catalogue-invalid", Invalid, false;
+    /// The regime is reserved for the catalogue, and the signer is not the unit that keeps it.
+    CatalogueForbidden = "catalogue-forbidden", Forbidden, false;
+    /// The cluster keeps no catalogue.
+    CatalogueMissing = "catalogue-missing", Precondition, false;
+    /// The catalogue has no room for another entry.
+    CatalogueFull = "catalogue-full", Precondition, false;
+    /// The catalogue has no such unit.
+    UnitUnknown = "unit-unknown", Precondition, false;
+    /// The unit is not yet or no longer valid for the period.
+    UnitNotValid = "unit-not-valid", Precondition, false;
+    /// The catalogue has no such regime.
+    RegimeUnknown = "regime-unknown", Precondition, false;
+    /// The regime is not yet or no longer valid for the period.
+    RegimeNotValid = "regime-not-valid", Precondition, false;
+    /// The unit does not report under the regime.
+    RegimeNotOfUnit = "regime-not-of-unit", Precondition, false;
+    /// The period is not one of the regime's frequency.
+    PeriodNotOfRegime = "period-not-of-regime", Invalid, false;
+    /// The period has not begun.
+    PeriodInFuture = "period-in-future", Precondition, true;
+    /// The regime takes no attachments.
+    AttachmentsNotOfRegime = "attachments-not-of-regime", Invalid, false;
+    /// Figures break the rules of their regime.
+    FiguresInvalid = "figures-invalid", Invalid, false;
     /// The signer of a drill's records is not of the reserved unit.
     DrillUnitRequired = "drill-unit-required", Precondition, false;
     /// The cluster is not in a state in which a drill costs nothing.
@@ -284,6 +312,8 @@ pub struct Refusal {
     pub evidence_leaf: Option<Bytes>,
     /// Size of the log that the answer reflects: position for history checkers.
     pub log_size: Option<u64>,
+    /// Each field of the payload that breaks its rule.
+    pub fields: FieldErrors,
 }
 
 impl Refusal {
@@ -297,6 +327,7 @@ impl Refusal {
             retry_after: None,
             evidence_leaf: None,
             log_size: None,
+            fields: FieldErrors::default(),
         }
     }
 

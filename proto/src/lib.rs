@@ -10,6 +10,7 @@ pub mod detail;
 pub mod digest;
 pub mod dsse;
 pub mod error;
+pub mod fields;
 pub mod header;
 pub mod id;
 pub mod leaf;

@@ -82,7 +82,7 @@ pub fn grpc_code(kind: Kind) -> GrpcCode {
 /// The refusal as a status with details.
 pub fn to_status(refusal: &Refusal) -> Status {
     let code = grpc_code(refusal.code.kind());
-    let detail = detail::of(refusal);
+    let detail = ErrorDetail { fields: refusal.fields.for_status(), ..detail::of(refusal) };
     let any = Any { type_url: DETAIL_TYPE_URL.to_owned(), value: detail.encode_to_vec().into() };
     let details = std::iter::once(any).chain(refusal.retry_after.map(retry_info)).collect();
     let details = RpcStatus { code: code.into(), message: refusal.message.clone(), details };

@@ -70,7 +70,8 @@ pub async fn run(command: Command) -> Result {
     match command {
         Command::Replace(args) => replace::run(args).await,
         Command::New { dir, nodes, base_port } => {
-            let cluster = DevCluster::create_with(&dir, &Options { nodes, base_port, ..Options::default() })?;
+            let cluster =
+                DevCluster::create_with(&dir, &Options { nodes, base_port, ..Options::default() }.with_catalogue())?;
             for node in cluster.nodes() {
                 outln!("kho serve --config {}", cluster.layout().node_file(node).display())?;
             }

@@ -11,6 +11,13 @@ use kho_proto::period::Period;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(SubmittedAt);
 
+impl Moment {
+    /// As the client takes it.
+    pub fn at(self) -> SubmittedAt {
+        self.0
+    }
+}
+
 impl FromStr for Moment {
     type Err = String;
 

@@ -1,5 +1,6 @@
 //! The commands. Each file holds its arguments and what it does.
 
+mod catalogue;
 mod certs;
 mod cluster;
 mod config;
@@ -16,6 +17,7 @@ mod list;
 mod log;
 mod replace;
 mod serve;
+mod stats;
 mod status;
 mod submit;
 mod verify;
@@ -49,6 +51,9 @@ enum Command {
     List(list::Args),
     History(history::Args),
     Watch(watch::Args),
+    Stats(stats::Args),
+    #[command(subcommand)]
+    Catalogue(catalogue::Command),
     Verify(verify::Args),
     #[command(subcommand)]
     Log(log::Command),
@@ -80,6 +85,8 @@ pub fn run(kho: Kho) -> Result {
         Command::List(args) => block_on(list::run(args)),
         Command::History(args) => block_on(history::run(args)),
         Command::Watch(args) => block_on(watch::run(args)),
+        Command::Stats(args) => block_on(stats::run(args)),
+        Command::Catalogue(command) => block_on(catalogue::run(command)),
         Command::Verify(args) => verify::run(&args),
         Command::Log(command) => block_on(log::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),

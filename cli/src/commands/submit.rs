@@ -80,13 +80,24 @@ async fn load(file: &Path, args: &Args, config: &ClientFile, client: &Client) ->
     sign(args, config, client, &bytes).await
 }
 
+/// Says of each field that breaks its rule what is wrong with it.
+pub fn tell_fields(refusal: &Refusal) {
+    for field in refusal.fields.kept() {
+        eprintln!("  {}: {} / {}", field.path, field.message_vi, field.message_en);
+    }
+    let left_out = (refusal.fields.total() as usize).saturating_sub(refusal.fields.kept().len());
+    if left_out > 0 {
+        eprintln!("  and {left_out} more");
+    }
+}
+
 /// Writes the receipt, or says why there is none.
 fn receive(args: &Args, signed: &Signed, answer: std::result::Result<Acknowledged, SubmitError>) -> Result {
     let id = signed.record_id();
-    let done = answer.inspect_err(|error| {
-        if let SubmitError::Receipt { rejected, .. } = error {
-            evidence(rejected, &args.out, id);
-        }
+    let done = answer.inspect_err(|error| match error {
+        SubmitError::Receipt { rejected, .. } => evidence(rejected, &args.out, id),
+        SubmitError::Refused { refusal, .. } => tell_fields(refusal),
+        _ => {}
     })?;
     let path = args.out.join(format!("{id}.tlog-proof"));
     if let Err(error) = kho::files::write(&path, done.receipt.to_tlog_proof().as_bytes()) {

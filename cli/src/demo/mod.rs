@@ -10,7 +10,7 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use kho::dev::DevCluster;
+use kho::dev::{DevCluster, Options};
 
 use crate::exit::{Exit, Failure, Result};
 
@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> Result {
 async fn show(args: &Args, dir: &Path) -> Result<bool> {
     let start = Instant::now();
     progress::say("writing certificates, keyring and configurations");
-    let mut cluster = DevCluster::create(dir, NODES)?;
+    let mut cluster = DevCluster::create_with(dir, &Options { nodes: NODES, ..Options::default() }.with_catalogue())?;
     if args.keep {
         cluster.detach();
     }

@@ -34,13 +34,23 @@ pub struct Options {
     /// Address of each node, in order: machines, or network namespaces, of their own. All on loopback if empty.
     pub hosts: Vec<Ipv4Addr>,
     /// Tables that go into every node's configuration as they are: `raft`, `storage`, `telemetry`, `limits`,
-    /// `disk`, `quotas`.
+    /// `disk`, `quotas`, `catalogue`.
     pub settings: toml::Table,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self { nodes: 3, base_port: None, hosts: Vec::new(), settings: toml::Table::new() }
+    }
+}
+
+impl Options {
+    /// With a catalogue that VPCP keeps; nothing is in it until `kho catalogue load`. A build from before catalogues does not
+    /// take such a configuration.
+    pub fn with_catalogue(mut self) -> Self {
+        let keeper = toml::Table::from_iter([("unit".to_owned(), "VPCP".into())]);
+        self.settings.insert("catalogue".to_owned(), keeper.into());
+        self
     }
 }
 

@@ -19,6 +19,7 @@ use kho_proto::leaf::{Leaf, LeafKind};
 use kho_proto::pb::v1::WatchRequest;
 use kho_proto::pb::v1::store_server::{Store, StoreServer};
 use kho_proto::pb::v1::submit_result::Result as Wire;
+use kho_proto::pb::v1::{CatalogueRequest, CatalogueResponse, StatsRequest, StatsResponse};
 use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
 use kho_proto::pb::v1::{
     ListRequest, ListResponse, SignedRecord, SubmitManyRequest, SubmitManyResponse, SubmitRequest,
@@ -294,6 +295,14 @@ impl Store for Script {
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         self.reads.lock().unwrap().watch(&request.into_inner()).map(Response::new)
+    }
+
+    async fn catalogue(&self, _: Request<CatalogueRequest>) -> Result<Response<CatalogueResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
     }
 }
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use futures::{Stream, StreamExt};
 use kho_proto::error::Refusal;
+use kho_proto::pb::v1::{CatalogueRequest, CatalogueResponse, StatsRequest, StatsResponse};
 use kho_proto::pb::v1::{CountRequest, CountResponse, HistoryRequest, HistoryResponse};
 use kho_proto::pb::v1::{ListRequest, ListResponse, WatchRequest, WatchResponse};
 use tonic::{Request, Status};
@@ -50,6 +51,36 @@ impl StoreService {
             next_page_token: page.next,
             size: page.size,
             freshness: Some(page.freshness),
+            node_id: self.node.0,
+            epoch: self.epoch.0,
+        })
+    }
+
+    pub(super) async fn answer_catalogue(
+        &self,
+        request: Request<CatalogueRequest>,
+    ) -> Result<CatalogueResponse, Refusal> {
+        let (deadline, identity) = (deadline(request.metadata()), identity(request.extensions()));
+        let page = self.reader.catalogue(&identity, request.into_inner(), deadline).await?;
+        Ok(CatalogueResponse {
+            entries: page.entries,
+            next_page_token: page.next,
+            size: page.size,
+            freshness: Some(page.freshness),
+            node_id: self.node.0,
+            epoch: self.epoch.0,
+        })
+    }
+
+    pub(super) async fn answer_stats(&self, request: Request<StatsRequest>) -> Result<StatsResponse, Refusal> {
+        let (deadline, identity) = (deadline(request.metadata()), identity(request.extensions()));
+        let part = self.reader.stats(&identity, request.into_inner(), deadline).await?;
+        Ok(StatsResponse {
+            rows: part.rows,
+            next_page_token: part.next,
+            as_of: part.as_of,
+            size: part.size,
+            freshness: Some(part.freshness),
             node_id: self.node.0,
             epoch: self.epoch.0,
         })

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::store_server::Store;
+use kho_proto::pb::v1::{CatalogueRequest, CatalogueResponse, StatsRequest, StatsResponse};
 use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
 use kho_proto::pb::v1::{
     ListRequest, ListResponse, SubmitManyRequest, SubmitManyResponse, SubmitRequest, SubmitResponse,
@@ -120,6 +121,14 @@ impl Store for StoreService {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Watching>, Status> {
         self.begin_watch(request).await.map(Response::new).map_err(refuse)
+    }
+
+    async fn catalogue(&self, request: Request<CatalogueRequest>) -> Result<Response<CatalogueResponse>, Status> {
+        self.answer_catalogue(request).await.map(Response::new).map_err(refuse)
+    }
+
+    async fn stats(&self, request: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
+        self.answer_stats(request).await.map(Response::new).map_err(refuse)
     }
 }
 

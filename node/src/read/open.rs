@@ -86,7 +86,7 @@ impl From<Error> for Refusal {
 }
 
 /// An unsealed record whose bytes match its leaf.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     pub header: Header,
     pub record: SignedRecord,
 }
@@ -117,7 +117,7 @@ impl Opener {
     }
 
     /// Makes the tokens of rows, and keys of page tokens.
-    pub(super) fn tokens(&self) -> &TokenKey {
+    pub(crate) fn tokens(&self) -> &TokenKey {
         self.keys.provider().token_key()
     }
 
@@ -148,7 +148,7 @@ impl Opener {
         Ok(OpenHead { head, header, key, context })
     }
 
-    pub(super) fn open(&self, view: &dyn View, id: RecordId, row: &RecordRow) -> Result<Opened, Error> {
+    pub(crate) fn open(&self, view: &dyn View, id: RecordId, row: &RecordRow) -> Result<Opened, Error> {
         let missing = |what| Error::Missing { id, what };
         let leaf = kho_ledger::leaf(view, row.seq)?.ok_or_else(|| missing("leaf"))?;
         let body = kho_ledger::body(view, row.seq)?.ok_or_else(|| missing("body"))?;

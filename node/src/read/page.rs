@@ -4,7 +4,7 @@
 //! ```text
 //! version (1) = 1 | begun at, Unix ms (8) | size (8) | linearizable (1) | age, ms + 1 or 0 (8) | binding (32) | place | tag (32)
 //! binding = SHA-256("kho page v1" | kind of call | request without its paging | 0x00 | caller)
-//! place   = 1, regime token, period, 0x00, seq | 2, seq | 3, seq | 4, revision (4)
+//! place   = 1, regime token, period, 0x00, seq | 2, seq | 3, seq | 4, revision (4) | 5, names
 //! tag     = HMAC-SHA-256(page key, all before)
 //! ```
 
@@ -31,6 +31,8 @@ pub(super) enum Place {
     Cursor(Cursor),
     /// Of the revisions of one series: the last one.
     Revision(u32),
+    /// Of what stands in the order of names: the last ones, each with 0x00 behind it.
+    Names(Bytes),
 }
 
 /// The moment that a list is of.
@@ -61,12 +63,29 @@ pub(super) enum Call {
     List = 1,
     Count = 2,
     History = 3,
+    Catalogue = 4,
+    Stats = 5,
 }
 
 /// The query and the caller that a token is of.
 pub(super) fn binding(call: Call, request: &[u8], caller: &[u8]) -> Digest {
     let length = (request.len() as u64).to_be_bytes();
     Digest::of_parts(&[DOMAIN, &[call as u8], &length, request, caller])
+}
+
+impl Place {
+    /// Of names in an order.
+    pub(super) fn names(names: &[&str]) -> Place {
+        Place::Names(names.iter().flat_map(|name| name.bytes().chain([0])).collect())
+    }
+
+    /// The names, if there are so many.
+    pub(super) fn read_names<const N: usize>(&self) -> Option<[String; N]> {
+        let Place::Names(names) = self else { return None };
+        let parts = names.strip_suffix(&[0])?.split(|byte| *byte == 0);
+        let texts: Vec<String> = parts.map(|part| String::from_utf8(part.to_vec()).ok()).collect::<Option<_>>()?;
+        texts.try_into().ok()
+    }
 }
 
 impl Page {
@@ -93,6 +112,10 @@ impl Page {
             Place::Revision(revision) => {
                 out.push(4);
                 out.extend_from_slice(&revision.to_be_bytes());
+            }
+            Place::Names(names) => {
+                out.push(5);
+                out.extend_from_slice(names);
             }
         }
         let tag = key.tag(&out);
@@ -130,6 +153,7 @@ impl Page {
             2 => Place::Cursor(Cursor::Gathered(Seq(u64::from_be_bytes(rest.try_into().ok()?)))),
             3 => Place::Cursor(Cursor::Leaf(Seq(u64::from_be_bytes(rest.try_into().ok()?)))),
             4 => Place::Revision(u32::from_be_bytes(rest.try_into().ok()?)),
+            5 => Place::Names(Bytes::copy_from_slice(rest)),
             _ => return None,
         };
         Some(Self { moment, binding: Digest(binding), place })
@@ -167,12 +191,13 @@ mod tests {
         Page { moment, binding: binding(Call::List, b"request", b"caller"), place }
     }
 
-    fn places() -> [Place; 4] {
+    fn places() -> [Place; 5] {
         [
             Place::Cursor(Cursor::Index(Bytes::from(vec![7; 16 + 64 + 9]))),
             Place::Cursor(Cursor::Gathered(Seq(5))),
             Place::Cursor(Cursor::Leaf(Seq(u64::MAX))),
             Place::Revision(3),
+            Place::names(&[&"R".repeat(32), &"U".repeat(32), "2020-06-12T08:30:00+07:00"]),
         ]
     }
 
@@ -195,6 +220,14 @@ mod tests {
             }
         }
         assert_eq!(Page::decode(&key(), &[0; TOKEN_LENGTH_MAX + 1]), None);
+    }
+
+    #[test]
+    fn names_come_back() {
+        let place = Place::names(&["YT-01", "BYT", ""]);
+        assert_eq!(place.read_names(), Some(["YT-01", "BYT", ""].map(str::to_owned)));
+        assert_eq!(place.read_names::<2>(), None);
+        assert_eq!(Place::Revision(1).read_names::<1>(), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::prepare::Keys;
 use crate::admin::{AdminService, Formation, Revoker};
 use crate::api::{ForwardService, StoreService};
+use crate::catalogue::Follower;
 use crate::config::Config;
 use crate::consensus::{Consensus, StateStore};
 use crate::disk::Disk;
@@ -77,11 +78,17 @@ impl Services {
         let queue = Queue::start(&config.limits, Arc::new(route), seams.tasks.clone());
         let barrier = Barrier::start(node, consensus.clone(), leader.clone(), peers.clone(), &*seams.tasks);
         let log = Arc::new(PublicLog::new(state.clone(), receipts.clone(), seams.tasks.clone()));
-        let (mut write_keyed, mut read_keyed) = (None, None);
+        let (mut write_keyed, mut read_keyed, mut catalogue) = (None, None, None);
         if let (Some(keys), Some(receipts)) = (keys, receipts) {
             let sealer = Sealer::new(cluster, keys.data_keys.clone(), seams.entropy.clone(), barrier.clone());
-            write_keyed = Some(write::Keyed { sealer, receipts: receipts.clone() });
-            let opener = Opener::new(cluster, keys.data_keys.clone());
+            let opener = || Opener::new(cluster, keys.data_keys.clone());
+            catalogue = config.catalogue.keeper().map(|unit| {
+                let of = (consensus.clone(), state.clone());
+                let seams = (seams.tasks.clone(), seams.clock.clone());
+                Follower::new(unit, opener(), of, barrier.clone(), seams)
+            });
+            write_keyed = Some(write::Keyed { sealer, receipts: receipts.clone(), catalogue: catalogue.clone() });
+            let opener = opener();
             read_keyed = Some(read::Keyed::new(opener, receipts));
         }
         let revocations = Arc::new(Revocations::new(state.clone(), config.signers.revocation_policy()));
@@ -107,7 +114,7 @@ impl Services {
             queue: queue.clone(),
         });
         let from = (consensus.clone(), state.clone());
-        let reader = Arc::new(Reader::new(node, from, barrier, read_keyed, seams, stopping.clone()));
+        let reader = Arc::new(Reader::new(node, from, barrier, read_keyed, seams, stopping.clone(), catalogue));
         let formation = Arc::new(Formation {
             cluster,
             node,

@@ -47,6 +47,7 @@ fn install() -> Option<Recorder> {
         Ok(handle) => {
             metrics::describe_gauge!(RESIDENT_BYTES, metrics::Unit::Bytes, "resident memory of the process");
             crate::api::metric_definitions::describe();
+            crate::catalogue::metric_definitions::describe();
             crate::disk::metric_definitions::describe();
             crate::publish::metric_definitions::describe();
             crate::pulse::metric_definitions::describe();

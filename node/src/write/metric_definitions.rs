@@ -52,6 +52,8 @@ pub enum Hop {
     Lookup,
     /// Did the sender sign it?
     Verify,
+    /// Is it as the catalogue has it?
+    Judge,
     /// Encrypt.
     Seal,
     /// Queue, leader, consensus, apply, receipt.
@@ -70,6 +72,7 @@ impl Hop {
             Hop::Authenticate => "authenticate",
             Hop::Lookup => "lookup",
             Hop::Verify => "verify",
+            Hop::Judge => "judge",
             Hop::Seal => "seal",
             Hop::Propose => "propose",
             Hop::Commit => "commit",

@@ -44,6 +44,7 @@ pub use route::Route;
 pub use seal::{Sealed, Sealer};
 pub use verify::{Verified, Verifier};
 
+use crate::catalogue::{Follower, check_not_reserved};
 use crate::consensus::StateStore;
 use crate::disk::Disk;
 use crate::identity::Identity;
@@ -84,6 +85,8 @@ pub struct Writer {
 pub(crate) struct Keyed {
     pub sealer: Sealer,
     pub receipts: Arc<Receipts>,
+    /// None: no catalogue is kept.
+    pub catalogue: Option<Arc<Follower>>,
 }
 
 impl Writer {
@@ -143,7 +146,7 @@ impl Writer {
         deadline: Deadline,
         charge: Charge,
     ) -> Result<Prepared, Refusal> {
-        let Some(Keyed { sealer, receipts }) = &self.keyed else { return Err(keys_missing()) };
+        let Some(Keyed { sealer, receipts, catalogue }) = &self.keyed else { return Err(keys_missing()) };
         receipts.ready()?;
         let authenticated = Hop::Authenticate.time(|| authenticate::authenticate(identity, record))?;
         tracing::Span::current().record("record", tracing::field::display(authenticated.header().record_id));
@@ -157,6 +160,7 @@ impl Writer {
         }
         let authenticated = sealer.complete(&self.state, authenticated)?;
         let verified = Hop::Verify.time(|| self.verifier.verify(&authenticated))?;
+        Hop::Judge.time_async(judge(catalogue.as_ref(), &verified, deadline)).await?;
         let sealed = Hop::Seal.time_async(sealer.seal(&self.state, &self.queue, verified, deadline)).await?;
         Ok(Prepared::Sealed(Box::new(sealed)))
     }
@@ -167,6 +171,15 @@ impl Writer {
 enum Charge {
     Due,
     Paid,
+}
+
+/// Whether a record is as the catalogue has it.
+async fn judge(catalogue: Option<&Arc<Follower>>, verified: &Verified, deadline: Deadline) -> Result<(), Refusal> {
+    let record = verified.record();
+    match catalogue {
+        Some(catalogue) => catalogue.judge(record.header(), &record.record().payload, deadline).await,
+        None => check_not_reserved(record.header()),
+    }
 }
 
 /// A record before the log.

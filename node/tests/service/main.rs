@@ -4,7 +4,10 @@
 mod admin_plane;
 mod bad_input;
 mod batches;
+mod catalogue;
 mod clocks;
+mod country;
+mod keeper;
 mod public_log;
 mod quotas;
 mod read_refusals;
@@ -12,6 +15,7 @@ mod reads;
 mod revocation;
 mod sender;
 mod startup;
+mod stats;
 mod thin_line;
 mod three_nodes;
 mod watches;

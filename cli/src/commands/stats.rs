@@ -1,0 +1,231 @@
+//! `kho stats`
+
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use kho::client_file::ClientFile;
+use kho_client::{Stats, StatsBy, StatsQuery, StatsRow};
+use kho_proto::id::{RegimeCode, UnitCode};
+use kho_proto::period::Period;
+use serde_json::{Value, json};
+
+use super::entries::freshness;
+use super::filter::Moment;
+use crate::exit::Result;
+
+/// How statistics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// One JSON object a line.
+    Json,
+    /// Comma-separated values, with a header.
+    Csv,
+}
+
+/// What is added up, as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    /// A row for each unit, regime and period.
+    Period,
+    /// A row for each unit and regime.
+    UnitRegime,
+    /// A row for each unit.
+    Unit,
+    /// A row for each regime.
+    Regime,
+    /// One row.
+    Total,
+}
+
+/// Counts reports: expected, on time, late, missing, corrected.
+#[derive(clap::Args)]
+#[command(after_help = "\
+What is expected comes from the catalogue (kho catalogue list). A report is on time if its first revision was accepted before the
+deadline's end, `open` if it is not there and may still come in time, `unscheduled` if nothing expected it, as with ad-hoc
+regimes. expected = on time + late + missing + open. A unit sees its own reports, and those of the regimes that it receives;
+platforms and operators see all.
+
+Examples:
+  kho stats --from 2020-06 --to 2020-06 --config client.toml
+  kho stats --from 2020-01 --to 2020-12 --regime KTXH-01 --by period --format csv
+  kho stats --from 2020 --to 2020 --by total --as-of 2020-12-26")]
+pub struct Args {
+    /// Units that report; all if absent; repeatable.
+    #[arg(long = "unit", value_name = "CODE")]
+    units: Vec<UnitCode>,
+    /// Regimes; all if absent; repeatable.
+    #[arg(long = "regime", value_name = "CODE")]
+    regimes: Vec<RegimeCode>,
+    /// Periods, of whatever kind, that lie between the first day of this one...
+    #[arg(long, value_name = "PERIOD")]
+    from: Period,
+    /// ...and the last day of this one.
+    #[arg(long, value_name = "PERIOD")]
+    to: Period,
+    /// Takes this moment for now, and counts only what was accepted before it.
+    #[arg(long, value_name = "MOMENT")]
+    as_of: Option<Moment>,
+    /// What is a row.
+    #[arg(long, value_enum, default_value_t = By::Unit)]
+    by: By,
+    /// Takes one node's state as it is.
+    #[arg(long)]
+    stale: bool,
+    /// How to write them.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// The client file.
+    #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
+    config: PathBuf,
+}
+
+const COUNTS: [&str; 9] =
+    ["expected", "on_time", "late", "missing", "open", "corrected", "superseded", "unscheduled", "records"];
+
+fn counts(row: &StatsRow) -> [u64; COUNTS.len()] {
+    let counts = &row.counts;
+    [
+        counts.expected,
+        counts.on_time,
+        counts.late,
+        counts.missing,
+        counts.open,
+        counts.corrected,
+        counts.superseded,
+        counts.unscheduled,
+        counts.records,
+    ]
+}
+
+/// Names of a row that are not added up over.
+fn names(by: By) -> &'static [&'static str] {
+    match by {
+        By::Period => &["regime", "unit", "period", "deadline"],
+        By::UnitRegime => &["regime", "unit"],
+        By::Unit => &["unit"],
+        By::Regime => &["regime"],
+        By::Total => &[],
+    }
+}
+
+fn name<'a>(row: &'a StatsRow, of: &str) -> &'a str {
+    match of {
+        "regime" => &row.regime,
+        "unit" => &row.unit,
+        "period" => &row.period,
+        _ => &row.deadline,
+    }
+}
+
+fn table(stats: &Stats, by: By) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(names(by).iter().copied().chain(COUNTS).map(|text| text.replace('_', " ")));
+    let mut sum = [0; COUNTS.len()];
+    for row in &stats.rows {
+        let counts = counts(row);
+        sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        let cells = names(by).iter().map(|of| name(row, of).to_owned());
+        table.add_row(cells.chain(counts.map(|count| count.to_string())));
+    }
+    if let Some(rest) = names(by).len().checked_sub(1) {
+        let cells = std::iter::once("all".to_owned()).chain(std::iter::repeat_n(String::new(), rest));
+        table.add_row(cells.chain(sum.map(|count| count.to_string())));
+    }
+    for column in names(by).len()..names(by).len() + COUNTS.len() {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn object(row: &StatsRow, by: By) -> Value {
+    let mut object = json!({});
+    for of in names(by) {
+        object[*of] = json!(name(row, of));
+    }
+    for (of, count) in COUNTS.iter().zip(counts(row)) {
+        object[*of] = json!(count);
+    }
+    object
+}
+
+/// Codes, periods and moments have no comma, quote or line break in them.
+fn csv(row: &StatsRow, by: By) -> String {
+    let cells = names(by).iter().map(|of| name(row, of).to_owned());
+    cells.chain(counts(row).map(|count| count.to_string())).collect::<Vec<_>>().join(",")
+}
+
+pub async fn run(args: Args) -> Result {
+    let client = ClientFile::load(&args.config)?.client()?;
+    let by = match args.by {
+        By::Period => StatsBy::UnitRegimePeriod,
+        By::UnitRegime => StatsBy::UnitRegime,
+        By::Unit => StatsBy::Unit,
+        By::Regime => StatsBy::Regime,
+        By::Total => StatsBy::Total,
+    };
+    let stats = client
+        .stats(&StatsQuery {
+            units: args.units,
+            regimes: args.regimes,
+            from: args.from,
+            to: args.to,
+            as_of: args.as_of.map(Moment::at),
+            by,
+            stale: args.stale,
+        })
+        .await?;
+    match args.format {
+        Format::Table => outln!("{}", table(&stats, args.by))?,
+        Format::Json => {
+            for row in &stats.rows {
+                outln!("{}", object(row, args.by))?;
+            }
+        }
+        Format::Csv => {
+            outln!("{}", names(args.by).iter().copied().chain(COUNTS).collect::<Vec<_>>().join(","))?;
+            for row in &stats.rows {
+                outln!("{}", csv(row, args.by))?;
+            }
+        }
+    }
+    eprintln!("as of {}, {}", stats.as_of, freshness(stats.fresh));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use kho_client::{Fresh, StatsCounts};
+    use kho_proto::id::NodeId;
+
+    use super::*;
+
+    fn stats() -> Stats {
+        let row = |unit: &str, late| StatsRow {
+            regime: "KTXH-01".to_owned(),
+            unit: unit.to_owned(),
+            period: "2020-06".to_owned(),
+            deadline: "2020-06-26T00:00:00.000+07:00".to_owned(),
+            counts: StatsCounts { expected: 3, late, records: 7, ..StatsCounts::default() },
+        };
+        let fresh = Fresh { linearizable: true, age: None, size: 9, node: NodeId(2) };
+        Stats { rows: vec![row("T01", 1), row("T02", 2)], as_of: String::new(), fresh }
+    }
+
+    #[test]
+    fn every_way_to_write_has_the_same_numbers() {
+        let stats = stats();
+        let row = &stats.rows[1];
+        assert_eq!(csv(row, By::Period), "KTXH-01,T02,2020-06,2020-06-26T00:00:00.000+07:00,3,0,2,0,0,0,0,0,7");
+        assert_eq!(csv(row, By::Total), "3,0,2,0,0,0,0,0,7");
+        let object = object(row, By::Unit);
+        assert_eq!((&object["unit"], &object["late"], &object["regime"]), (&json!("T02"), &json!(2), &Value::Null));
+        let table = table(&stats, By::UnitRegime).to_string();
+        let last: Vec<&str> = table.lines().rev().nth(1).unwrap_or_default().split_whitespace().collect();
+        assert_eq!(last[1..], ["all", "6", "0", "3", "0", "0", "0", "0", "0", "14", "│"], "{table}");
+    }
+}

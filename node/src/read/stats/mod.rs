@@ -1,0 +1,85 @@
+//! Statistics: what the catalogue expects against what stands in the log (R-D5).
+//!
+//! Nothing is counted beforehand and nothing is written down. A step walks the duties, which are pairs of a regime and a unit
+//! that reports under it, in the order of their codes; for each it walks the keys of the index beside the periods that are
+//! expected. Accepted-at never goes back, so that a deadline is a sequence number, and a key says whether a report was on time.
+//! Only where a unit sent more than one record for a period are rows looked up: which of them are corrections.
+
+mod ask;
+mod tally;
+
+use bytes::Bytes;
+use kho_proto::error::Refusal;
+use kho_proto::pb::v1::{self as pb, Freshness, StatsRow};
+
+use super::Reader;
+use super::page::{Page, Place};
+use crate::identity::Identity;
+use crate::write::Deadline;
+use ask::Question;
+
+/// Rows of a page if the caller does not say.
+pub const STATS_ROWS_DEFAULT: u32 = 1_000;
+/// Rows of a page, at most: about 100 bytes each.
+pub const STATS_ROWS_MAX: u32 = 5_000;
+/// Years that one question may be about: what a daily regime expects of a unit in them is counted in one go.
+pub const STATS_YEARS_MAX: i64 = 20;
+
+/// A part of statistics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tallied {
+    /// Rows of this part.
+    pub rows: Vec<StatsRow>,
+    /// Where to go on; empty: that was all.
+    pub next: Bytes,
+    /// What was taken for now.
+    pub as_of: String,
+    /// Leaves of the log that all parts reflect.
+    pub size: u64,
+    /// How new it is.
+    pub freshness: Freshness,
+}
+
+impl Reader {
+    /// Statistics of the units and regimes that the caller may ask about, as far as one step goes.
+    pub async fn stats(
+        &self,
+        identity: &Identity,
+        request: pb::StatsRequest,
+        deadline: Deadline,
+    ) -> Result<Tallied, Refusal> {
+        let keyed = self.keyed()?;
+        let question = Question::of(identity, request, self.clock.now())?;
+        let page = match &question.page_token[..] {
+            [] => None,
+            token => Some(Page::admit(&keyed.pages, token, question.binding, self.clock.now())?),
+        };
+        let follower = self.follower()?;
+        let start = self.start(page.as_ref(), question.stale, deadline).await?;
+        let known = follower.known().await?;
+        let after = page.and_then(|page| page.place.read_names());
+        let keyed = keyed.clone();
+        let done = self.scans.run(identity.certificate(), deadline, move |budget| {
+            let start = start.open()?;
+            let moment = start.moment;
+            let as_of = question.as_of.unwrap_or(moment.begun_at);
+            let tally = tally::Tally {
+                view: &start.view,
+                tokens: keyed.opener.tokens(),
+                catalogue: &known.catalogue,
+                question: &question,
+                size: moment.size,
+                as_of,
+            };
+            let (rows, last) = tally.run(after, budget)?;
+            let next = last.map(|[regime, unit, period]| {
+                let place = Place::names(&[&regime, &unit, &period]);
+                Page { moment, binding: question.binding, place }.encode(&keyed.pages)
+            });
+            let as_of = kho_proto::header::SubmittedAt::from_unix_ms(as_of).to_string();
+            let next = next.unwrap_or_default();
+            Ok(Tallied { rows, next, as_of, size: moment.size, freshness: start.freshness })
+        });
+        done.await
+    }
+}
