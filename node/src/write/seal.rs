@@ -147,6 +147,7 @@ impl Sealer {
             new_certificates: self.new_certificates(view, unit_token, key, digests, &record.certificates)?,
             certificate_digests: digests.iter().map(|digest| copied(digest.as_ref())).collect(),
             crl_version,
+            object_ids: Vec::new(),
         })
     }
 
