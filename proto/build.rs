@@ -5,6 +5,7 @@ use std::error::Error;
 const SCHEMAS: &[&str] = &[
     "kho/v1/record.proto",
     "kho/v1/read.proto",
+    "kho/v1/attachment.proto",
     "kho/v1/store.proto",
     "kho/ledger/v1/command.proto",
     "kho/admin/v1/admin.proto",

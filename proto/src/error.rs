@@ -79,7 +79,7 @@ codes! {
     PayloadLengthMismatch = "payload-length-mismatch", Invalid, false;
     /// The payload's digest is not the header's.
     PayloadDigestMismatch = "payload-digest-mismatch", Invalid, false;
-    /// Attachments are not supported by this version.
+    /// A command of entry version 1 names attachments, which only version 2 has.
     AttachmentsUnsupported = "attachments-unsupported", Invalid, false;
     /// An attachment is larger than the node takes.
     AttachmentTooLarge = "attachment-too-large", Invalid, false;

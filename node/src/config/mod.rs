@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are refused. Relative paths are relative to the file that names them.
 
+mod attachments;
 mod defaults;
 mod disk;
 mod error;
@@ -19,6 +20,7 @@ use kho_proto::certificate::RevocationPolicy;
 use kho_proto::id::{ClusterId, NodeId};
 use serde::Deserialize;
 
+pub use attachments::AttachmentsConfig;
 pub use disk::DiskConfig;
 pub use error::Error;
 pub use limits::LimitsConfig;
@@ -68,6 +70,9 @@ pub struct Config {
     /// How much each unit may send.
     #[serde(default)]
     pub quotas: QuotasConfig,
+    /// Attachments: how large, and how long one waits for its record.
+    #[serde(default)]
+    pub attachments: AttachmentsConfig,
 }
 
 /// `host:port` of each listener.
@@ -278,7 +283,8 @@ impl Config {
         self.storage.validate()?;
         self.limits.validate()?;
         self.disk.validate()?;
-        self.quotas.validate()
+        self.quotas.validate()?;
+        self.attachments.validate()
     }
 }
 

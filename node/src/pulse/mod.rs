@@ -135,6 +135,11 @@ impl Pulse {
         i64::try_from(shown - i128::try_from(passed).unwrap_or(i128::MAX)).unwrap_or(i64::MAX)
     }
 
+    /// Whether this node may propose pieces of attachments, if it may propose at all.
+    pub(crate) fn check_object(&self) -> Result<(), Refusal> {
+        self.disk.check_object()
+    }
+
     /// Whether this node may propose as the leader.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         self.disk.check()?;

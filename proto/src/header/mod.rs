@@ -148,12 +148,4 @@ impl Header {
         }
         Ok(())
     }
-
-    /// Refuses attachments: the format has them, servers of this version don't take them.
-    pub fn check_no_attachments(&self) -> Result<(), Error> {
-        if self.attachments.is_empty() {
-            return Ok(());
-        }
-        Err(Error::AttachmentsUnsupported { found: self.attachments.len() })
-    }
 }
