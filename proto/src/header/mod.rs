@@ -10,6 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 
 pub use error::Error;
+pub use field::is_media_type;
 pub use submitted_at::SubmittedAt;
 
 use crate::digest::Digest;
