@@ -38,10 +38,10 @@ async fn an_upload_goes_on_behind_what_is_stored() {
     let file = content(5 * CHUNK_LENGTH + 9);
     fake.attachments.0.lock().unwrap().cuts = [CHUNK_LENGTH * 2, CHUNK_LENGTH].into();
     assert_eq!(upload(&[&fake], &described(&file), file.clone()).await.unwrap(), file.len() as u64);
-    let state = fake.attachments.0.lock().unwrap();
-    assert!(state.content == file);
-    assert_eq!(state.offsets, [0, 2 * CHUNK, 3 * CHUNK]);
-    drop(state);
+    fake.attachments.with(|state| {
+        assert!(state.content == file);
+        assert_eq!(state.offsets, [0, 2 * CHUNK, 3 * CHUNK]);
+    });
     // what is there is not sent again
     upload(&[&fake], &described(&file), file.clone()).await.unwrap();
     assert_eq!(fake.attachments.0.lock().unwrap().offsets.len(), 3);
@@ -94,10 +94,7 @@ async fn download(fake: &Fake, attachment: &Attachment, part: Part) -> Result<Ve
 async fn a_download_goes_on_behind_what_it_has() {
     let fake = Fake::node(1, 1, &[Act::Accept]).await;
     let file = content(200_000);
-    let mut state = fake.attachments.0.lock().unwrap();
-    state.content = file.to_vec();
-    state.cuts = [30_000, 0, 50_000].into();
-    drop(state);
+    fake.attachments.with(|state| (state.content, state.cuts) = (file.to_vec(), [30_000, 0, 50_000].into()));
     assert!(download(&fake, &described(&file), Part::default()).await.unwrap() == file);
     assert_eq!(fake.attachments.0.lock().unwrap().offsets, [0, 30_000, 30_000, 80_000]);
     let mut part = Part::default();
@@ -109,9 +106,7 @@ async fn a_download_goes_on_behind_what_it_has() {
 async fn what_is_not_what_the_header_says_is_an_error() {
     let fake = Fake::node(1, 1, &[Act::Accept]).await;
     let file = content(70_000);
-    let mut state = fake.attachments.0.lock().unwrap();
-    (state.content, state.forged) = (file.to_vec(), true);
-    drop(state);
+    fake.attachments.with(|state| (state.content, state.forged) = (file.to_vec(), true));
     let error = download(&fake, &described(&file), Part::default()).await.unwrap_err();
     assert_eq!(error.code(), Code::AttachmentDigestMismatch);
     // longer than the header says

@@ -37,6 +37,10 @@ fn digest(content: &[u8]) -> Bytes {
 }
 
 impl Attachments {
+    pub fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap())
+    }
+
     pub fn begin(
         &self,
         said: BeginAttachmentRequest,
