@@ -8,7 +8,7 @@ KHO := $(TARGET)/debug/kho
 CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line fresh
+.PHONY: help setup build demo test lint doc test-interop test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-attachments fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ mutants: build ## Ten planted bugs, each caught by the test that must; as root
 
 bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh
+
+bench-attachments: build ## Peak memory of each node while CLIENTS=32 upload MIB=256 each; needs the disk for it
+	benches/attachments.sh
 
 fresh: ## make demo and make test in a new Debian 12, as root
 	scripts/fresh-machine

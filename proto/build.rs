@@ -6,6 +6,7 @@ const SCHEMAS: &[&str] = &[
     "kho/v1/record.proto",
     "kho/v1/read.proto",
     "kho/v1/catalogue.proto",
+    "kho/v1/attachment.proto",
     "kho/v1/store.proto",
     "kho/ledger/v1/command.proto",
     "kho/admin/v1/admin.proto",

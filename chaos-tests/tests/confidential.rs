@@ -1,16 +1,19 @@
-//! I10, R-C3: random markers in payload, unit, regime, series, receiver and the signer's certificate never
+//! I10, R-C3: random markers in payload, attachments, unit, regime, series, receiver and the signer's certificate never
 //! appear in any file that a node writes: log, state, snapshots, process output. Compression is off, so that
 //! nothing hides in it. `scripts/test-confidential` runs this on a build that seals nothing as well, and
 //! there it must fail.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
 use kho::dev::NodeId;
 use kho_chaos_tests::needles::{self, Found, Needle};
 use kho_chaos_tests::rig::Rig;
-use kho_client::{Client, Draft, Signed, Signer, SubmitError};
+use kho_client::{Client, Draft, Signed, Signer, SubmitError, describe};
+use kho_proto::object::CHUNK_LENGTH;
 use rand::Rng;
 
 /// Records, each with markers of its own.
@@ -43,6 +46,14 @@ fn marked(place: usize, unit: &str) -> Result<(Draft, Vec<Needle>)> {
     };
     let all = [("regime", &regime), ("series", &series), ("receiver", &receiver), ("payload", &payload)];
     Ok((draft, all.into_iter().flat_map(|(what, text)| needles::forms(what, text.as_bytes())).collect()))
+}
+
+/// A content of more than one chunk with a marker in each, and what to search for.
+fn attachment() -> Result<(Bytes, Vec<Needle>)> {
+    let (first, last) = (marker('A'), marker('Z'));
+    let content = format!("{first}{}{last}", " lấp".repeat(CHUNK_LENGTH / 5 + 100));
+    let needles = [("attachment", &first), ("attachment's end", &last)];
+    Ok((content.into(), needles.into_iter().flat_map(|(what, text)| needles::forms(what, text.as_bytes())).collect()))
 }
 
 /// Core dumps would hold plaintext and keys: the process must have switched them off, for good (a soft limit of 0 is the
@@ -104,7 +115,7 @@ fn nothing_in_clear_in_any_file() -> Result<()> {
     let settings: toml::Table =
         toml::from_str("[storage]\ncompression = \"none\"\n[telemetry]\nlog = \"debug,openraft=info\"\n")?;
     let mut rig = Rig::create("confidential", 10, settings)?;
-    let (mut search, mut unread) = (Search::default(), Vec::new());
+    let (mut search, mut unread, mut unattached) = (Search::default(), Vec::new(), Vec::new());
     runtime.block_on(async {
         rig.launch().await?;
         let client = rig.cluster.client()?;
@@ -112,7 +123,17 @@ fn nothing_in_clear_in_any_file() -> Result<()> {
             let unit = marker('U');
             let signer = rig.cluster.signer(&unit.parse()?)?;
             let (draft, needles) = marked(place, &unit)?;
-            let record = draft.sign(&signer, client.surroundings()).await?;
+            let (content, attached) = attachment()?;
+            search.wanted.extend(attached);
+            let described = describe(&marker('N'), "text/plain", &content)?;
+            // the name and the digest stand in the header only
+            search.wanted.extend(needles::forms("attachment name", described.name.as_bytes()));
+            search.wanted.extend(needles::forms("attachment digest", described.digest.as_ref()));
+            // what is not sealed does not open when it is verified: then the record goes without
+            let uploaded = client.upload(&unit.parse()?, &described, Arc::new(content), |_| {}).await;
+            let attachments = if uploaded.is_ok() { vec![described] } else { Vec::new() };
+            unattached.extend(uploaded.err());
+            let record = draft.sign_with(attachments, &signer, client.surroundings()).await?;
             submit(&client, &record).await?;
             // reading puts more into memory and logs; a build that seals nothing may fail here, and is judged below
             unread.extend(client.get(record.record_id()).await.err());
@@ -149,9 +170,10 @@ fn nothing_in_clear_in_any_file() -> Result<()> {
     println!(
         "searched {bytes} bytes for {} forms of {} markers; {seen} finds of record ids",
         wanted.len(),
-        RECORDS * 6
+        RECORDS * 10
     );
     assert!(clear.is_empty(), "FOUND IN CLEAR: {} finds", clear.len());
     assert!(unread.is_empty(), "records that can't be read: {unread:?}");
+    assert!(unattached.is_empty(), "attachments that were not taken: {unattached:?}");
     runtime.block_on(rig.finish())
 }

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use kho::{admin, client_file, dev};
-use kho_client::{ConfigError, GetError, PemError, ReadError, SignDraftError, SubmitError, channel, log};
+use kho_client::{
+    AttachmentError, ConfigError, GetError, PemError, ReadError, SignDraftError, SubmitError, channel, log,
+};
 use kho_node::{ServeError, config, keys};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::{certificate, checkpoint, header, period, receipt, record, report, signature, tlog};
@@ -98,6 +100,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     let unreachable = matches!(error.downcast_ref(), Some(GetError::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(ReadError::Unreachable { .. }))
+        || matches!(error.downcast_ref(), Some(AttachmentError::Stopped { .. }))
         || matches!(error.downcast_ref(), Some(admin::Error::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(log::Error::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(dev::Error::Timeout { .. }));
@@ -116,7 +119,7 @@ macro_rules! code_of {
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
     // a transparent error hides what it wraps: each type that reaches a command must be here
     code_of!(error:
-        SubmitError, GetError, ReadError, SignDraftError, PemError, ConfigError, channel::Error, // the client
+        SubmitError, GetError, ReadError, AttachmentError, SignDraftError, PemError, ConfigError, channel::Error, // the client
         admin::Error, client_file::Error, // the tools
         log::Error, tlog::CompareError, // the public log
         ServeError, config::Error, keys::Error, // the node

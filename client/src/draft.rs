@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kho_proto::digest::Digest;
 use kho_proto::dsse;
 use kho_proto::error::Code;
-use kho_proto::header::{self, Header, SubmittedAt};
+use kho_proto::header::{self, Attachment, Header, SubmittedAt};
 use kho_proto::id::{RecordId, RegimeCode, UnitCode};
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::period::Period;
@@ -83,6 +83,16 @@ impl Draft {
     /// Gives the report its id, its salt and its time, and has it signed: once. Whatever happens afterwards, the
     /// same bytes are sent.
     pub async fn sign(self, signer: &dyn Signer, surroundings: &dyn Surroundings) -> Result<Signed, SignDraftError> {
+        self.sign_with(Vec::new(), signer, surroundings).await
+    }
+
+    /// The same for a report with attachments, which are uploaded before it is sent ([`Client::upload`](crate::Client::upload)).
+    pub async fn sign_with(
+        self,
+        attachments: Vec<Attachment>,
+        signer: &dyn Signer,
+        surroundings: &dyn Surroundings,
+    ) -> Result<Signed, SignDraftError> {
         let (mut salt, mut random) = ([0; 16], [0; 10]);
         surroundings.fill(&mut salt);
         surroundings.fill(&mut random);
@@ -99,7 +109,7 @@ impl Draft {
             media_type: self.media_type,
             salt,
         };
-        let header = draft.header(&self.payload)?;
+        let header = draft.header_with(&self.payload, attachments)?;
         let bytes = header.encode();
         let signature = signer.sign(&dsse::signed_bytes(&bytes)).await?;
         let record = record::assemble(bytes, self.payload, signer.algorithm(), signature, signer.certificates());

@@ -34,6 +34,7 @@
 //! ```
 
 mod ask;
+mod attach;
 pub mod attempt;
 mod case;
 mod catalogue;
@@ -59,6 +60,7 @@ mod timing;
 mod watch;
 
 pub use ask::ReadError;
+pub use attach::{AttachmentError, Content, Downloading, FileContent, PATIENCE, Part, STALL_MAX, describe};
 pub use catalogue::{CatalogueEntry, CatalogueKind, CatalogueQuery};
 pub use channel::Tls;
 pub use client::{Client, Config, ConfigError, NODES_MAX};

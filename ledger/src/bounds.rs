@@ -4,7 +4,7 @@
 //! that applies it, so a changed bound is a new entry version.
 
 use kho_proto::pb::ledger::v1::{Command, command::Kind};
-use kho_proto::{certificate, header, period, sealed, signature};
+use kho_proto::{certificate, header, object, period, sealed, signature};
 
 /// Versions of entries that this build applies. A proposer takes the least that holds its commands.
 pub const ENTRY_VERSIONS: std::ops::RangeInclusive<u32> = 1..=2;
@@ -12,8 +12,8 @@ pub const ENTRY_VERSIONS: std::ops::RangeInclusive<u32> = 1..=2;
 /// The least version of an entry that can hold a command.
 pub fn entry_version(command: &Command) -> u32 {
     match &command.kind {
-        Some(Kind::InstallCrl(_)) => 2,
-        Some(Kind::Submit(submit)) if submit.crl_version > 0 => 2,
+        Some(Kind::InstallCrl(_) | Kind::PutObjectChunk(_) | Kind::CompleteObject(_) | Kind::DropObjects(_)) => 2,
+        Some(Kind::Submit(submit)) if submit.crl_version > 0 || !submit.object_ids.is_empty() => 2,
         Some(Kind::Genesis(_) | Kind::CreateDataKey(_) | Kind::Submit(_)) | None => 1,
     }
 }
@@ -44,6 +44,18 @@ pub const WRAPPED_KEY_LENGTH_MAX: usize = 4 << 10;
 
 /// Bytes of a list of revoked certificates, at most.
 pub const CRL_LENGTH_MAX: usize = 1 << 20;
+
+/// Bytes of a sealed chunk of an attachment, at most: 256 KiB of content.
+pub const SEALED_CHUNK_LENGTH_MAX: usize = (256 << 10) + SEALING_OVERHEAD_MAX;
+
+/// Bytes of an attachment's content, at most: 16,384 chunks, which one command completes and one drops.
+pub const OBJECT_LENGTH_MAX: u64 = 4 << 30;
+
+/// Attachments of a record, at most.
+pub const ATTACHMENTS_MAX: usize = 64;
+
+/// Objects that one command drops, at most.
+pub const DROPPED_OBJECTS_MAX: usize = 64;
 
 /// Certificates in a signer's chain without the root, at most.
 pub const CHAIN_LENGTH_MAX: usize = 8;
@@ -81,3 +93,6 @@ const _: () = assert!(certificate::CRL_LENGTH_MAX <= CRL_LENGTH_MAX);
 const _: () = assert!(signature::CHAIN_LENGTH_MAX <= CHAIN_LENGTH_MAX);
 const _: () = assert!(header::RECEIVERS_MAX <= RECEIVERS_MAX);
 const _: () = assert!(period::PERIOD_LENGTH_MAX <= PERIOD_LENGTH_MAX);
+const _: () = assert!(object::CHUNK_LENGTH + sealed::OVERHEAD <= SEALED_CHUNK_LENGTH_MAX);
+const _: () = assert!(header::ATTACHMENTS_MAX <= ATTACHMENTS_MAX);
+const _: () = assert!(OBJECT_LENGTH_MAX / object::CHUNK_LENGTH as u64 <= u32::MAX as u64);

@@ -3,6 +3,7 @@
 mod crl;
 pub(crate) mod data_key;
 mod genesis;
+pub(crate) mod object;
 pub(crate) mod submit;
 
 use kho_proto::error::{Code, Refusal};
@@ -43,7 +44,16 @@ pub(crate) fn apply(draft: &mut Draft<'_>, version: u32, epoch: u64, command: &C
         Some(Kind::InstallCrl(install)) if version >= 2 => {
             check_state(draft, epoch).and_then(|()| crl::apply(draft, install))
         }
-        Some(Kind::InstallCrl(_)) | None => {
+        Some(Kind::PutObjectChunk(put)) if version >= 2 => {
+            check_state(draft, epoch).and_then(|()| object::put(draft, put))
+        }
+        Some(Kind::CompleteObject(complete)) if version >= 2 => {
+            check_state(draft, epoch).and_then(|()| object::complete(draft, complete))
+        }
+        Some(Kind::DropObjects(drop)) if version >= 2 => {
+            check_state(draft, epoch).and_then(|()| object::drop_objects(draft, drop))
+        }
+        Some(Kind::InstallCrl(_) | Kind::PutObjectChunk(_) | Kind::CompleteObject(_) | Kind::DropObjects(_)) | None => {
             Err(wrong("kind", format!("a command of entry version {version}"), "none").into())
         }
     };

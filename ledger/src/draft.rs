@@ -12,6 +12,7 @@ use kho_proto::leaf::Leaf;
 use kho_proto::merkle;
 
 use crate::change::Changes;
+use crate::overlay::Overlay;
 use crate::read;
 use crate::row::{Body, CertificateRow, CrlRow, Damaged, DataKeyRow, Fault, GenesisRow, INDEX_VALUE};
 use crate::row::{KeyOwner, RecordRow, SeriesRow, SizeRow, TileRow};
@@ -33,6 +34,7 @@ pub(crate) struct Draft<'a> {
     generations: BTreeMap<Token, u32>,
     certificates: BTreeSet<(Token, Digest)>,
     crls: BTreeMap<Digest, Option<CrlRow>>,
+    objects: Overlay<'a>,
 }
 
 /// The cached value, or the one that `read` finds.
@@ -62,6 +64,7 @@ impl<'a> Draft<'a> {
             generations: BTreeMap::new(),
             certificates: BTreeSet::new(),
             crls: BTreeMap::new(),
+            objects: Overlay::new(view),
         }
     }
 
@@ -184,6 +187,11 @@ impl<'a> Draft<'a> {
         self.crls.insert(row.issuer, Some(row));
     }
 
+    /// The table of objects.
+    pub(crate) fn objects(&mut self) -> &mut Overlay<'a> {
+        &mut self.objects
+    }
+
     /// Closes the entry.
     pub(crate) fn finish(mut self) -> (Changes, Tip) {
         if !self.leaves.is_empty() {
@@ -191,6 +199,7 @@ impl<'a> Draft<'a> {
             let key = Bytes::copy_from_slice(&table::size_key(self.tip.size()));
             self.changes.put(Table::Sizes, key, row.encode());
         }
+        self.objects.finish(&mut self.changes);
         (self.changes, self.tip)
     }
 }

@@ -17,6 +17,7 @@ mod draft;
 mod edge;
 pub mod effects;
 pub mod memory;
+mod overlay;
 pub mod prove;
 pub mod publish;
 pub mod read;
@@ -37,7 +38,8 @@ pub use command::data_key::FIRST_GENERATION;
 pub use effects::{Applied, Effects, Outcome};
 pub use prove::{Prover, consistency, inclusion, root_at};
 pub use read::{
-    body, certificate, crl_heads, data_key, data_key_by_id, entry_end, genesis, leaf, record_row, series_head,
+    attachments, body, certificate, chunk, chunk_facts, complete_object, crl_heads, data_key, data_key_by_id,
+    entry_end, genesis, is_named, leaf, object, object_after, object_touched, record_row, series_head,
 };
 pub use rewind::rewind;
 pub use table::Table;

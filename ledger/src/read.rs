@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use kho_proto::digest::Digest;
-use kho_proto::id::{KeyId, RecordId, Seq, Token};
+use kho_proto::id::{KeyId, ObjectId, RecordId, Seq, Token, UnixMs};
 use kho_proto::leaf::Leaf;
 
 use crate::command::data_key::FIRST_GENERATION;
 use crate::command::submit::FIRST_REVISION;
 use crate::row::{
-    Body, CertificateRow, CrlRow, Damaged, DataKeyRow, Fault, GenesisRow, KeyOwner, RecordRow, SeriesRow,
+    AttachmentsRow, Body, CertificateRow, ChunkFacts, CompleteRow, CrlRow, Damaged, DataKeyRow, Fault, GenesisRow,
+    KeyOwner, ObjectRow, RecordRow, SeriesRow,
 };
 use crate::row::{number_key, split_key};
 use crate::table::{self, AFTER_ALL, Table};
@@ -151,4 +152,59 @@ pub fn series_head(view: &dyn View, series: &Token) -> Result<Option<SeriesRow>,
 /// A revision of a series.
 pub fn revision(view: &dyn View, series: &Token, revision: u32) -> Result<Option<SeriesRow>, ReadError> {
     get(view, Table::Series, &table::series_key(series, revision), |value| SeriesRow::decode(revision, value))
+}
+
+/// An object of which there is a chunk.
+pub fn object(view: &dyn View, id: &ObjectId) -> Result<Option<ObjectRow>, ReadError> {
+    get(view, Table::Objects, &table::object_key(table::OBJECTS, id), ObjectRow::decode)
+}
+
+/// That an object is complete.
+pub fn complete_object(view: &dyn View, id: &ObjectId) -> Result<Option<CompleteRow>, ReadError> {
+    get(view, Table::Objects, &table::object_key(table::COMPLETE, id), CompleteRow::decode)
+}
+
+/// A sealed chunk.
+pub fn chunk(view: &dyn View, id: &ObjectId, index: u32) -> Result<Option<Bytes>, ReadError> {
+    Ok(view.get(Table::Objects, &table::chunk_key(table::CHUNKS, id, index))?)
+}
+
+/// What is known of a chunk.
+pub fn chunk_facts(view: &dyn View, id: &ObjectId, index: u32) -> Result<Option<ChunkFacts>, ReadError> {
+    get(view, Table::Objects, &table::chunk_key(table::CHUNK_FACTS, id, index), ChunkFacts::decode)
+}
+
+/// The attachments of the record at an index; none: it has none.
+pub fn attachments(view: &dyn View, seq: Seq) -> Result<AttachmentsRow, ReadError> {
+    let row = get(view, Table::Objects, &table::attachments_key(seq), AttachmentsRow::decode)?;
+    Ok(row.unwrap_or_default())
+}
+
+/// Whether a record names an object.
+pub fn is_named(view: &dyn View, id: &ObjectId) -> Result<bool, ReadError> {
+    let prefix = table::object_key(table::NAMED_BY, id);
+    Ok(view.at_or_after(Table::Objects, &prefix, &prefix)?.is_some())
+}
+
+/// When something of an object came last. Uploads go from the first chunk to the last, so that the last chunk tells it.
+pub fn object_touched(view: &dyn View, id: &ObjectId) -> Result<Option<UnixMs>, ReadError> {
+    if let Some(complete) = complete_object(view, id)? {
+        return Ok(Some(complete.at));
+    }
+    let prefix = table::object_key(table::CHUNK_FACTS, id);
+    let Some((key, value)) = view.before(Table::Objects, &prefix, &table::joined(&[&prefix, AFTER_ALL]))? else {
+        return Ok(None);
+    };
+    let facts = ChunkFacts::decode(value).map_err(|fault| Damaged::new(Table::Objects, &key, fault))?;
+    Ok(Some(facts.at))
+}
+
+/// The first object after another, or the first of all.
+pub fn object_after(view: &dyn View, after: Option<&ObjectId>) -> Result<Option<(ObjectId, ObjectRow)>, ReadError> {
+    let prefix = [table::OBJECTS];
+    let from = after.map_or_else(Bytes::new, |id| table::joined(&[&table::object_key(table::OBJECTS, id), &[0]]));
+    let Some((key, value)) = view.at_or_after(Table::Objects, &prefix, &from)? else { return Ok(None) };
+    let (_, id) = split_key::<1, 32>(Table::Objects, &key)?;
+    let row = ObjectRow::decode(value).map_err(|fault| Damaged::new(Table::Objects, &key, fault))?;
+    Ok(Some((ObjectId(id), row)))
 }

@@ -13,7 +13,7 @@ use crate::change::Changes;
 use crate::edge::full_tiles;
 use crate::prove::{self, Prover};
 use crate::read;
-use crate::row::{CertificateRow, Damaged, DataKeyRow, Fault, RecordRow, SizeRow};
+use crate::row::{CertificateRow, ChunkFacts, Damaged, DataKeyRow, Fault, RecordRow, SizeRow};
 use crate::row::{number_key, split_key};
 use crate::table::{self, AFTER_ALL, Role, Table};
 use crate::tip::Tip;
@@ -53,6 +53,7 @@ pub fn rewind(view: &dyn View, tip: &Tip, size: u64) -> Result<Changes, Error> {
     drop_keys(view, size, &mut changes)?;
     drop_certificates(view, size, &mut changes)?;
     drop_crls(view, tip, size, &mut changes)?;
+    drop_objects(view, size, &mut changes)?;
     drop_tiles(tip.size(), size, &mut changes);
     end_at(view, tip, size, &mut changes)?;
     Ok(changes)
@@ -72,6 +73,7 @@ fn drop_leaf(view: &dyn View, seq: Seq, changes: &mut Changes) -> Result<(), Rea
             return Err(Damaged::new(Table::Records, id.as_ref(), fault).into());
         }
         changes.delete(Table::Records, Bytes::copy_from_slice(id.as_ref()));
+        drop_names(view, seq, changes)?;
         drop_record(&row, changes);
     }
     Ok(())
@@ -141,6 +143,47 @@ fn drop_crls(view: &dyn View, tip: &Tip, size: u64, changes: &mut Changes) -> Re
         }
         changes.delete(Table::Meta, key);
         changes.delete(Table::Meta, table::crl_of_key(&row.issuer, version));
+    }
+    Ok(())
+}
+
+/// The record names its attachments no more; the objects stay, if they came before.
+fn drop_names(view: &dyn View, seq: Seq, changes: &mut Changes) -> Result<(), ReadError> {
+    let names = read::attachments(view, seq)?.0;
+    if names.is_empty() {
+        return Ok(());
+    }
+    changes.delete(Table::Objects, table::attachments_key(seq));
+    let unique: BTreeSet<_> = names.into_iter().map(|(id, _)| id).collect();
+    for id in unique {
+        changes.delete(Table::Objects, table::named_by_key(&id, seq));
+    }
+    Ok(())
+}
+
+/// Objects, chunks and marks that came after the leaf. What was complete before it has no younger chunk.
+fn drop_objects(view: &dyn View, size: u64, changes: &mut Changes) -> Result<(), ReadError> {
+    let mut after = None;
+    while let Some((id, row)) = read::object_after(view, after.as_ref())? {
+        let complete = read::complete_object(view, &id)?;
+        if complete.is_none_or(|complete| complete.size_before >= size) {
+            if complete.is_some() {
+                changes.delete(Table::Objects, table::object_key(table::COMPLETE, &id));
+            }
+            if row.size_before >= size {
+                changes.delete(Table::Objects, table::object_key(table::OBJECTS, &id));
+            }
+            scan(view, Table::Objects, &table::object_key(table::CHUNK_FACTS, &id), |key, value| {
+                let facts = ChunkFacts::decode(value).map_err(|fault| Damaged::new(Table::Objects, &key, fault))?;
+                if facts.size_before >= size {
+                    let chunk = table::joined(&[&[table::CHUNKS], key.get(1..).unwrap_or_default()]);
+                    changes.delete(Table::Objects, key);
+                    changes.delete(Table::Objects, chunk);
+                }
+                Ok(())
+            })?;
+        }
+        after = Some(id);
     }
     Ok(())
 }

@@ -15,6 +15,12 @@
 //! | `keys` | 0x02, key id (16) | token of unit (16), generation (4) |
 //! | `certificates` | token of unit (16), digest (32) | seq of the record that brought it (8), key id (16), sealed certificate |
 //! | `sizes` | leaves after an entry (8) | root over them (32); only entries that added leaves |
+//! | `objects` | 0x01, object id (32) | leaves before it (8), token of unit (16), key id (16), length (8) |
+//! | `objects` | 0x02, object id (32), index (4) | the sealed chunk (whose first byte is the version) |
+//! | `objects` | 0x03, object id (32), index (4) | leaves before it (8), time (8), SHA-256 of the sealed chunk (32) |
+//! | `objects` | 0x04, object id (32) | leaves before it was complete (8), time (8), sealed digest (32) |
+//! | `objects` | 0x05, object id (32), seq of a record that names it | nothing |
+//! | `objects` | 0x06, seq | of each of the record's attachments object id (32) and sealed digest (32) |
 //!
 //! The role byte in `index` is 0x01 for what a unit sent, 0x02 for what it receives. Revisions count from 1.
 //!
@@ -26,7 +32,7 @@
 
 use bytes::Bytes;
 use kho_proto::digest::Digest;
-use kho_proto::id::{KeyId, Seq, Token};
+use kho_proto::id::{KeyId, ObjectId, Seq, Token};
 
 /// A table: an ordered map of rows; a column family in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +57,8 @@ pub enum Table {
     Certificates,
     /// Ends of entries.
     Sizes,
+    /// Attachments. Made in the store with the first row: a build from before it can open a state without any.
+    Objects,
 }
 
 impl Table {
@@ -66,6 +74,7 @@ impl Table {
         Table::Keys,
         Table::Certificates,
         Table::Sizes,
+        Table::Objects,
     ];
 
     /// Name in the store; never changes.
@@ -81,6 +90,7 @@ impl Table {
             Table::Keys => "keys",
             Table::Certificates => "certificates",
             Table::Sizes => "sizes",
+            Table::Objects => "objects",
         }
     }
 }
@@ -97,6 +107,19 @@ pub const CRLS_BY_ISSUER: &[u8] = b"crl-of/";
 pub const KEYS_BY_UNIT: u8 = 1;
 /// Prefix of data keys by id.
 pub const KEYS_BY_ID: u8 = 2;
+
+/// Prefix of objects, in `objects`.
+pub const OBJECTS: u8 = 1;
+/// Prefix of sealed chunks, in `objects`.
+pub const CHUNKS: u8 = 2;
+/// Prefix of what is known of each chunk, in `objects`.
+pub const CHUNK_FACTS: u8 = 3;
+/// Prefix of the marks of complete objects, in `objects`.
+pub const COMPLETE: u8 = 4;
+/// Prefix of who names an object, in `objects`.
+pub const NAMED_BY: u8 = 5;
+/// Prefix of records' attachments, in `objects`.
+pub const ATTACHMENTS: u8 = 6;
 
 /// Whose side of a record an index row is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +189,26 @@ pub fn crl_of_key(issuer: &Digest, version: u64) -> Bytes {
 /// Key of a row in `certificates`.
 pub fn certificate_key(unit: &Token, digest: &Digest) -> Bytes {
     joined(&[unit.as_ref(), digest.as_ref()])
+}
+
+/// Key of a row of an object, in `objects`: of [`OBJECTS`] or [`COMPLETE`], or the prefix of its other rows.
+pub fn object_key(prefix: u8, id: &ObjectId) -> Bytes {
+    joined(&[&[prefix], id.as_ref()])
+}
+
+/// Key of a chunk, or of what is known of it, in `objects`.
+pub fn chunk_key(prefix: u8, id: &ObjectId, index: u32) -> Bytes {
+    joined(&[&[prefix], id.as_ref(), &index.to_be_bytes()])
+}
+
+/// Key of the mark that a record names an object, in `objects`.
+pub fn named_by_key(id: &ObjectId, seq: Seq) -> Bytes {
+    joined(&[&[NAMED_BY], id.as_ref(), &seq_key(seq)])
+}
+
+/// Key of a record's attachments, in `objects`.
+pub fn attachments_key(seq: Seq) -> Bytes {
+    joined(&[&[ATTACHMENTS], &seq_key(seq)])
 }
 
 /// The parts, one after the other.

@@ -4,6 +4,7 @@ mod build;
 mod cost;
 mod formats;
 mod history;
+mod objects;
 mod properties;
 mod publish;
 mod revocation;

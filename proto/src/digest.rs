@@ -37,6 +37,30 @@ impl Digest {
     }
 }
 
+/// SHA-256 of what comes piece by piece.
+#[derive(Clone)]
+pub struct Digester(Context);
+
+impl Default for Digester {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl Digester {
+    /// The next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Of all pieces.
+    pub fn finish(self) -> Digest {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.0.finish().as_ref());
+        Digest(out)
+    }
+}
+
 impl TryFrom<&[u8]> for Digest {
     type Error = crate::id::LengthError;
 
@@ -65,12 +89,15 @@ impl fmt::Debug for Digest {
 
 #[cfg(test)]
 mod tests {
-    use super::Digest;
+    use super::{Digest, Digester};
 
     #[test]
     fn equals_the_vector_of_fips_180_4() {
         let expect = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), expect);
         assert_eq!(Digest::of_parts(&[b"a", b"", b"bc"]).to_string(), expect);
+        let mut digester = Digester::default();
+        [&b"ab"[..], b"c"].iter().for_each(|piece| digester.update(piece));
+        assert_eq!(digester.finish().to_string(), expect);
     }
 }

@@ -81,8 +81,22 @@ codes! {
     PayloadLengthMismatch = "payload-length-mismatch", Invalid, false;
     /// The payload's digest is not the header's.
     PayloadDigestMismatch = "payload-digest-mismatch", Invalid, false;
-    /// Attachments are not supported by this version.
+    /// A command of entry version 1 names attachments, which only version 2 has.
     AttachmentsUnsupported = "attachments-unsupported", Invalid, false;
+    /// An attachment is larger than the node takes.
+    AttachmentTooLarge = "attachment-too-large", Invalid, false;
+    /// An upload ended before the attachment's length.
+    AttachmentTruncated = "attachment-truncated", Invalid, false;
+    /// An upload went on behind the attachment's length.
+    AttachmentTooLong = "attachment-too-long", Invalid, false;
+    /// What was uploaded has another digest than was said.
+    AttachmentDigestMismatch = "attachment-digest-mismatch", Invalid, false;
+    /// An upload is to go on where nothing is stored before.
+    AttachmentOffsetInvalid = "attachment-offset-invalid", Invalid, false;
+    /// The record names an attachment that was not uploaded, or was collected since.
+    AttachmentMissing = "attachment-missing", Precondition, false;
+    /// The record has no such attachment.
+    AttachmentUnknown = "attachment-unknown", NotFound, false;
     /// The request as a whole is not of its schema.
     RequestMalformed = "request-malformed", Invalid, false;
     /// The signature block is malformed or not canonical.

@@ -6,7 +6,7 @@ use anyhow::Context;
 use kho::client_file::ClientFile;
 use kho_client::GetError;
 use kho_proto::certificate::TrustRoots;
-use kho_proto::header::{Header, SubmittedAt};
+use kho_proto::header::{Attachment, Header, SubmittedAt};
 use kho_proto::id::RecordId;
 use kho_proto::record;
 
@@ -97,5 +97,9 @@ fn summary(fetched: &kho_client::Fetched, checks: &Checks) -> Result {
         fetched.node,
         checks.passed(),
     );
+    for attachment in &header.attachments {
+        let Attachment { name, media_type, length, .. } = attachment;
+        eprintln!("attached: {name}, {media_type}, {length} bytes (kho attachment get {})", header.record_id);
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The commands. Each file holds its arguments and what it does.
 
+mod attachment;
 mod catalogue;
 mod certs;
 mod cluster;
@@ -48,6 +49,8 @@ enum Command {
     Status(status::Args),
     Submit(submit::Args),
     Get(get::Args),
+    #[command(subcommand)]
+    Attachment(attachment::Command),
     List(list::Args),
     History(history::Args),
     Watch(watch::Args),
@@ -82,6 +85,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Status(args) => block_on(status::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Get(args) => block_on(get::run(args)),
+        Command::Attachment(command) => block_on(attachment::run(command)),
         Command::List(args) => block_on(list::run(args)),
         Command::History(args) => block_on(history::run(args)),
         Command::Watch(args) => block_on(watch::run(args)),

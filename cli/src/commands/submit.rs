@@ -14,6 +14,7 @@ use kho_proto::pb::v1::SignedRecord;
 use kho_proto::record;
 use kho_proto::report::Report;
 
+use super::attachment::Attached;
 use super::evidence::evidence;
 use crate::exit::{Exit, Failure, Result};
 
@@ -25,8 +26,13 @@ A report document is JSON: unit, regime, period, optional series, receivers and 
 is sent. A document with an `id` that was signed before is not signed again: its ID.record is sent, and refused if the
 document was edited since. Of several files each has its own outcome, and the command ends as the worst of them. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
 
+Files given with --attach are uploaded first, each only as far as the store does not have it yet: a command that was cut
+off is given again. The header names them by file name, and their SHA-256 is signed. With an ID.record that was signed
+before, --attach uploads again what it names.
+
 Examples:
   kho submit --config client.toml report.json --out records
+  kho submit --config client.toml report.json --attach map.pdf --attach cases.csv --out records
   kho submit --config client.toml june/*.json --out records
   kho submit --config client.toml records/0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e.record --out records
 
@@ -37,6 +43,9 @@ pub struct Args {
     /// Report documents (JSON), or signed records (ID.record) to send again; several go to the store together.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Attaches a file to the report; may be given again. With it there is one report.
+    #[arg(long, value_name = "FILE")]
+    attach: Vec<PathBuf>,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
@@ -50,11 +59,15 @@ pub async fn run(args: Args) -> Result {
     let client = config.client()?;
     // all are signed, and written down, before the first is sent
     let mut all = Vec::new();
+    if !args.attach.is_empty() && args.files.len() > 1 {
+        return Err(Failure::new(Exit::Refused, "--attach: expected one report to attach files to, found more"));
+    }
+    let attached = args.attach.iter().map(|path| Attached::measure(path)).collect::<Result<Vec<_>>>()?;
     for file in &args.files {
-        all.push(load(file, &args, &config, &client).await?);
+        all.push(load(file, &args, &config, &client, &attached).await?);
     }
     let answers = match all.as_slice() {
-        [one] => vec![client.submit(one).await],
+        [one] => vec![submit(&client, one, &attached).await?],
         many => client.submit_many(many).await,
     };
     let mut worst: Option<Failure> = None;
@@ -72,12 +85,41 @@ pub async fn run(args: Args) -> Result {
     worst.map_or(Ok(()), Err)
 }
 
-async fn load(file: &Path, args: &Args, config: &ClientFile, client: &Client) -> Result<Signed> {
+/// What waited too long for its record was collected: then it is uploaded once more.
+async fn submit(
+    client: &Client,
+    signed: &Signed,
+    attached: &[Attached],
+) -> Result<std::result::Result<Acknowledged, SubmitError>> {
+    let answer = client.submit(signed).await;
+    if attached.is_empty() || answer.as_ref().err().map(SubmitError::code) != Some(Code::AttachmentMissing) {
+        return Ok(answer);
+    }
+    upload_all(client, &Header::decode(&signed.record().header)?.unit, attached).await?;
+    Ok(client.submit(signed).await)
+}
+
+async fn upload_all(client: &Client, unit: &UnitCode, attached: &[Attached]) -> Result {
+    for file in attached {
+        file.upload(client, unit).await?;
+    }
+    Ok(())
+}
+
+async fn load(file: &Path, args: &Args, config: &ClientFile, client: &Client, attached: &[Attached]) -> Result<Signed> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     if file.extension().is_some_and(|extension| extension == "record") {
-        return Ok(Signed::from_record(record::from_file(bytes)?)?);
+        return resend(record::from_file(bytes)?, client, attached).await;
     }
-    sign(args, config, client, &bytes).await
+    sign(args, config, client, &bytes, attached).await
+}
+
+/// A record that was signed before.
+async fn resend(record: SignedRecord, client: &Client, attached: &[Attached]) -> Result<Signed> {
+    let header = Header::decode(&record.header)?;
+    Attached::check(attached, &header)?;
+    upload_all(client, &header.unit, attached).await?;
+    Ok(Signed::from_record(record)?)
 }
 
 /// Says of each field that breaks its rule what is wrong with it.
@@ -145,7 +187,13 @@ fn difference(report: &Report, record: &SignedRecord) -> Result<Option<(&'static
 
 /// Signs a document; one that names its id, and was signed before, is not signed again: another signature time
 /// would make it another record under the same id. Nor is the record sent if the document was edited since.
-async fn sign(args: &Args, config: &ClientFile, client: &Client, document: &[u8]) -> Result<Signed> {
+async fn sign(
+    args: &Args,
+    config: &ClientFile,
+    client: &Client,
+    document: &[u8],
+    attached: &[Attached],
+) -> Result<Signed> {
     let report = Report::from_json(document)?;
     if let Some(path) = report.id.map(|id| args.out.join(format!("{id}.record"))).filter(|path| path.exists()) {
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
@@ -162,9 +210,12 @@ async fn sign(args: &Args, config: &ClientFile, client: &Client, document: &[u8]
             .into());
         }
         eprintln!("signed before: sending {} again", path.display());
-        return Ok(Signed::from_record(record)?);
+        return resend(record, client, attached).await;
     }
-    let signed = Draft::from(report).sign(&config.signer()?, client.surroundings()).await?;
+    let signer = config.signer()?;
+    upload_all(client, &report.unit, attached).await?;
+    let attachments = attached.iter().map(|file| file.attachment.clone()).collect();
+    let signed = Draft::from(report).sign_with(attachments, &signer, client.surroundings()).await?;
     let path = args.out.join(format!("{}.record", signed.record_id()));
     // it holds the report in clear
     kho::files::write_private(&path, &record::to_file(signed.record())).with_context(|| path.display().to_string())?;

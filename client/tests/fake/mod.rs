@@ -1,12 +1,14 @@
 //! A node that does as it is told, and a log of one leaf behind it.
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; and this is a test
 
+pub mod attachments;
 pub mod reads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use attachments::{Attachments, Pieces};
 use kho_client::{Client, Config, Draft, PemSigner, Preference, ReceiptCheck, Signed, Surroundings, Timing};
 use kho_proto::batch::Known;
 use kho_proto::checkpoint::{Checkpoint, LogKey, LogSigner, Origin};
@@ -19,11 +21,13 @@ use kho_proto::leaf::{Leaf, LeafKind};
 use kho_proto::pb::v1::WatchRequest;
 use kho_proto::pb::v1::store_server::{Store, StoreServer};
 use kho_proto::pb::v1::submit_result::Result as Wire;
+use kho_proto::pb::v1::{BeginAttachmentRequest, BeginAttachmentResponse, GetAttachmentRequest};
 use kho_proto::pb::v1::{CatalogueRequest, CatalogueResponse, StatsRequest, StatsResponse};
 use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
 use kho_proto::pb::v1::{
     ListRequest, ListResponse, SignedRecord, SubmitManyRequest, SubmitManyResponse, SubmitRequest,
 };
+use kho_proto::pb::v1::{PutAttachmentRequest, PutAttachmentResponse};
 use kho_proto::pb::v1::{SubmitResponse, SubmitResult, SubmitStreamRequest, SubmitStreamResponse, Taken};
 use kho_proto::receipt::{Receipt, ReceiptState};
 use prost::Message;
@@ -81,11 +85,14 @@ pub struct Fake {
     requests: Arc<AtomicU32>,
     streams: Arc<AtomicU32>,
     short: Arc<AtomicU32>,
+    /// What is uploaded to it, and downloaded.
+    pub attachments: Attachments,
 }
 
 #[derive(Clone)]
 struct Script {
     reads: Arc<std::sync::Mutex<Reads>>,
+    attachments: Attachments,
     acts: Vec<Act>,
     id: u64,
     leader: u64,
@@ -119,11 +126,22 @@ impl Fake {
         let address = listener.local_addr().unwrap().to_string();
         let [requests, streams, short] = std::array::from_fn(|_| Arc::new(AtomicU32::new(0)));
         let counts = (requests.clone(), streams.clone(), short.clone());
-        let script = Script { reads, acts: acts.to_vec(), id, leader, requests, streams, short, forgets };
+        let attachments = Attachments::default();
+        let script = Script {
+            reads,
+            attachments: attachments.clone(),
+            acts: acts.to_vec(),
+            id,
+            leader,
+            requests,
+            streams,
+            short,
+            forgets,
+        };
         let (requests, streams, short) = counts;
         let server = Server::builder().add_service(StoreServer::new(script));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        Self { address, requests, streams, short }
+        Self { address, requests, streams, short, attachments }
     }
 
     /// Accepts connections, reads what comes, and hangs up.
@@ -140,14 +158,20 @@ impl Fake {
                 seen.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Self { address, requests, streams: Arc::default(), short: Arc::default() }
+        Self { address, requests, streams: Arc::default(), short: Arc::default(), attachments: Attachments::default() }
     }
 
     /// An address where nobody listens.
     pub async fn absent() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        Self { address, requests: Arc::default(), streams: Arc::default(), short: Arc::default() }
+        Self {
+            address,
+            requests: Arc::default(),
+            streams: Arc::default(),
+            short: Arc::default(),
+            attachments: Attachments::default(),
+        }
     }
 
     /// Streams that were opened.
@@ -303,6 +327,32 @@ impl Store for Script {
 
     async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn begin_attachment(
+        &self,
+        request: Request<BeginAttachmentRequest>,
+    ) -> Result<Response<BeginAttachmentResponse>, Status> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.attachments.begin(request.into_inner(), self.id, self.leader).map(Response::new)
+    }
+
+    async fn put_attachment(
+        &self,
+        request: Request<Streaming<PutAttachmentRequest>>,
+    ) -> Result<Response<PutAttachmentResponse>, Status> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.attachments.put(request.into_inner(), self.id, self.leader).await.map(Response::new)
+    }
+
+    type GetAttachmentStream = Pieces;
+
+    async fn get_attachment(
+        &self,
+        request: Request<GetAttachmentRequest>,
+    ) -> Result<Response<Self::GetAttachmentStream>, Status> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.attachments.get(request.into_inner()).map(Response::new)
     }
 }
 

@@ -339,6 +339,29 @@ def sealed_vectors():
     write("sealed.json", "keys, context, nonce and plaintext to sealed parts; wrapped keys; tokens", cases)
 
 
+def object_vectors():
+    cases = []
+    cluster, key_id, data_key = bytes(range(16)), bytes(range(16, 32)), sha256(b"data key")
+    contents = [("one chunk", b"an attachment"), ("empty", b""), ("two chunks", bytes(n % 251 for n in range(262145)))]
+    for title, content in contents:
+        length = len(content).to_bytes(8, "big")
+        object_id = hmac.digest(hkdf(data_key, b"kho object id v1"), sha256(content) + length, "sha256")
+        digests = b""
+        for index in range(max(1, -(-len(content) // 262144))):
+            nonce = sha256(title.encode(), bytes([index]))[:12]
+            aad = b"\x01\x04" + cluster + key_id + object_id + length + index.to_bytes(4, "big")
+            key = hkdf(data_key, b"kho sealed chunk v1" + object_id)
+            chunk = content[index * 262144:(index + 1) * 262144]
+            sealed = b"\x01\x04" + nonce + AESGCM(key).encrypt(nonce, chunk, aad)
+            digests += sha256(sealed)
+        given = {"cluster_id": cluster.hex(), "key_id": key_id.hex(), "data_key": data_key.hex(), "length": len(content),
+                 "content_digest": sha256(content).hex(), "last_nonce": nonce.hex(), "last_chunk": chunk.hex()}
+        output = {"object_id": object_id.hex(), "last_sealed": sealed.hex(), "chunk_digests": digests.hex(),
+                  "sealed_digest": sha256(digests).hex()}
+        cases.append({"name": title, "input": given, "output": output})
+    write("object.json", "content of an attachment to its object's id, sealed chunks and sealed digest", cases)
+
+
 # checkpoint and receipt
 
 def b64(data):
@@ -568,6 +591,7 @@ def report_vectors():
 header_vectors()
 signature_vectors()
 sealed_vectors()
+object_vectors()
 checkpoint_vectors()
 receipt_vectors()
 tlog_vectors()

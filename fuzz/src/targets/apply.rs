@@ -231,6 +231,7 @@ fn record([number, unit, series, supersedes, generation, other]: [u8; 6]) -> Com
             new_certificates: if other & 2 == 0 { vec![certificate] } else { Vec::new() },
             certificate_digests: vec![digest("certificate", unit)],
             crl_version: 0,
+            object_ids: Vec::new(),
         })),
     }
 }

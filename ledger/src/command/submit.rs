@@ -8,22 +8,25 @@ use kho_proto::leaf::{Leaf, LeafKind, attachments_digest};
 use kho_proto::pb::ledger::v1::Submit;
 
 use self::fields::Fields;
-use super::Stop;
+use super::{Stop, object};
 use crate::draft::Draft;
 use crate::effects::Outcome;
-use crate::row::{Body, CertificateRow, RecordRow};
+use crate::read;
+use crate::row::{Body, CertificateRow, INDEX_VALUE, RecordRow};
+use crate::table;
 
 /// Revision of a series' first record.
 pub const FIRST_REVISION: u32 = 1;
 
 pub(super) fn apply(draft: &mut Draft<'_>, version: u32, command: &Submit) -> Result<Outcome, Stop> {
-    let mut fields = Fields::of(command)?;
+    let mut fields = Fields::of(version, command)?;
     if let Some(outcome) = check_identity(draft, &fields)? {
         return Ok(outcome);
     }
     check_verdict(draft, if version >= 2 { command.crl_version } else { 0 })?;
     check_key(draft, &fields)?;
     check_certificates(draft, &mut fields)?;
+    check_attachments(draft, &fields)?;
     let revision = check_supersession(draft, &fields)?;
     Ok(take(draft, fields, revision))
 }
@@ -83,6 +86,19 @@ fn check_certificates(draft: &mut Draft<'_>, fields: &mut Fields<'_>) -> Result<
     Ok(())
 }
 
+/// What the leaf will speak of is there, whole, and the unit's own.
+fn check_attachments(draft: &mut Draft<'_>, fields: &Fields<'_>) -> Result<(), Stop> {
+    let objects = draft.objects();
+    for (id, digest) in &fields.attachments.0 {
+        let own = read::object(objects, id)?.is_some_and(|row| row.unit_token == fields.unit_token);
+        let complete = read::complete_object(objects, id)?.is_some_and(|row| row.sealed_digest == *digest);
+        if !own || !complete {
+            return Err(object::missing(*id).into());
+        }
+    }
+    Ok(())
+}
+
 /// Revision n names revision n-1. The revision that the record becomes.
 fn check_supersession(draft: &mut Draft<'_>, fields: &Fields<'_>) -> Result<u32, Stop> {
     let head = draft.series_head(fields.series_token)?;
@@ -118,7 +134,7 @@ fn take(draft: &mut Draft<'_>, fields: Fields<'_>, revision: u32) -> Outcome {
         signature_block_digest: fields.signature_block_digest,
         sealed_head_digest: Digest::of(fields.sealed_head),
         sealed_payload_digest: Digest::of(fields.sealed_payload),
-        attachments_digest: attachments_digest([]),
+        attachments_digest: attachments_digest(fields.attachments.0.iter().map(|(_, digest)| digest)),
     };
     let body = Body { sealed_head: fields.sealed_head.clone(), sealed_payload: fields.sealed_payload.clone() };
     let seq = draft.append(leaf, &body);
@@ -135,6 +151,13 @@ fn take(draft: &mut Draft<'_>, fields: Fields<'_>, revision: u32) -> Outcome {
             receiver_tokens: fields.receiver_tokens,
         },
     );
+    if !fields.attachments.0.is_empty() {
+        let objects = draft.objects();
+        objects.put(table::attachments_key(seq), fields.attachments.encode());
+        for (id, _) in &fields.attachments.0 {
+            objects.put(table::named_by_key(id, seq), INDEX_VALUE);
+        }
+    }
     for new in fields.new_certificates {
         let row = CertificateRow { seq, key_id: new.key_id, sealed: new.sealed.clone() };
         draft.put_certificate(fields.unit_token, new.digest, &row);

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use kho_proto::digest::Digest;
-use kho_proto::id::{KeyId, RecordId, Seq, Token};
+use kho_proto::id::{KeyId, ObjectId, RecordId, Seq, Token};
+use kho_proto::object::{CHUNK_LENGTH, SealedDigest};
 use kho_proto::pb::ledger::v1::{
-    Command, CreateDataKey, Entry, Genesis, InstallCrl, SealedCertificate, Submit, command::Kind,
+    Command, CompleteObject, CreateDataKey, DropObjects, Entry, Genesis, InstallCrl, PutObjectChunk, SealedCertificate,
+    Submit, command::Kind,
 };
 use prost::Message;
 
@@ -83,6 +85,7 @@ pub fn record(n: u64, unit: &str) -> Record {
         new_certificates: vec![certificate(unit)],
         certificate_digests: vec![copy(Digest::of(unit.as_bytes()))],
         crl_version: 0,
+        object_ids: Vec::new(),
     })
 }
 
@@ -104,6 +107,14 @@ impl Record {
         self.with(|submit| submit.header_digest = copy(Digest::of(text.as_bytes())))
     }
 
+    /// Names an object of so many chunks.
+    pub fn attaching(self, unit: &str, name: &str, chunks: u32) -> Self {
+        self.with(|submit| {
+            submit.object_ids.push(copy(object_id(unit, name)));
+            submit.attachment_digests.push(copy(sealed_object(name, chunks)));
+        })
+    }
+
     pub fn command(self) -> Command {
         Command { kind: Some(Kind::Submit(self.0)) }
     }
@@ -114,6 +125,47 @@ pub fn install_crl(issuer: u8, made: u64) -> Command {
     let install =
         InstallCrl { der: copy(format!("list {made} of {issuer}")), issuer: copy([issuer; 32]), this_update_ms: made };
     Command { kind: Some(Kind::InstallCrl(install)) }
+}
+
+/// Id of an object of `unit`.
+pub fn object_id(unit: &str, name: &str) -> ObjectId {
+    ObjectId(Digest::of(format!("object {name} of {unit}").as_bytes()).0)
+}
+
+/// What stands for a chunk.
+pub fn sealed_chunk(name: &str, index: u32) -> Bytes {
+    copy(format!("\u{1}chunk {index} of {name}"))
+}
+
+/// A chunk of an object of so many.
+pub fn put_chunk(unit: &str, name: &str, chunks: u64, index: u32) -> Command {
+    let put = PutObjectChunk {
+        object_id: copy(object_id(unit, name)),
+        unit_token: copy(token(unit)),
+        key_id: copy(key_id(unit, 1)),
+        length: chunks * CHUNK_LENGTH as u64,
+        index,
+        sealed: sealed_chunk(name, index),
+    };
+    Command { kind: Some(Kind::PutObjectChunk(put)) }
+}
+
+/// Digest of the sealed object.
+pub fn sealed_object(name: &str, chunks: u32) -> Digest {
+    let mut digest = SealedDigest::default();
+    (0..chunks).for_each(|index| digest.push(Digest::of(&sealed_chunk(name, index))));
+    digest.finish()
+}
+
+pub fn complete(unit: &str, name: &str, chunks: u32) -> Command {
+    let complete =
+        CompleteObject { object_id: copy(object_id(unit, name)), sealed_digest: copy(sealed_object(name, chunks)) };
+    Command { kind: Some(Kind::CompleteObject(complete)) }
+}
+
+pub fn drop_object(unit: &str, name: &str, idle_since_ms: u64) -> Command {
+    let object_ids = vec![copy(object_id(unit, name))];
+    Command { kind: Some(Kind::DropObjects(DropObjects { object_ids, idle_since_ms, incomplete_only: false })) }
 }
 
 pub fn entry_of(proposed_at_ms: u64, commands: Vec<Command>) -> Entry {

@@ -58,7 +58,8 @@ fn a_tile_row_is_a_version_and_the_tile() {
 #[test]
 fn table_names_are_fixed() {
     let names: Vec<_> = Table::ALL.iter().map(|table| table.name()).collect();
-    let expect = ["meta", "bodies", "leaves", "records", "index", "series", "tiles", "keys", "certificates", "sizes"];
+    let expect =
+        ["meta", "bodies", "leaves", "records", "index", "series", "tiles", "keys", "certificates", "sizes", "objects"];
     assert_eq!(names, expect);
 }
 
@@ -117,4 +118,10 @@ fn read_all(view: &dyn View) {
     let _ = read::series_head(view, &unit);
     let _ = read::crl_head(view, &Digest::ZERO);
     let _ = read::crl(view, 1);
+    let id = kho_proto::id::ObjectId([1; 32]);
+    let _ = read::object(view, &id);
+    let _ = read::complete_object(view, &id);
+    let _ = read::chunk_facts(view, &id, 0);
+    let _ = read::attachments(view, seq);
+    let _ = read::object_touched(view, &id);
 }

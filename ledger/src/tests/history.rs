@@ -19,10 +19,17 @@ pub enum Step {
     Record { id: u64, header: u8, unit: usize, generation: u32, certificate: bool, receivers: u8 },
     Revision { id: u64, series: u8, unit: usize, guess: Option<u64> },
     Crl { issuer: u8, made: u64 },
+    Chunk { unit: usize, object: u8, index: u32 },
+    Complete { unit: usize, object: u8 },
+    Attached { id: u64, unit: usize, object: u8 },
+    Drop { unit: usize, object: u8, idle_since: u64 },
     Broken,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// Chunks of every object.
+const CHUNKS: u32 = 2;
+
+fn step(drops: u32) -> impl Strategy<Value = Step> {
     let unit = 0..UNITS.len();
     prop_oneof![
         1 => Just(Step::Genesis),
@@ -37,6 +44,11 @@ fn step() -> impl Strategy<Value = Step> {
                 receivers,
             }
         ),
+        6 => (unit.clone(), 0..2u8, 0..CHUNKS).prop_map(|(unit, object, index)| Step::Chunk { unit, object, index }),
+        3 => (unit.clone(), 0..2u8).prop_map(|(unit, object)| Step::Complete { unit, object }),
+        3 => (90..99u64, unit.clone(), 0..2u8).prop_map(|(id, unit, object)| Step::Attached { id, unit, object }),
+        drops => (unit.clone(), 0..2u8, 900..1_300u64)
+            .prop_map(|(unit, object, idle_since)| Step::Drop { unit, object, idle_since }),
         6 => (40..90u64, 0..3u8, unit, prop::option::weighted(0.2, 40..90u64))
             .prop_map(|(id, series, unit, guess)| Step::Revision { id, series, unit, guess }),
         1 => (0..2u8, 1..6u64).prop_map(|(issuer, made)| Step::Crl { issuer, made }),
@@ -46,7 +58,16 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Entries of up to a dozen commands, most of them after a genesis and the units' first keys.
 pub fn histories() -> impl Strategy<Value = Vec<Entry>> {
-    let entry = (0..50u64, prop::collection::vec(step(), 0..12), prop::bool::weighted(0.03));
+    histories_with(2)
+}
+
+/// The same without objects that are dropped: nothing brings their bytes back.
+pub fn histories_that_keep() -> impl Strategy<Value = Vec<Entry>> {
+    histories_with(0)
+}
+
+fn histories_with(drops: u32) -> impl Strategy<Value = Vec<Entry>> {
+    let entry = (0..50u64, prop::collection::vec(step(drops), 0..12), prop::bool::weighted(0.03));
     let formed = prop::bool::weighted(0.95);
     (formed, prop::collection::vec(entry, 1..14)).prop_map(|(formed, steps)| {
         let mut writer = Writer::default();
@@ -110,6 +131,12 @@ impl Writer {
                 let record = record(id, UNITS[unit]).series(&format!("series {series}"));
                 before.map_or(record.clone(), |before| record.supersedes(before)).command()
             }
+            Step::Chunk { unit, object, index } => put_chunk(UNITS[unit], &object.to_string(), CHUNKS.into(), index),
+            Step::Complete { unit, object } => complete(UNITS[unit], &object.to_string(), CHUNKS),
+            Step::Attached { id, unit, object } => {
+                record(id, UNITS[unit]).attaching(UNITS[unit], &object.to_string(), CHUNKS).command()
+            }
+            Step::Drop { unit, object, idle_since } => drop_object(UNITS[unit], &object.to_string(), idle_since),
             Step::Broken => record(1, UNITS[0]).with(|submit| submit.unit_token.truncate(3)).command(),
         }
     }

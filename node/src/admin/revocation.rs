@@ -4,23 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join_all;
-use kho_ledger::bounds::ENTRY_VERSIONS;
 use kho_ledger::entry_version;
 use kho_proto::certificate::{self, CHAIN_LENGTH_MAX, Crl, IssuerId};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::SubmittedAt;
-use kho_proto::id::{NodeId, UnixMs};
+use kho_proto::id::UnixMs;
 use kho_proto::pb::admin::v1::{CrlStatus, InstallCrlRequest, ListCrlsResponse};
 use kho_proto::pb::ledger::v1::{Command, InstallCrl, command::Kind};
 
-use crate::consensus::Consensus;
 use crate::read::Barrier;
 use crate::seams::Clock;
 use crate::write::metric_definitions::CRLS_EXPIRED;
 use crate::write::propose::Answer;
 use crate::write::revocation::Lists;
-use crate::write::{Deadline, Peers, Queue, Revocations, Verifier};
+use crate::write::{Deadline, Members, Queue, Revocations, Verifier};
 
 /// A list is proposed, applied here and seen within so long.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,9 +28,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Installs lists, and says which count.
 pub struct Revoker {
-    pub(crate) node: NodeId,
-    pub(crate) consensus: Consensus,
-    pub(crate) peers: Arc<Peers>,
+    pub(crate) members: Arc<Members>,
     pub(crate) queue: Queue,
     pub(crate) barrier: Arc<Barrier>,
     pub(crate) verifier: Arc<Verifier>,
@@ -51,7 +46,7 @@ impl Revoker {
         let command = Command { kind: Some(Kind::InstallCrl(install)) };
         // after the first list no member can be older any more: a machine that is down must not keep a stolen key alive
         if self.lists()?.version == 0 {
-            self.check_members(entry_version(&command)).await?;
+            self.members.check(entry_version(&command)).await?;
         }
         let deadline = Deadline::after(Some(INSTALL_TIMEOUT));
         match self.queue.propose(command, deadline).await? {
@@ -77,21 +72,6 @@ impl Revoker {
             return Err(refusal.expected_found(format!("made until {}", text(latest)), text(crl.this_update())));
         }
         Ok((crl, issuer))
-    }
-
-    /// Every member must know what the command means: one that does not would stop when it is committed.
-    async fn check_members(&self, version: u32) -> Result<(), Refusal> {
-        let members = self.consensus.status().members.into_keys().filter(|member| *member != self.node);
-        let asked = members.map(|member| async move { (member, self.peers.entry_version_max(member).await) });
-        for (member, known) in join_all(asked).await {
-            if known.is_none_or(|known| known < version) {
-                let found = known.map_or("no answer".to_owned(), |known| format!("up to {known}"));
-                let refusal = Refusal::new(Code::MembersOutdated, format!("node {member} may not know the command"));
-                return Err(refusal.expected_found(format!("entries of version {version}"), found));
-            }
-        }
-        debug_assert!(ENTRY_VERSIONS.contains(&version));
-        Ok(())
     }
 
     /// Those that count here.

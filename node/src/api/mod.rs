@@ -1,5 +1,6 @@
 //! The wire: gRPC services of the client and peer planes. Nothing here decides; it translates.
 
+mod attachments;
 mod context;
 mod forward;
 mod many;

@@ -7,24 +7,26 @@ use async_trait::async_trait;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::store_server::Store;
+use kho_proto::pb::v1::{BeginAttachmentRequest, BeginAttachmentResponse, GetAttachmentRequest};
 use kho_proto::pb::v1::{CatalogueRequest, CatalogueResponse, StatsRequest, StatsResponse};
 use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
 use kho_proto::pb::v1::{
     ListRequest, ListResponse, SubmitManyRequest, SubmitManyResponse, SubmitRequest, SubmitResponse,
 };
-use kho_proto::pb::v1::{SubmitStreamRequest, WatchRequest};
+use kho_proto::pb::v1::{PutAttachmentRequest, PutAttachmentResponse, SubmitStreamRequest, WatchRequest};
 use prost::Message;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::attachments::Download;
 use super::context::{deadline, identity, refuse};
 use super::outcome::acknowledge;
 use super::reads::Watching;
 use super::stream::{Results, STREAMS_MAX};
 use crate::read::{self, Reader};
 use crate::seams::Tasks;
-use crate::write::{Room, Writer};
+use crate::write::{Room, Uploads, Writer};
 
 /// The client plane's service.
 #[derive(Clone)]
@@ -33,6 +35,7 @@ pub struct StoreService {
     pub(crate) epoch: Epoch,
     pub(crate) leader: watch::Receiver<Option<NodeId>>,
     pub(crate) writer: Arc<Writer>,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) reader: Arc<Reader>,
     /// Bytes of records that were received and not answered.
     pub(crate) room: Room,
@@ -129,6 +132,26 @@ impl Store for StoreService {
 
     async fn stats(&self, request: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
         self.answer_stats(request).await.map(Response::new).map_err(refuse)
+    }
+
+    async fn begin_attachment(
+        &self,
+        request: Request<BeginAttachmentRequest>,
+    ) -> Result<Response<BeginAttachmentResponse>, Status> {
+        self.begin_upload(request).await.map(Response::new).map_err(refuse)
+    }
+
+    async fn put_attachment(
+        &self,
+        request: Request<Streaming<PutAttachmentRequest>>,
+    ) -> Result<Response<PutAttachmentResponse>, Status> {
+        self.upload(request).await.map(Response::new)
+    }
+
+    type GetAttachmentStream = Download;
+
+    async fn get_attachment(&self, request: Request<GetAttachmentRequest>) -> Result<Response<Download>, Status> {
+        self.download(request).await.map(Response::new).map_err(refuse)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{DiskConfig, LimitsConfig, LogFormat, QuotasConfig, RaftConfig, StorageConfig, TelemetryConfig};
+use super::{
+    AttachmentsConfig, DiskConfig, LimitsConfig, LogFormat, QuotasConfig, RaftConfig, StorageConfig, TelemetryConfig,
+};
 
 impl Default for RaftConfig {
     fn default() -> Self {
@@ -58,5 +60,12 @@ impl Default for QuotasConfig {
 impl Default for DiskConfig {
     fn default() -> Self {
         Self { reserve_mib: 512, reserve_percent: 2, ballast_mib: 256 }
+    }
+}
+
+/// A day: whoever was cut off over night goes on in the morning.
+impl Default for AttachmentsConfig {
+    fn default() -> Self {
+        Self { length_max_mib: 1024, orphan_after_s: 24 * 60 * 60 }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are refused. Relative paths are relative to the file that names them.
 
+mod attachments;
 mod catalogue;
 mod defaults;
 mod disk;
@@ -20,6 +21,7 @@ use kho_proto::certificate::RevocationPolicy;
 use kho_proto::id::{ClusterId, NodeId};
 use serde::Deserialize;
 
+pub use attachments::AttachmentsConfig;
 pub use catalogue::CatalogueConfig;
 pub use disk::DiskConfig;
 pub use error::Error;
@@ -73,6 +75,9 @@ pub struct Config {
     /// Who keeps the catalogue of units and regimes.
     #[serde(default)]
     pub catalogue: CatalogueConfig,
+    /// Attachments: how large, and how long one waits for its record.
+    #[serde(default)]
+    pub attachments: AttachmentsConfig,
 }
 
 /// `host:port` of each listener.
@@ -284,7 +289,8 @@ impl Config {
         self.limits.validate()?;
         self.disk.validate()?;
         self.quotas.validate()?;
-        self.catalogue.validate()
+        self.catalogue.validate()?;
+        self.attachments.validate()
     }
 }
 

@@ -22,11 +22,16 @@ use crate::seams::Tasks;
 /// at what one disk takes in fact by some hundred MiB, which is less than the reserve.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Attachments leave room for so many reserves: they stop while records still go on.
+const OBJECTS_RESERVES: u64 = 2;
+
 /// What a node knows of its disk.
 pub struct Disk {
     config: DiskConfig,
     data_dir: PathBuf,
     short: AtomicBool,
+    /// Below twice the reserve.
+    tight: AtomicBool,
     free: AtomicU64,
     ballast: AtomicU64,
 }
@@ -39,6 +44,7 @@ impl Disk {
             config: config.clone(),
             data_dir,
             short: AtomicBool::new(false),
+            tight: AtomicBool::new(false),
             free: AtomicU64::new(0),
             ballast: AtomicU64::new(0),
         };
@@ -85,6 +91,7 @@ impl Disk {
                 tracing::info!(free = room.free, reserve, "the disk has room again");
             }
         }
+        self.tight.store(room.free < reserve.saturating_mul(OBJECTS_RESERVES), Ordering::Relaxed);
         self.free.store(room.free, Ordering::Relaxed);
         self.ballast.store(ballast, Ordering::Relaxed);
         metric_definitions::observe(room, reserve, short, ballast);
@@ -98,6 +105,20 @@ impl Disk {
     /// Bytes of the ballast.
     pub fn ballast(&self) -> u64 {
         self.ballast.load(Ordering::Relaxed)
+    }
+
+    /// Refuses a piece of an attachment that would have to be written here: earlier than a record.
+    pub fn check_object(&self) -> Result<(), Refusal> {
+        self.check()?;
+        if !self.tight.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let text = "the node's disk is close to its reserve; what is left is for records, it takes no attachments";
+        let DiskConfig { reserve_mib, reserve_percent, .. } = self.config;
+        Err(Refusal::new(Code::DiskReserve, text).expected_found(
+            format!("{OBJECTS_RESERVES} times {reserve_mib} MiB and {reserve_percent} % free"),
+            format!("{} MiB", self.free.load(Ordering::Relaxed) >> 20),
+        ))
     }
 
     /// Refuses a record that would have to be written here.
@@ -128,6 +149,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         disk(&dir, 1, 0).check().unwrap();
         // more than any disk has
+        disk(&dir, 1, 0).check_object().unwrap();
+        // between one and two reserves
+        let free = Room::of(dir.path()).unwrap().free >> 20;
+        let tight = disk(&dir, free * 2 / 3, 0);
+        tight.check().unwrap();
+        assert_eq!(tight.check_object().unwrap_err().code, Code::DiskReserve);
         let refusal = disk(&dir, 1 << 40, 0).check().unwrap_err();
         assert_eq!(refusal.code, Code::DiskReserve);
         assert!(refusal.expected.contains(&(1u64 << 40).to_string()) && refusal.found.ends_with("MiB"), "{refusal:?}");

@@ -127,6 +127,11 @@ impl Pulse {
         true
     }
 
+    /// Whether this node may propose pieces of attachments, if it may propose at all.
+    pub(crate) fn check_object(&self) -> Result<(), Refusal> {
+        self.disk.check_object()
+    }
+
     /// Whether this node may propose as the leader.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         self.disk.check()?;

@@ -3,6 +3,7 @@
 //! A list's way: `caller` (who asks) -> `filter` (what for) -> `page` (where it goes on) -> `moment` (of which state) ->
 //! `scans` (in turn, within a budget) -> `kho_ledger::select` (rows) -> `entry` (the head, opened for what rows let through).
 
+mod attachment;
 mod barrier;
 mod caller;
 mod catalogue;
@@ -27,9 +28,11 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{NodeId, RecordId};
 use kho_proto::pb::v1::{Receipt, SignedRecord};
 use kho_proto::tokens::PageKey;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+pub use attachment::{Content, DOWNLOADS_MAX};
 pub use barrier::Barrier;
 pub use catalogue::Entries as CatalogueEntries;
 pub use list::{Counted, Listed, PAGE_BYTES_MAX, PAGE_ENTRIES_DEFAULT, PAGE_ENTRIES_MAX};
@@ -38,6 +41,7 @@ pub use page::{TOKEN_AGE_MS_MAX, TOKEN_LENGTH_MAX};
 pub use stats::{STATS_ROWS_DEFAULT, STATS_ROWS_MAX, STATS_YEARS_MAX, Tallied};
 pub use watch::{AGE_MAX, ALIVE_INTERVAL, FIRST_RECORD, Places, WATCHES_MAX, WATCHES_PER_CONNECTION_MAX};
 
+use attachment::Downloads;
 use scans::Scans;
 
 use crate::catalogue::Follower;
@@ -67,6 +71,7 @@ pub struct Reader {
     keyed: Option<Arc<Keyed>>,
     clock: Arc<dyn Clock>,
     scans: Scans,
+    downloads: Downloads,
     watches: Places,
     stopping: CancellationToken,
     /// None: no catalogue is kept, or the node has no keys.
@@ -107,6 +112,7 @@ impl Reader {
             keyed: keyed.map(Arc::new),
             clock: seams.clock.clone(),
             scans: Scans::new(seams.tasks.clone(), seams.clock.clone()),
+            downloads: Downloads { places: Arc::new(Semaphore::new(DOWNLOADS_MAX)), tasks: seams.tasks.clone() },
             watches: Places::of_node(),
             stopping,
             catalogue,

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kho_ledger::row::{Body, RecordRow};
+use kho_ledger::row::{Body, ObjectRow, RecordRow};
 use kho_ledger::{ReadError, View};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::{self, Header};
-use kho_proto::id::{ClusterId, KeyId, RecordId, Seq, Token};
+use kho_proto::id::{ClusterId, KeyId, ObjectId, RecordId, Seq, Token};
 use kho_proto::leaf::Leaf;
 use kho_proto::pb::v1::SignedRecord;
-use kho_proto::sealed::{self, DataKey, Head, Part, SealContext};
+use kho_proto::sealed::{self, ChunkContext, DataKey, Head, Part, SealContext};
 use kho_proto::signature::{self, SignatureBlock};
 use kho_proto::tokens::TokenKey;
 
@@ -148,6 +148,11 @@ impl Opener {
         Ok(OpenHead { head, header, key, context })
     }
 
+    /// Where the chunks of an object belong.
+    pub(super) fn chunks(&self, object_id: ObjectId, object: &ObjectRow) -> ChunkContext {
+        ChunkContext { cluster_id: self.cluster, key_id: object.key_id, object_id, length: object.length }
+    }
+
     pub(crate) fn open(&self, view: &dyn View, id: RecordId, row: &RecordRow) -> Result<Opened, Error> {
         let missing = |what| Error::Missing { id, what };
         let leaf = kho_ledger::leaf(view, row.seq)?.ok_or_else(|| missing("leaf"))?;
@@ -171,7 +176,7 @@ impl Opener {
         Ok(Opened { header, record })
     }
 
-    fn key(&self, view: &dyn View, key_id: KeyId, id: RecordId) -> Result<Arc<DataKey>, Error> {
+    pub(super) fn key(&self, view: &dyn View, key_id: KeyId, id: RecordId) -> Result<Arc<DataKey>, Error> {
         let found = kho_ledger::data_key_by_id(view, &key_id)?;
         let (owner, row) = found.ok_or(Error::Missing { id, what: "data key" })?;
         Ok(self.keys.open(owner.unit_token, &row)?)

@@ -88,7 +88,8 @@ impl Node {
             stopping: stopping.clone(),
         };
         let services = Services::of(&config, &seams, log, keys.as_ref(), signers, data_dir.path());
-        let Services { formation, revoker, verifier, store, forward, admin: admin_service, log, pulse } = services;
+        let Services { formation, revoker, verifier, store, forward, admin: admin_service, log, pulse, orphans } =
+            services;
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let outer = Group::default();
@@ -119,6 +120,7 @@ impl Node {
         beside("gauges", Box::pin(watch::gauges(consensus.clone(), state.clone(), recorder)));
         beside("disk", Box::pin(disk.watch(seams.tasks.clone())));
         beside("pulse", Box::pin(pulse.run()));
+        beside("orphans", Box::pin(orphans.run()));
         match keys {
             Some(keys) => {
                 beside("formation", Box::pin(formation.keep()));

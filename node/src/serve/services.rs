@@ -19,7 +19,10 @@ use crate::pulse::Pulse;
 use crate::read::{self, Barrier, Opener, Reader};
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
-use crate::write::{self, Peers, Queue, Quotas, Receipts, Revocations, Room, Route, Sealer, Verifier, Writer};
+use crate::write::attach::Orphans;
+use crate::write::{
+    self, Members, Peers, Queue, Quotas, Receipts, Revocations, Room, Route, Sealer, Uploads, Verifier, Writer,
+};
 
 /// The first primacy of a cluster's first site. Others come with promotion records.
 pub(super) const EPOCH_FIRST: Epoch = Epoch(1);
@@ -45,6 +48,7 @@ pub(super) struct Services {
     pub admin: AdminService,
     pub log: Arc<PublicLog>,
     pub pulse: Arc<Pulse>,
+    pub orphans: Orphans,
 }
 
 impl Services {
@@ -94,10 +98,9 @@ impl Services {
         let revocations = Arc::new(Revocations::new(state.clone(), config.signers.revocation_policy()));
         let verifier = Verifier::new(signers, seams.clock.clone()).with_revocations(revocations.clone());
         let verifier = Arc::new(verifier);
+        let members_known = Arc::new(Members { node, consensus: consensus.clone(), peers });
         let revoker = Arc::new(Revoker {
-            node,
-            consensus: consensus.clone(),
-            peers,
+            members: members_known.clone(),
             queue: queue.clone(),
             barrier: barrier.clone(),
             verifier: verifier.clone(),
@@ -113,6 +116,17 @@ impl Services {
             verifier: verifier.clone(),
             queue: queue.clone(),
         });
+        let uploads =
+            Uploads::new(&config.attachments, writer.clone(), barrier.clone(), members_known, seams.tasks.clone());
+        let orphans = Orphans {
+            node,
+            after: Orphans::after(&config.attachments),
+            state: state.clone(),
+            leader: leader.clone(),
+            queue: queue.clone(),
+            clock: seams.clock.clone(),
+            tasks: seams.tasks.clone(),
+        };
         let from = (consensus.clone(), state.clone());
         let reader = Arc::new(Reader::new(node, from, barrier, read_keyed, seams, stopping.clone(), catalogue));
         let formation = Arc::new(Formation {
@@ -147,6 +161,7 @@ impl Services {
             epoch,
             leader: leader.clone(),
             writer,
+            uploads: Arc::new(uploads),
             reader,
             room: Room::new(config.limits.records_mib << 20),
             streams: StoreService::stream_places(),
@@ -155,6 +170,6 @@ impl Services {
         };
         let forward =
             ForwardService { node, gate: consensus.peer_gate(), consensus, leader, queue, pulse: pulse.clone() };
-        Self { formation, revoker, verifier, store, forward, admin, log, pulse }
+        Self { formation, revoker, verifier, store, forward, admin, log, pulse, orphans }
     }
 }

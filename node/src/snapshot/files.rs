@@ -94,7 +94,7 @@ pub fn link_tree(from: &Path, to: &Path) -> Result<(), FileError> {
     create_directory(to)?;
     for name in names(from)? {
         let (source, target) = (from.join(&name), to.join(&name));
-        let shared = name.ends_with(".sst") && fs::hard_link(&source, &target).is_ok();
+        let shared = [".sst", ".blob"].iter().any(|end| name.ends_with(end)) && fs::hard_link(&source, &target).is_ok();
         if !shared {
             fs::copy(&source, &target).context("copy to", &target)?;
         }

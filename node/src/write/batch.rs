@@ -39,12 +39,38 @@ pub const SMALL_WAIT_MAX: Duration = Duration::from_millis(20);
 const _: () = assert!(ENTRY_COMMANDS_MAX <= kho_ledger::bounds::ENTRY_COMMANDS_MAX, "apply must take a full batch");
 const _: () = assert!(2 * ENTRY_BYTES_MAX <= kho_ledger::bounds::ENTRY_LENGTH_MAX, "apply must take a full batch");
 
+/// Bytes of chunks of attachments in an entry, at most: two of the largest. Records may fill twice as much.
+pub const OBJECT_ENTRY_BYTES_MAX: usize = 544 << 10;
+/// Entries of chunks in flight, at most: half of those of records, and in places of their own, so that chunks never take one
+/// from a record.
+pub const OBJECTS_IN_FLIGHT_MAX: usize = 2;
+/// While records have taken all their places, chunks wait so long, so many times, and then go all the same.
+const GIVE_WAY: Duration = Duration::from_millis(5);
+/// See [`GIVE_WAY`].
+const GIVE_WAY_ROUNDS: usize = 10;
+
+const _: () = assert!(2 * (kho_ledger::bounds::SEALED_CHUNK_LENGTH_MAX + 256) <= OBJECT_ENTRY_BYTES_MAX);
+const _: () = assert!(OBJECT_ENTRY_BYTES_MAX * OBJECTS_IN_FLIGHT_MAX <= ENTRY_BYTES_MAX * IN_FLIGHT_MAX / 2);
+
+/// How much a batcher may send.
+#[derive(Clone, Copy)]
+struct Budget {
+    entry_bytes: usize,
+    in_flight: usize,
+}
+
+const RECORDS: Budget = Budget { entry_bytes: ENTRY_BYTES_MAX, in_flight: IN_FLIGHT_MAX };
+const OBJECTS: Budget = Budget { entry_bytes: OBJECT_ENTRY_BYTES_MAX, in_flight: OBJECTS_IN_FLIGHT_MAX };
+
 /// Makes batches out of what waits in a queue.
 struct Batcher {
     receiver: mpsc::Receiver<Waiting>,
     propose: Arc<dyn Propose>,
     tasks: Arc<dyn Tasks>,
+    budget: Budget,
     in_flight: Arc<Semaphore>,
+    /// Places of those that go first.
+    first: Option<Arc<Semaphore>>,
     /// A batch came back.
     back: Arc<Notify>,
     /// Taken from the queue, but did not fit the last batch.
@@ -52,9 +78,26 @@ struct Batcher {
 }
 
 impl Batcher {
-    fn new(receiver: mpsc::Receiver<Waiting>, propose: Arc<dyn Propose>, tasks: Arc<dyn Tasks>) -> Self {
-        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        Self { receiver, propose, tasks, in_flight, back: Arc::new(Notify::new()), left_over: None }
+    fn new(
+        receiver: mpsc::Receiver<Waiting>,
+        propose: Arc<dyn Propose>,
+        tasks: Arc<dyn Tasks>,
+        budget: Budget,
+        first: Option<Arc<Semaphore>>,
+    ) -> Self {
+        let in_flight = Arc::new(Semaphore::new(budget.in_flight));
+        Self { receiver, propose, tasks, budget, in_flight, first, back: Arc::new(Notify::new()), left_over: None }
+    }
+
+    /// Lets those go first that have a right to it, but not for ever.
+    async fn give_way(&self) {
+        let Some(first) = &self.first else { return };
+        for _ in 0..GIVE_WAY_ROUNDS {
+            if first.available_permits() > 0 {
+                return;
+            }
+            tokio::time::sleep(GIVE_WAY).await;
+        }
     }
 
     /// Ends when all queue handles are gone.
@@ -70,6 +113,7 @@ impl Batcher {
             first.leave_queue();
             let mut batch = Batch { bytes: first.bytes(), commands: first.commands().len(), waiting: vec![first] };
             let place = self.grow(&mut batch).await;
+            self.give_way().await;
             metrics::histogram!(super::metric_definitions::BATCH_COMMANDS).record(batch.commands as f64);
             self.tasks.spawn(
                 "write-batch",
@@ -91,7 +135,7 @@ impl Batcher {
                 self.add(batch, next);
             }
             metrics::gauge!(super::metric_definitions::QUEUE_COMMANDS).set(self.receiver.len() as f64);
-            let idle = self.in_flight.available_permits() == IN_FLIGHT_MAX;
+            let idle = self.in_flight.available_permits() == self.budget.in_flight;
             if (idle || overdue || batch.worthwhile() || self.left_over.is_some())
                 && let Ok(place) = self.in_flight.clone().try_acquire_owned()
             {
@@ -110,7 +154,7 @@ impl Batcher {
 
     fn add(&mut self, batch: &mut Batch, mut next: Waiting) {
         let (bytes, commands) = (batch.bytes + next.bytes(), batch.commands + next.commands().len());
-        if bytes > ENTRY_BYTES_MAX || commands > ENTRY_COMMANDS_MAX {
+        if bytes > self.budget.entry_bytes || commands > ENTRY_COMMANDS_MAX {
             self.left_over = Some(next);
             return;
         }

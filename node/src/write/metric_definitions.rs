@@ -28,8 +28,12 @@ pub const DRAIN_RATE: &str = "kho_write_drain_commands_per_second";
 /// Calls refused because too many bytes of records were on their way.
 pub const ROOM_REFUSED: &str = "kho_write_room_refused_total";
 
+/// Attachments dropped because no record names them.
+pub const OBJECTS_DROPPED: &str = "kho_write_objects_dropped_total";
+
 /// Registers descriptions.
 pub fn describe() {
+    metrics::describe_counter!(OBJECTS_DROPPED, "attachments dropped because no record names them");
     metrics::describe_counter!(ACKNOWLEDGED, "records acknowledged");
     metrics::describe_histogram!(BATCH_COMMANDS, "commands in a batch as it leaves");
     metrics::describe_gauge!(QUEUE_COMMANDS, "callers in the queue before the log");

@@ -4,6 +4,7 @@
 //! [`Verified`] (the sender signed these bytes), [`Sealed`] (only ciphertext, digests and tokens are left). Each has one
 //! constructor, in the module of its step.
 
+pub mod attach;
 mod authenticate;
 pub mod batch;
 mod chains;
@@ -12,6 +13,7 @@ mod entry;
 mod forward;
 mod lookup;
 mod many;
+mod members;
 pub(crate) mod metric_definitions;
 pub(crate) mod propose;
 mod quota;
@@ -30,11 +32,13 @@ use kho_proto::pb::v1::{Receipt, SignedRecord, SubmitRequest};
 use prost::Message;
 use tracing::Instrument;
 
+pub use attach::Uploads;
 pub use authenticate::Authenticated;
 pub use batch::{Queue, RETRY_AFTER_OVERLOAD};
 pub use deadline::{DEADLINE_MAX, Deadline};
 pub(crate) use forward::to_wire;
 pub use forward::{MESSAGE_LENGTH_MAX, Peers};
+pub(crate) use members::Members;
 pub use propose::{Answer, Error as ProposeError};
 pub use quota::{Quotas, Rate};
 pub use receipt::Receipts;

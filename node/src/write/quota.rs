@@ -100,19 +100,28 @@ impl Quotas {
 
     /// Charges a record of so many bytes to its unit, or refuses it.
     pub fn charge(&self, unit: &UnitCode, bytes: usize) -> Result<(), Refusal> {
+        self.charge_all(unit, 1, bytes)
+    }
+
+    /// Charges bytes that are no record of their own, or refuses them.
+    pub fn charge_bytes(&self, unit: &UnitCode, bytes: usize) -> Result<(), Refusal> {
+        self.charge_all(unit, 0, bytes)
+    }
+
+    fn charge_all(&self, unit: &UnitCode, records: u64, bytes: usize) -> Result<(), Refusal> {
         let rates = self.units.get(unit).copied().unwrap_or(self.usual);
         let (now, bytes) = (self.clock.monotonic(), bytes as u64);
         let mut all = self.accounts.lock();
         let accounts = account(&mut all, unit, now);
-        let records_from = accounts.records.from(now, rates.records, 1);
+        let records_from = if records > 0 { accounts.records.from(now, rates.records, records) } else { now };
         let bytes_from = accounts.bytes.from(now, rates.bytes, bytes);
         if records_from <= now && bytes_from <= now {
-            accounts.records.charge(now, rates.records, 1);
+            accounts.records.charge(now, rates.records, records);
             accounts.bytes.charge(now, rates.bytes, bytes);
             return Ok(());
         }
-        let (what, rate, wait) = if records_from >= bytes_from {
-            ("records", rates.records, accounts.records.promise(now, records_from, rates.records, 1))
+        let (what, rate, wait) = if records_from > now && records_from >= bytes_from {
+            ("records", rates.records, accounts.records.promise(now, records_from, rates.records, records))
         } else {
             ("bytes", rates.bytes, accounts.bytes.promise(now, bytes_from, rates.bytes, bytes))
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kho_proto::id::{Epoch, NodeId};
-use kho_proto::pb::ledger::v1::Command;
+use kho_proto::pb::ledger::v1::{Command, command::Kind};
 use tokio::sync::watch;
 
 use super::entry;
@@ -54,6 +54,9 @@ impl Route {
     async fn propose_here(&self, commands: &[Command]) -> Result<Vec<Answer>, Error> {
         let receipts = self.receipts.as_ref().ok_or_else(|| Error::NotProposed(keys_missing()))?;
         self.pulse.check().map_err(Error::NotProposed)?;
+        if commands.iter().any(|command| matches!(command.kind, Some(Kind::PutObjectChunk(_)))) {
+            self.pulse.check_object().map_err(Error::NotProposed)?;
+        }
         let entry = entry::encode(self.epoch, self.clock.now(), commands);
         let committed = match Hop::Commit.time_async(self.consensus.propose(entry)).await {
             Ok(committed) => committed,

@@ -7,10 +7,10 @@ use kho_ledger::row::DataKeyRow;
 use kho_ledger::{FIRST_GENERATION, ReadError, View};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::header::Header;
-use kho_proto::id::{ClusterId, KeyId, Token};
+use kho_proto::header::{Attachment, Header};
+use kho_proto::id::{ClusterId, KeyId, ObjectId, Token};
 use kho_proto::pb::ledger::v1::{Command, CreateDataKey, SealedCertificate, Submit, command::Kind};
-use kho_proto::sealed::{DataKey, Head, NONCE_LENGTH, Part, SealContext, WrapContext};
+use kho_proto::sealed::{ChunkContext, DataKey, Head, NONCE_LENGTH, Part, SealContext, WrapContext};
 use kho_proto::tokens::TokenKey;
 use zeroize::Zeroizing;
 
@@ -120,14 +120,70 @@ impl Sealer {
         deadline: Deadline,
     ) -> Result<Sealed, Error> {
         let unit_token = self.tokens().unit(&verified.record().header().unit);
-        let existing = self.find_key(&state.read().0, unit_token)?;
-        let key = match existing {
-            Some(key) => key,
-            None => self.create_key(state, queue, unit_token, deadline).await?,
-        };
+        let key = self.unit_key(state, queue, unit_token, deadline).await?;
+        let attachments = self.attachments(state, verified.record().header(), &key, deadline).await?;
         let (view, _) = state.read();
-        let submit = self.submit(&view, verified, unit_token, &key)?;
+        let mut submit = self.submit(&view, verified, unit_token, &key)?;
+        for (id, digest) in attachments {
+            submit.object_ids.push(copied(id.as_ref()));
+            submit.attachment_digests.push(copied(digest.as_ref()));
+        }
         Ok(Sealed(Command { kind: Some(Kind::Submit(submit)) }))
+    }
+
+    /// The unit's data key, made if it has none yet.
+    pub(super) async fn unit_key(
+        &self,
+        state: &StateStore,
+        queue: &Queue,
+        unit_token: Token,
+        deadline: Deadline,
+    ) -> Result<UnitKey, Error> {
+        let existing = self.find_key(&state.read().0, unit_token)?;
+        match existing {
+            Some(key) => Ok(key),
+            None => self.create_key(state, queue, unit_token, deadline).await,
+        }
+    }
+
+    /// Objects of the record's attachments, which were uploaded before, perhaps through another node.
+    async fn attachments(
+        &self,
+        state: &StateStore,
+        header: &Header,
+        key: &UnitKey,
+        deadline: Deadline,
+    ) -> Result<Vec<(ObjectId, Digest)>, Error> {
+        let find = |view: &dyn View, attachment: &Attachment| -> Result<_, Error> {
+            let id = ObjectId::of(&key.key, &attachment.digest, attachment.length);
+            Ok(kho_ledger::complete_object(view, &id)?.map(|complete| (id, complete.sealed_digest)))
+        };
+        let find_all = |view: &dyn View| -> Result<Vec<_>, Error> {
+            header.attachments.iter().map(|attachment| find(view, attachment)).collect()
+        };
+        let mut found = find_all(&state.view())?;
+        if found.iter().any(Option::is_none) {
+            self.barrier.pass(deadline).await.map_err(Error::Refused)?;
+            found = find_all(&state.view())?;
+        }
+        found
+            .into_iter()
+            .zip(&header.attachments)
+            .map(|(found, attachment)| found.ok_or_else(|| missing(attachment)))
+            .collect()
+    }
+
+    /// The cluster that sealed bytes are bound to.
+    pub(super) fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+
+    /// A chunk of an attachment, sealed.
+    pub(super) fn seal_chunk(&self, context: &ChunkContext, key: &DataKey, index: u32, plaintext: &[u8]) -> Bytes {
+        if Mutant::NoSealing.planted() {
+            return copied(plaintext);
+        }
+        context.seal(key, index, self.nonce(), plaintext)
     }
 
     fn submit(&self, view: &dyn View, verified: Verified, unit_token: Token, key: &UnitKey) -> Result<Submit, Error> {
@@ -162,6 +218,7 @@ impl Sealer {
             new_certificates: self.new_certificates(view, unit_token, key, digests, &record.certificates)?,
             certificate_digests: digests.iter().map(|digest| copied(digest.as_ref())).collect(),
             crl_version,
+            object_ids: Vec::new(),
         })
     }
 
@@ -208,10 +265,10 @@ impl Sealer {
 
     fn find_key(&self, view: &dyn View, unit_token: Token) -> Result<Option<UnitKey>, Error> {
         let Some(row) = kho_ledger::data_key(view, &unit_token)? else { return Ok(None) };
-        self.unit_key(unit_token, &row).map(Some)
+        self.opened_key(unit_token, &row).map(Some)
     }
 
-    fn unit_key(&self, unit_token: Token, row: &DataKeyRow) -> Result<UnitKey, Error> {
+    fn opened_key(&self, unit_token: Token, row: &DataKeyRow) -> Result<UnitKey, Error> {
         Ok(UnitKey { id: row.key_id, key: self.keys.open(unit_token, row)? })
     }
 
@@ -258,9 +315,16 @@ impl Sealer {
 }
 
 /// A unit's data key, ready for use.
-struct UnitKey {
-    id: KeyId,
-    key: Arc<DataKey>,
+pub(super) struct UnitKey {
+    pub id: KeyId,
+    pub key: Arc<DataKey>,
+}
+
+fn missing(attachment: &Attachment) -> Error {
+    let Attachment { name, length, digest, .. } = attachment;
+    let text = format!("the attachment {name:?} was not uploaded for this unit, or was collected since");
+    let expected = format!("a complete upload of {length} bytes with digest {digest}");
+    Error::Refused(Refusal::new(Code::AttachmentMissing, text).expected_found(expected, "none"))
 }
 
 fn copied(bytes: &[u8]) -> Bytes {

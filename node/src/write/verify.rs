@@ -101,7 +101,6 @@ impl Verifier {
         let now = self.clock.now();
         let lists = self.revocations.as_ref().map(|revocations| revocations.current()).transpose()?;
         let header = authenticated.header();
-        header.check_no_attachments()?;
         header.check_submitted_at(now)?;
         let judge = |chain: &[Bytes]| self.chain(chain, lists.as_deref(), now);
         let record = record::verify_record_with(authenticated.record(), judge)?;

@@ -179,7 +179,7 @@ async fn headers() {
         length: 3,
         digest: vec![1; 32].into(),
     };
-    scene.refuses_header(|header| header.attachments.push(attachment), Code::AttachmentsUnsupported).await;
+    scene.refuses_header(|header| header.attachments.push(attachment), Code::AttachmentMissing).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

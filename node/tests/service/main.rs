@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
 mod admin_plane;
+mod attachments;
 mod bad_input;
 mod batches;
 mod catalogue;

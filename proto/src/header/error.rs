@@ -68,12 +68,6 @@ pub enum Error {
         /// Of the salt and payload there are.
         found: Digest,
     },
-    /// This version takes no attachments.
-    #[error("header field attachments: expected none in this version, found {found}")]
-    AttachmentsUnsupported {
-        /// How many.
-        found: usize,
-    },
 }
 
 impl Error {
@@ -92,7 +86,6 @@ impl Error {
             Error::PayloadTooLarge { .. } => Code::PayloadTooLarge,
             Error::PayloadLength { .. } => Code::PayloadLengthMismatch,
             Error::PayloadDigest { .. } => Code::PayloadDigestMismatch,
-            Error::AttachmentsUnsupported { .. } => Code::AttachmentsUnsupported,
         }
     }
 }
@@ -118,7 +111,6 @@ impl From<Error> for Refusal {
                 refusal.expected_found(format!("{expected} bytes"), format!("{found} bytes"))
             }
             Error::PayloadDigest { expected, found } => refusal.expected_found(expected.to_string(), found.to_string()),
-            Error::AttachmentsUnsupported { found } => refusal.expected_found("none", found.to_string()),
         }
     }
 }

@@ -169,7 +169,7 @@ fn media_type(field: &'static str, text: String) -> Result<String, Error> {
 }
 
 /// `token "/" token *( ";" [" "] token "=" ( token / quoted-string ) )`, tokens as in RFC 9110, 5.6.2.
-fn is_media_type(text: &str) -> bool {
+pub fn is_media_type(text: &str) -> bool {
     let subtype = token(text).and_then(|(_, rest)| rest.strip_prefix('/'));
     let Some((_, mut rest)) = subtype.and_then(token) else { return false };
     while !rest.is_empty() {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 
 pub use error::Error;
+pub use field::is_media_type;
 pub use submitted_at::SubmittedAt;
 
 use crate::digest::Digest;
@@ -147,13 +148,5 @@ impl Header {
             return Err(Error::SubmittedInFuture { now: SubmittedAt::from_unix_ms(now), found: self.submitted_at });
         }
         Ok(())
-    }
-
-    /// Refuses attachments: the format has them, servers of this version don't take them.
-    pub fn check_no_attachments(&self) -> Result<(), Error> {
-        if self.attachments.is_empty() {
-            return Ok(());
-        }
-        Err(Error::AttachmentsUnsupported { found: self.attachments.len() })
     }
 }

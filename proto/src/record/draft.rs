@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::certificate::CHAIN_LENGTH_MAX;
 use crate::digest::Digest;
 use crate::dsse;
-use crate::header::{self, Header, SubmittedAt, payload_digest};
+use crate::header::{self, Attachment, Header, SubmittedAt, payload_digest};
 use crate::id::{RecordId, RegimeCode, UnitCode};
 use crate::pb::v1::SignedRecord;
 use crate::period::Period;
@@ -39,6 +39,11 @@ pub struct Draft {
 impl Draft {
     /// The header for a payload; checked, so that a mistake shows before anything is signed.
     pub fn header(self, payload: &[u8]) -> Result<Header, header::Error> {
+        self.header_with(payload, Vec::new())
+    }
+
+    /// The same for a payload and attachments, which are uploaded before the record is sent.
+    pub fn header_with(self, payload: &[u8], attachments: Vec<Attachment>) -> Result<Header, header::Error> {
         let mut receivers = self.receivers;
         receivers.sort_unstable();
         receivers.dedup();
@@ -55,7 +60,7 @@ impl Draft {
             payload_length: payload.len() as u64,
             payload_digest: payload_digest(&self.salt, payload),
             salt: self.salt,
-            attachments: Vec::new(),
+            attachments,
         };
         header.check_payload(payload)?;
         header.check()?;

@@ -9,6 +9,7 @@
 //! The caller brings the nonce: 96 random bits for every call.
 
 mod aead;
+mod chunk;
 mod head;
 mod key;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use chunk::ChunkContext;
 pub use head::Head;
 pub(crate) use key::secret;
 pub use key::{DataKey, KeyEncryptionKey};

@@ -9,10 +9,11 @@ use kho_proto::id::{KeyId, RecordId, Token};
 use kho_proto::pb::ledger::v1::{SealedCertificate, Submit};
 
 use crate::bounds::{
-    CHAIN_LENGTH_MAX, PERIOD_LENGTH_MAX, RECEIVERS_MAX, SEALED_CERTIFICATE_LENGTH_MAX, SEALED_HEAD_LENGTH_MAX,
-    SEALED_PAYLOAD_LENGTH_MAX,
+    ATTACHMENTS_MAX, CHAIN_LENGTH_MAX, PERIOD_LENGTH_MAX, RECEIVERS_MAX, SEALED_CERTIFICATE_LENGTH_MAX,
+    SEALED_HEAD_LENGTH_MAX, SEALED_PAYLOAD_LENGTH_MAX,
 };
 use crate::command::{Stop, fixed, within, wrong};
+use crate::row::AttachmentsRow;
 
 /// A `Submit` whose fields keep their rules.
 pub(super) struct Fields<'a> {
@@ -30,6 +31,7 @@ pub(super) struct Fields<'a> {
     pub(super) supersedes: Option<RecordId>,
     pub(super) new_certificates: Vec<NewCertificate<'a>>,
     pub(super) certificate_digests: Vec<Digest>,
+    pub(super) attachments: AttachmentsRow,
 }
 
 /// A certificate that comes with the record.
@@ -40,13 +42,9 @@ pub(super) struct NewCertificate<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(command: &'a Submit) -> Result<Self, Stop> {
+    pub(super) fn of(version: u32, command: &'a Submit) -> Result<Self, Stop> {
         within("submit.sealed_head", "bytes", 1, SEALED_HEAD_LENGTH_MAX, command.sealed_head.len())?;
         within("submit.sealed_payload", "bytes", 1, SEALED_PAYLOAD_LENGTH_MAX, command.sealed_payload.len())?;
-        if !command.attachment_digests.is_empty() {
-            // Nothing in entry version 1 makes sure that the objects are durable.
-            return Err(Refusal::new(Code::AttachmentsUnsupported, "entry version 1 takes no attachments").into());
-        }
         let certificate_digests = chain(command)?;
         Ok(Self {
             record_id: fixed("submit.record_id", &command.record_id)?,
@@ -63,6 +61,7 @@ impl<'a> Fields<'a> {
             supersedes: supersedes(&command.supersedes)?,
             new_certificates: new_certificates(command, &certificate_digests)?,
             certificate_digests,
+            attachments: attachments(version, command)?,
         })
     }
 }
@@ -71,6 +70,22 @@ impl<'a> Fields<'a> {
 fn distinct<T: Copy + Ord>(field: &str, list: Vec<T>) -> Result<Vec<T>, Stop> {
     let unique: BTreeSet<T> = list.iter().copied().collect();
     if unique.len() == list.len() { Ok(list) } else { Err(wrong(field, "no element twice", "one twice").into()) }
+}
+
+fn attachments(version: u32, command: &Submit) -> Result<AttachmentsRow, Stop> {
+    let digests = &command.attachment_digests;
+    if version < 2 {
+        // Nothing in entry version 1 makes sure that the objects are durable.
+        let refusal = Refusal::new(Code::AttachmentsUnsupported, "entry version 1 takes no attachments");
+        return if digests.is_empty() { Ok(AttachmentsRow::default()) } else { Err(refusal.into()) };
+    }
+    let field = "submit.object_ids";
+    within(field, "ids", 0, ATTACHMENTS_MAX, command.object_ids.len())?;
+    within("submit.attachment_digests", "digests", command.object_ids.len(), command.object_ids.len(), digests.len())?;
+    let pair = |(id, digest): (&'_ Bytes, &'_ Bytes)| {
+        Ok((fixed(field, id)?, fixed::<Digest>("submit.attachment_digests", digest)?))
+    };
+    command.object_ids.iter().zip(digests).map(pair).collect::<Result<_, Stop>>().map(AttachmentsRow)
 }
 
 fn receivers(command: &Submit) -> Result<Vec<Token>, Stop> {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, ErrorKind, FlushOptions, IngestExternalFileOptions,
-    ReadOptions, SingleThreaded, WriteBatch, WriteOptions,
+    BoundColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, ErrorKind, FlushOptions, IngestExternalFileOptions,
+    MultiThreaded, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::options::{self, Shared, Tuning, Usage};
@@ -16,7 +17,7 @@ use crate::storage::{
     Batch, Direction, Durability, KeyRange, KvEngine, KvError, KvErrorKind, KvRead, Op, Profile, Rows, Storage,
 };
 
-pub(super) type Db = DBWithThreadMode<SingleThreaded>;
+pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
 /// RocksDB's own table; unused.
 const DEFAULT_TABLE: &str = "default";
@@ -24,6 +25,9 @@ const DEFAULT_TABLE: &str = "default";
 const APPEND_TABLES: [&str; 4] = ["log", "bodies", "leaves", "sizes"];
 /// Tables that are read by random keys.
 const POINT_TABLES: [&str; 3] = ["records", "series", "keys"];
+/// Tables of large values, which are made when their first row is written: until then the database is one that a build
+/// from before them opens too.
+const LATE_TABLES: [&str; 1] = ["objects"];
 
 /// Opens RocksDB databases that share one block cache and one write-buffer manager.
 #[derive(Clone)]
@@ -58,13 +62,20 @@ struct RocksEngine {
     db: Arc<Db>,
     profile: Profile,
     tables: Arc<[&'static str]>,
+    shared: Shared,
+    /// A flush must know of all tables: none is made while one goes on.
+    making: RwLock<()>,
 }
 
 impl RocksEngine {
     fn open(path: &Path, profile: Profile, tables: &[&'static str], shared: &Shared) -> Result<Self, KvError> {
         let (database, descriptors) = Self::describe(path, profile, tables, shared);
         let db = Db::open_cf_descriptors(&database, path, descriptors).map_err(|error| failed("open", &error))?;
-        Ok(Self { db: Arc::new(db), profile, tables: tables.into() })
+        Ok(Self::of(db, profile, tables, shared))
+    }
+
+    fn of(db: Db, profile: Profile, tables: &[&'static str], shared: &Shared) -> Self {
+        Self { db: Arc::new(db), profile, tables: tables.into(), shared: shared.clone(), making: RwLock::new(()) }
     }
 
     fn open_read_only(
@@ -77,7 +88,7 @@ impl RocksEngine {
         database.create_if_missing(false);
         let db = Db::open_cf_descriptors_read_only(&database, path, descriptors, false)
             .map_err(|error| failed("open read-only", &error))?;
-        Ok(Self { db: Arc::new(db), profile, tables: tables.into() })
+        Ok(Self::of(db, profile, tables, shared))
     }
 
     fn describe(
@@ -88,21 +99,40 @@ impl RocksEngine {
     ) -> (rocksdb::Options, Vec<ColumnFamilyDescriptor>) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let database = options::database(profile, shared, &name);
+        let stored = Db::list_cf(&database, path).unwrap_or_default();
         let tables = tables
             .iter()
+            // an error: there is no database yet, or opening it says what is wrong
+            .filter(|table| !LATE_TABLES.contains(table) || stored.iter().any(|stored| stored == *table))
             .chain(std::iter::once(&DEFAULT_TABLE))
             .map(|table| ColumnFamilyDescriptor::new(*table, options::table(profile, usage(table), shared)))
             .collect();
         (database, tables)
     }
 
-    fn table(&self, table: &'static str) -> Result<&ColumnFamily, KvError> {
+    fn table(&self, table: &'static str) -> Result<Arc<BoundColumnFamily<'_>>, KvError> {
         handle(&self.db, table)
+    }
+
+    /// The table for a write: made now if this is its first.
+    fn table_to_write(&self, table: &'static str) -> Result<Arc<BoundColumnFamily<'_>>, KvError> {
+        if self.is_late(table) && self.db.cf_handle(table).is_none() {
+            let _making = self.making.write();
+            let options = options::table(self.profile, usage(table), &self.shared);
+            self.db.create_cf(table, &options).map_err(|error| failed("make table", &error))?;
+        }
+        self.table(table)
+    }
+
+    fn is_late(&self, table: &str) -> bool {
+        LATE_TABLES.contains(&table) && self.tables.contains(&table)
     }
 }
 
 fn usage(table: &str) -> Usage {
-    if APPEND_TABLES.contains(&table) {
+    if LATE_TABLES.contains(&table) {
+        Usage::Large
+    } else if APPEND_TABLES.contains(&table) {
         Usage::Append
     } else if POINT_TABLES.contains(&table) {
         Usage::Point
@@ -111,7 +141,7 @@ fn usage(table: &str) -> Usage {
     }
 }
 
-pub(super) fn handle<'a>(db: &'a Db, table: &'static str) -> Result<&'a ColumnFamily, KvError> {
+fn handle<'a>(db: &'a Db, table: &'static str) -> Result<Arc<BoundColumnFamily<'a>>, KvError> {
     db.cf_handle(table).ok_or_else(|| KvError {
         operation: "find table",
         kind: KvErrorKind::Misuse,
@@ -143,8 +173,17 @@ pub(super) fn failed(operation: &'static str, error: &rocksdb::Error) -> KvError
     KvError { operation, kind, detail }
 }
 
+/// A table that is read; none: it has no rows, for it was not made yet.
+fn readable<'a>(db: &'a Db, table: &'static str) -> Result<Option<Arc<BoundColumnFamily<'a>>>, KvError> {
+    match db.cf_handle(table) {
+        None if LATE_TABLES.contains(&table) => Ok(None),
+        _ => handle(db, table).map(Some),
+    }
+}
+
 pub(super) fn get(db: &Db, table: &'static str, key: &[u8], options: &ReadOptions) -> Result<Option<Bytes>, KvError> {
-    let row = db.get_pinned_cf_opt(handle(db, table)?, key, options).map_err(|error| failed("get", &error))?;
+    let Some(table) = readable(db, table)? else { return Ok(None) };
+    let row = db.get_pinned_cf_opt(&table, key, options).map_err(|error| failed("get", &error))?;
     Ok(row.map(|value| Bytes::copy_from_slice(&value)))
 }
 
@@ -159,7 +198,8 @@ pub(super) fn iter<'a>(
     if let Some(to) = range.to {
         options.set_iterate_upper_bound(to);
     }
-    let mut rows = db.raw_iterator_cf_opt(handle(db, table)?, options);
+    let Some(table) = readable(db, table)? else { return Ok(Box::new(std::iter::empty())) };
+    let mut rows = db.raw_iterator_cf_opt(&table, options);
     match direction {
         Direction::Forward => rows.seek_to_first(),
         Direction::Backward => rows.seek_to_last(),
@@ -206,9 +246,9 @@ impl KvEngine for RocksEngine {
         let mut rows = WriteBatch::default();
         for op in &batch.0 {
             match op {
-                Op::Put { table, key, value } => rows.put_cf(self.table(table)?, key, value),
-                Op::Delete { table, key } => rows.delete_cf(self.table(table)?, key),
-                Op::DeleteRange { table, from, to } => rows.delete_range_cf(self.table(table)?, from, to),
+                Op::Put { table, key, value } => rows.put_cf(&self.table_to_write(table)?, key, value),
+                Op::Delete { table, key } => rows.delete_cf(&self.table_to_write(table)?, key),
+                Op::DeleteRange { table, from, to } => rows.delete_range_cf(&self.table_to_write(table)?, from, to),
             }
         }
         let mut options = WriteOptions::default();
@@ -231,8 +271,10 @@ impl KvEngine for RocksEngine {
         let mut options = FlushOptions::default();
         options.set_wait(true);
         // With atomic flush, flushing any set of tables at once makes one consistent point of all of them.
-        let tables = self.tables.iter().map(|table| self.table(table)).collect::<Result<Vec<_>, _>>()?;
-        self.db.flush_cfs_opt(&tables, &options).map_err(|error| failed("flush", &error))
+        let _making = self.making.read();
+        let tables = self.tables.iter().filter_map(|table| readable(&self.db, table).transpose());
+        let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        self.db.flush_cfs_opt(&tables.iter().collect::<Vec<_>>(), &options).map_err(|error| failed("flush", &error))
     }
 
     fn checkpoint(&self, directory: &Path) -> Result<(), KvError> {
@@ -244,7 +286,7 @@ impl KvEngine for RocksEngine {
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
         self.db
-            .ingest_external_file_cf_opts(self.table(table)?, &options, files.to_vec())
+            .ingest_external_file_cf_opts(&self.table_to_write(table)?, &options, files.to_vec())
             .map_err(|error| failed("ingest", &error))
     }
 
@@ -252,14 +294,17 @@ impl KvEngine for RocksEngine {
         // Drops whole files inside the range; what is left at its ends goes with compaction. RocksDB takes the end for
         // one of the range: a file whose last row is `to` would go, and with it a row that nobody removed.
         let Some(last) = below(to) else { return Ok(()) };
-        self.db.delete_file_in_range_cf(self.table(table)?, from, &last).map_err(|error| failed("reclaim", &error))
+        let Some(table) = readable(&self.db, table)? else { return Ok(()) };
+        self.db.delete_file_in_range_cf(&table, from, &last).map_err(|error| failed("reclaim", &error))
     }
 
     fn approximate_bytes(&self, table: &'static str) -> Result<u64, KvError> {
-        let table = self.table(table)?;
+        let Some(table) = readable(&self.db, table)? else { return Ok(0) };
         let mut total = 0;
-        for property in ["rocksdb.total-sst-files-size", "rocksdb.size-all-mem-tables"] {
-            let value = self.db.property_int_value_cf(table, property).map_err(|error| failed("measure", &error))?;
+        let properties =
+            ["rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size", "rocksdb.size-all-mem-tables"];
+        for property in properties {
+            let value = self.db.property_int_value_cf(&table, property).map_err(|error| failed("measure", &error))?;
             total += value.unwrap_or(0);
         }
         Ok(total)

@@ -15,6 +15,10 @@ const MIB: usize = 1 << 20;
 const OPEN_FILES_MAX: i32 = 512;
 /// Bytes of an SST file before the next is begun.
 const SST_BYTES: u64 = 64 << 20;
+/// From so many bytes on a value stands in a file of its own kind: a chunk of an attachment does, its digest does not.
+const LARGE_VALUE_BYTES: u64 = 4 << 10;
+/// Bytes of such a file before the next is begun.
+const BLOB_FILE_BYTES: u64 = 64 << 20;
 /// Memory is taken in blocks of this size; RocksDB's default of 1 MiB per table would cost 11 MiB at idle.
 const ARENA_BLOCK_BYTES: usize = 128 * KIB;
 /// Threads that flush and compact, per process.
@@ -69,6 +73,9 @@ pub(super) enum Usage {
     Append,
     /// Point reads by random keys: a bloom filter pays.
     Point,
+    /// Values of hundreds of KiB among small ones, by random keys: the large ones stand in files of their own, so that
+    /// compaction moves small ones only.
+    Large,
     /// Anything else.
     Plain,
 }
@@ -151,6 +158,15 @@ pub(super) fn table(profile: Profile, usage: Usage, shared: &Shared) -> Options 
             let mut universal = UniversalCompactOptions::default();
             universal.set_max_size_amplification_percent(100);
             options.set_universal_compaction_options(&universal);
+        }
+        Usage::Large => {
+            options.set_enable_blob_files(true);
+            options.set_min_blob_size(LARGE_VALUE_BYTES);
+            options.set_blob_file_size(BLOB_FILE_BYTES);
+            // what was dropped frees its space as its keys are compacted away
+            options.set_enable_blob_gc(true);
+            options.set_blob_gc_age_cutoff(1.0);
+            options.set_blob_gc_force_threshold(0.5);
         }
         Usage::Plain => {}
     }

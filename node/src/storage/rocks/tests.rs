@@ -168,3 +168,69 @@ fn reclaiming_space_takes_no_row_that_is_there() {
         assert_eq!(all.join(" "), left, "up to {to:?}");
     }
 }
+
+/// Tables of the state, one of them late.
+const WITH_LATE: &[&str] = &["log", "records", "objects"];
+
+fn put_object(engine: &dyn KvEngine, key: &str, value: &[u8]) {
+    let mut batch = Batch::default();
+    batch.put("records", key.to_owned(), "beside");
+    batch.put("objects", key.to_owned(), value.to_vec());
+    engine.write(&batch, Durability::Buffered).unwrap();
+}
+
+#[test]
+fn a_late_table_is_made_with_its_first_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    let storage = RocksStorage::new(Tuning::default());
+    let engine = storage.open(&path, Profile::State, WITH_LATE).unwrap();
+    put(&*engine, "a", "1");
+    assert_eq!(engine.get("objects", b"a").unwrap(), None);
+    assert!(rows(engine.iter("objects", KeyRange::starting(""), Direction::Forward).unwrap()).is_empty());
+    engine.flush().unwrap();
+    drop(engine);
+    // a build from before the table opens what has none of its rows
+    drop(open(&path, Profile::State));
+    let engine = storage.open(&path, Profile::State, WITH_LATE).unwrap();
+    let before = engine.snapshot().unwrap();
+    put_object(&*engine, "large", &[7; 100_000]);
+    assert_eq!(before.get("objects", b"large").unwrap(), None);
+    engine.flush().unwrap();
+    drop((engine, before));
+    let refused = RocksStorage::new(Tuning::default()).open(&path, Profile::State, TABLES).err().expect("not opened");
+    assert_eq!(refused.kind, KvErrorKind::Misuse);
+    let engine = storage.open(&path, Profile::State, WITH_LATE).unwrap();
+    assert_eq!(engine.get("objects", b"large").unwrap().map(|value| value.len()), Some(100_000));
+    assert!(engine.approximate_bytes("objects").unwrap() >= 100_000);
+}
+
+/// A first row and a flush at the same time: what is on disk is of one moment, whatever comes after.
+#[test]
+fn large_values_are_in_checkpoints_and_after_a_crash_with_what_stands_beside_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = RocksStorage::new(Tuning::default());
+    let (path, copy) = (dir.path().join("state"), dir.path().join("copy"));
+    let engine = storage.open(&path, Profile::State, WITH_LATE).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..20).for_each(|_| engine.flush().unwrap()));
+        scope.spawn(|| (0..50).for_each(|n| put_object(&*engine, &format!("{n:02}"), &[n; 50_000])));
+    });
+    engine.checkpoint(&copy).unwrap();
+    let copied = storage.open_read_only(&copy, Profile::State, WITH_LATE).unwrap();
+    assert_eq!(copied.scan("objects", KeyRange::starting("")).unwrap().count(), 50);
+    let blobs = fs::read_dir(&copy)
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "blob"));
+    assert!(blobs.count() > 0, "the checkpoint has the files of large values");
+    let crashed = dir.path().join("crashed");
+    fs::create_dir(&crashed).unwrap();
+    put_object(&*engine, "lost", &[1; 50_000]);
+    for file in fs::read_dir(&path).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), crashed.join(file.file_name())).unwrap();
+    }
+    let found = storage.open(&crashed, Profile::State, WITH_LATE).unwrap();
+    let count = |table| found.scan(table, KeyRange::starting("")).unwrap().count();
+    assert_eq!((count("objects"), count("records")), (50, 50));
+}

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kho_ledger::bounds::SEALED_CHUNK_LENGTH_MAX;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::pb::ledger::v1::Command;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use kho_proto::pb::ledger::v1::{Command, command::Kind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::drain::Drain;
@@ -24,25 +25,73 @@ const RETRY_AFTER_NO_LEADER: Duration = Duration::from_millis(250);
 /// Room is counted in such units, so that it fits the semaphore's permits.
 const ROOM_UNIT: usize = 1 << 10;
 
-/// Bounded in commands and in bytes.
+/// Chunks of attachments that wait in the queue, at most: those of all uploads of a node, and a full batch of each other node.
+const OBJECTS_WAITING_MAX: usize = 256;
+/// Their bytes, at most: the same.
+const OBJECT_BYTES_WAITING_MAX: usize = OBJECTS_WAITING_MAX * (SEALED_CHUNK_LENGTH_MAX + ROOM_UNIT);
+
+/// Bounded in commands and in bytes. Chunks of attachments have a lane of their own, below that of records.
 #[derive(Clone)]
 pub struct Queue {
+    records: Lane,
+    objects: Lane,
+}
+
+#[derive(Clone)]
+struct Lane {
     sender: mpsc::Sender<Waiting>,
     /// One for each command that waits.
     places: Arc<Semaphore>,
     places_max: usize,
     drain: Arc<Drain>,
     room: Arc<Semaphore>,
+    /// Whoever finds no room waits for it until the deadline.
+    patient: bool,
+}
+
+impl Lane {
+    fn of(places_max: usize, bytes: usize, patient: bool) -> (Self, mpsc::Receiver<Waiting>) {
+        let (sender, receiver) = mpsc::channel(places_max);
+        let places = Arc::new(Semaphore::new(places_max));
+        let room = Arc::new(Semaphore::new(bytes / ROOM_UNIT));
+        (Self { sender, places, places_max, drain: Arc::default(), room, patient }, receiver)
+    }
+
+    async fn take(
+        &self,
+        what: &str,
+        of: &Arc<Semaphore>,
+        count: usize,
+        deadline: Deadline,
+    ) -> Result<OwnedSemaphorePermit, Error> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if let Ok(taken) = of.clone().try_acquire_many_owned(count) {
+            return Ok(taken);
+        }
+        if self.patient
+            && let Ok(Ok(taken)) = tokio::time::timeout_at(deadline.at(), of.clone().acquire_many_owned(count)).await
+        {
+            return Ok(taken);
+        }
+        Err(self.overloaded(what))
+    }
+}
+
+fn is_chunk(command: &Command) -> bool {
+    matches!(command.kind, Some(Kind::PutObjectChunk(_)))
 }
 
 impl Queue {
-    /// Starts the batcher behind it; it ends when the last handle is gone.
+    /// Starts the batchers behind it; they end when the last handle is gone.
     pub fn start(limits: &LimitsConfig, propose: Arc<dyn Propose>, tasks: Arc<dyn Tasks>) -> Queue {
-        let (sender, receiver) = mpsc::channel(limits.queue_records);
-        let room = Arc::new(Semaphore::new((limits.queue_mib << 20) / ROOM_UNIT));
-        tasks.spawn("write-batcher", Box::pin(Batcher::new(receiver, propose, tasks.clone()).run()));
-        let places_max = limits.queue_records;
-        Queue { sender, places: Arc::new(Semaphore::new(places_max)), places_max, drain: Arc::default(), room }
+        let (records, receiver) = Lane::of(limits.queue_records, limits.queue_mib << 20, false);
+        let batcher = Batcher::new(receiver, propose.clone(), tasks.clone(), super::RECORDS, None);
+        let first = Some(batcher.in_flight.clone());
+        tasks.spawn("write-batcher", Box::pin(batcher.run()));
+        let (objects, receiver) = Lane::of(OBJECTS_WAITING_MAX, OBJECT_BYTES_WAITING_MAX, true);
+        let batcher = Batcher::new(receiver, propose, tasks.clone(), super::OBJECTS, first);
+        tasks.spawn("object-batcher", Box::pin(batcher.run()));
+        Queue { records, objects }
     }
 
     /// One command and its answer.
@@ -58,14 +107,17 @@ impl Queue {
         hop: Hop,
         deadline: Deadline,
     ) -> Result<Vec<Answer>, Error> {
+        let lane = if commands.iter().all(is_chunk) { &self.objects } else { &self.records };
+        lane.propose_all(commands, hop, deadline).await
+    }
+}
+
+impl Lane {
+    async fn propose_all(&self, commands: Vec<Command>, hop: Hop, deadline: Deadline) -> Result<Vec<Answer>, Error> {
         let bytes: usize = commands.iter().map(entry::length).sum();
         // what is larger than the whole queue may have all of it, as a full batch of another node
-        let places = u32::try_from(commands.len().min(self.places_max)).unwrap_or(u32::MAX);
-        let Ok(places) = self.places.clone().try_acquire_many_owned(places) else {
-            return Err(self.overloaded("commands"));
-        };
-        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
-        let Ok(room) = self.room.clone().try_acquire_many_owned(units) else { return Err(self.overloaded("bytes")) };
+        let places = self.take("commands", &self.places, commands.len().min(self.places_max), deadline).await?;
+        let room = self.take("bytes", &self.room, bytes.div_ceil(ROOM_UNIT), deadline).await?;
         let (reply, answers) = oneshot::channel();
         let fate = Fate::new();
         let waiting = Waiting {
@@ -94,9 +146,7 @@ impl Queue {
             Ok(Err(_)) | Err(_) => Err(Error::Unknown),
         }
     }
-}
 
-impl Queue {
     /// Whoever finds the queue full is told when the log will have taken what is in it.
     fn overloaded(&self, what: &str) -> Error {
         let waiting = self.places_max - self.places.available_permits();

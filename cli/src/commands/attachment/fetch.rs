@@ -1,0 +1,90 @@
+//! Attachments of a record into files. A part that is there is gone on with; a file that is whole is never half of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use kho_client::{AttachmentError, Client, Part};
+use kho_proto::digest::Digest;
+use kho_proto::header::{Attachment, Header};
+use kho_proto::id::RecordId;
+use kho_proto::object::CHUNK_LENGTH;
+
+use super::progress::Progress;
+use crate::exit::Result;
+
+/// Downloads those at `indices`, and prints the names of the files.
+pub async fn fetch_all(client: &Client, header: &Header, indices: &[usize], dir: &Path) -> Result {
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    for index in indices {
+        let path = fetch(client, header.record_id, *index, &header.attachments[*index], dir).await?;
+        outln!("{}", path.display())?;
+    }
+    Ok(())
+}
+
+async fn fetch(client: &Client, id: RecordId, index: usize, attachment: &Attachment, dir: &Path) -> Result<PathBuf> {
+    // the header's rule: a name is no path
+    let path = dir.join(&attachment.name);
+    let shown = || path.display().to_string();
+    if path.exists() && read(&path, None).with_context(shown)?.1 == Some(attachment.digest) {
+        eprintln!("{} is there already", path.display());
+        return Ok(path);
+    }
+    // named by content: a part of another one is never gone on with
+    let partial = dir.join(format!(".{}.part", attachment.digest));
+    let (part, _) = if partial.exists() {
+        read(&partial, Some(attachment.length)).with_context(|| partial.display().to_string())?
+    } else {
+        (Part::default(), None)
+    };
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&partial);
+    let file = file.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", partial.display()))?;
+    if part.length() > 0 {
+        eprintln!("going on with {} behind {} bytes", attachment.name, part.length());
+    }
+    let mut progress = Progress::new(format!("downloading {}", attachment.name), attachment.length);
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    let mut download = client.download(id, index, attachment, part);
+    loop {
+        match download.next().await {
+            Ok(Some(piece)) => file.write_all(&piece).with_context(shown)?,
+            Ok(None) => break,
+            Err(error) => {
+                if matches!(error, AttachmentError::Differs { .. }) {
+                    // nothing can become of it
+                    drop(std::fs::remove_file(&partial));
+                }
+                return Err(error.into());
+            }
+        }
+        progress.at(download.at());
+    }
+    progress.done();
+    file.sync_all().with_context(shown)?;
+    std::fs::rename(&partial, &path).with_context(shown)?;
+    File::open(dir).and_then(|dir| dir.sync_all()).with_context(shown)?;
+    Ok(path)
+}
+
+/// Reads a file, and its digest if it is not a part. A part longer than the content is none.
+fn read(path: &Path, content_length: Option<u64>) -> std::io::Result<(Part, Option<Digest>)> {
+    let mut file = File::open(path)?;
+    if content_length.is_some_and(|length| file.metadata().is_ok_and(|found| found.len() > length)) {
+        drop(file);
+        std::fs::remove_file(path)?;
+        return Ok((Part::default(), None));
+    }
+    let (mut part, mut digester) = (Part::default(), kho_proto::digest::Digester::default());
+    let mut piece = vec![0; CHUNK_LENGTH];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok((part, content_length.is_none().then(|| digester.finish())));
+        }
+        part.update(&piece[..read]);
+        digester.update(&piece[..read]);
+    }
+}

@@ -1,0 +1,188 @@
+//! Attachments over real processes: the commands, and an upload whose leader is killed in the middle of it.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kho::dev::DevCluster;
+use kho_client::{Content, Draft, Part, System, describe};
+use kho_proto::id::UnitCode;
+
+fn kho(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
+}
+
+#[track_caller]
+fn ends(arguments: &[&str], code: i32) -> (String, String) {
+    let output = kho(arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
+    (out, err)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+async fn cluster(dir: &tempfile::TempDir) -> DevCluster {
+    let mut cluster = DevCluster::create(&dir.path().join("c"), 3).unwrap();
+    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+    cluster.launch().await.unwrap();
+    cluster
+}
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_attaches_and_gets() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = cluster(&dir).await;
+    let (at, config) = (|name: &str| dir.path().join(name), cluster.layout().client_file());
+    let (map, notes) = (content(3_000_000), b"ghi ch\xc3\xba".to_vec());
+    std::fs::write(at("map.pdf"), &map).unwrap();
+    std::fs::write(at("notes.txt"), &notes).unwrap();
+    let report = r#"{"unit": "BYT", "regime": "YT-01", "period": "2020-06-12", "text": "Kèm bản đồ"}"#;
+    std::fs::write(at("report.json"), report).unwrap();
+    let (report, map_file, notes_file, records) = (at("report.json"), at("map.pdf"), at("notes.txt"), at("records"));
+    let submit = ["submit", "--config", text(&config), "--out", text(&records), text(&report)];
+    let attach = ["--attach", text(&map_file), "--attach", text(&notes_file)];
+    let (out, err) = ends(&[&submit[..], &attach].concat(), 0);
+    assert!(err.contains("uploading map.pdf"), "{err}");
+    let record = out.lines().find(|line| line.ends_with(".record")).unwrap();
+    let id = Path::new(record).file_stem().unwrap().to_str().unwrap();
+
+    // the record again, with its files and with one that it does not name
+    let again = ["submit", "--config", text(&config), "--out", text(&records), record];
+    ends(&[&again[..], &attach].concat(), 0);
+    std::fs::write(at("other.txt"), "khác").unwrap();
+    let (_, err) = ends(&[&again[..], &["--attach", text(&at("other.txt"))]].concat(), 1);
+    assert!(err.contains("record-id-conflict") && err.contains("map.pdf"), "{err}");
+    let (_, err) = ends(&[&submit[..], &[text(&report)], &attach].concat(), 1);
+    assert!(err.contains("one report"), "{err}");
+    ends(&[&submit[..], &["--attach", text(&at("absent"))]].concat(), 1);
+
+    let (_, err) = ends(&["get", id, "--config", text(&config)], 0);
+    assert!(err.contains("attached: map.pdf, application/pdf, 3000000 bytes"), "{err}");
+    let files = at("files");
+    let get = ["attachment", "get", id, "--config", text(&config), "--out", text(&files)];
+    // a part from a download that was cut off, and one of the digest's name with other bytes in it
+    std::fs::create_dir(&files).unwrap();
+    let part = |content: &[u8]| files.join(format!(".{}.part", kho_proto::digest::Digest::of(content)));
+    std::fs::write(part(&map), &map[..1_000_001]).unwrap();
+    let (out, err) = ends(&get, 0);
+    assert!(err.contains("behind 1000001 bytes"), "{err}");
+    assert_eq!(out.lines().count(), 2);
+    assert!(std::fs::read(files.join("map.pdf")).unwrap() == map);
+    assert_eq!(std::fs::read(files.join("notes.txt")).unwrap(), notes);
+    assert_eq!(std::fs::read_dir(&files).unwrap().count(), 2, "no parts are left");
+    let (_, err) = ends(&[&get[..], &["map.pdf"]].concat(), 0);
+    assert!(err.contains("there already"), "{err}");
+    std::fs::write(files.join("notes.txt"), "x").unwrap();
+    std::fs::write(part(&notes), "not").unwrap();
+    let (_, err) = ends(&[&get[..], &["notes.txt"]].concat(), 1);
+    assert!(err.contains("attachment-digest-mismatch"), "{err}");
+    ends(&[&get[..], &["notes.txt"]].concat(), 0);
+    assert_eq!(std::fs::read(files.join("notes.txt")).unwrap(), notes, "the bad part is gone");
+    let (_, err) = ends(&[&get[..], &["absent.pdf"]].concat(), 1);
+    assert!(err.contains("attachment-unknown") && err.contains("map.pdf"), "{err}");
+}
+
+/// A content that stops where it is told, until it may go on.
+struct Held {
+    bytes: Bytes,
+    hold_at: u64,
+    reached: tokio::sync::watch::Sender<bool>,
+    free: AtomicU64,
+}
+
+impl Content for Held {
+    fn length(&self) -> std::io::Result<u64> {
+        self.bytes.length()
+    }
+
+    fn read_at(&self, offset: u64, piece: &mut [u8]) -> std::io::Result<()> {
+        if offset >= self.hold_at {
+            self.reached.send_replace(true);
+            while self.free.load(Ordering::Relaxed) == 0 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.bytes.read_at(offset, piece)
+    }
+}
+
+/// R-A2: the leader is killed in the middle of an upload; another takes over, and the client goes on behind what was stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_goes_on_when_its_leader_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let client = Arc::new(cluster.client().unwrap());
+    let unit: UnitCode = "BYT".parse().unwrap();
+    let bytes = Bytes::from(content(24 << 20));
+    let attachment = describe("scan.bin", "application/octet-stream", &bytes).unwrap();
+    // some that teach the client who leads: the node that serves the upload is the one that is killed
+    let small = Bytes::from_static(b"small");
+    for _ in 0..6 {
+        let described = describe("s", "text/plain", &small).unwrap();
+        client.upload(&unit, &described, Arc::new(small.clone()), |_| {}).await.unwrap();
+    }
+    let (reached, mut middle) = tokio::sync::watch::channel(false);
+    let held = Arc::new(Held { bytes: bytes.clone(), hold_at: 12 << 20, reached, free: AtomicU64::new(0) });
+    let began = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let upload = {
+        let (client, attachment, held, began) = (client.clone(), attachment.clone(), held.clone(), began.clone());
+        let unit = unit.clone();
+        tokio::spawn(async move {
+            let mut last = u64::MAX;
+            let told = |at| {
+                // going back, or the first: a stream began here
+                if at < last {
+                    began.lock().push(at);
+                }
+                last = at;
+            };
+            client.upload(&unit, &attachment, held, told).await
+        })
+    };
+    middle.wait_for(|reached| *reached).await.unwrap();
+    let leader = cluster.leader().await.unwrap().unwrap();
+    cluster.kill(leader).unwrap();
+    held.free.store(1, Ordering::Relaxed);
+    upload.await.unwrap().unwrap();
+    let began = began.lock().clone();
+    assert!(began.len() >= 2 && began[1] > 0, "it goes on, and not from the beginning: {began:?}");
+
+    let draft = Draft {
+        record_id: None,
+        unit: unit.clone(),
+        regime: "YT-01".parse().unwrap(),
+        period: "2020-06-12".parse().unwrap(),
+        series: String::new(),
+        supersedes: None,
+        receivers: Vec::new(),
+        media_type: "text/plain".to_owned(),
+        payload: "kèm tệp".into(),
+    };
+    let record = draft.sign_with(vec![attachment.clone()], &cluster.signer(&unit).unwrap(), &System).await.unwrap();
+    client.submit(&record).await.unwrap();
+    cluster.start(leader).unwrap();
+    cluster.wait_ready().await.unwrap();
+    cluster.wait_equal().await.unwrap();
+    // each node has all of it, the killed one too
+    for node in cluster.nodes() {
+        let one = cluster.client_of(node).unwrap();
+        let mut download = one.download(record.record_id(), 0, &attachment, Part::default());
+        let mut found = Vec::new();
+        while let Some(piece) = download.next().await.unwrap() {
+            found.extend_from_slice(&piece);
+        }
+        assert!(found == bytes, "{node}");
+    }
+}
