@@ -238,7 +238,7 @@ codes! {
     /// The period is not one of the regime's frequency.
     PeriodNotOfRegime = "period-not-of-regime", Invalid, false;
     /// The period has not begun.
-    PeriodInFuture = "period-in-future", Precondition, true;
+    PeriodInFuture = "period-in-future", Precondition, false;
     /// The regime takes no attachments.
     AttachmentsNotOfRegime = "attachments-not-of-regime", Invalid, false;
     /// Figures break the rules of their regime.

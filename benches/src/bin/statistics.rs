@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use kho::dev::{DevCluster, Options};
-use kho_client::{Client, Draft, PemSigner, Signed, StatsBy, StatsQuery, System};
+use kho_client::{Client, Draft, PemSigner, Signed, StatsBy, StatsQuery, SubmitError, System};
 use kho_proto::report::Figures;
 use serde_json::{Value, json};
 
@@ -30,7 +30,9 @@ const REGIMES: usize = 4;
 /// Records of a message.
 const TOGETHER: usize = 250;
 /// Messages under way.
-const UNDER_WAY: usize = 8;
+const UNDER_WAY: usize = 4;
+/// Tries with a record.
+const TRIES: usize = 20;
 
 fn draft(unit: &str, regime: &str, period: &str, series: &str, media_type: &str, payload: Vec<u8>) -> Result<Draft> {
     Ok(Draft {
@@ -66,7 +68,27 @@ async fn load(cluster: &DevCluster, client: &Client, units: &[String]) -> Result
         entry.receivers.clear();
         entries.push(entry.sign(&keeper, &System).await?);
     }
-    client.submit_many(&entries).await.into_iter().try_for_each(|answer| answer.map(drop)).context("catalogue")
+    put(client, entries).await.context("catalogue")
+}
+
+/// Submits until all are in: on a machine with other work a time-out says nothing.
+async fn put(client: &Client, mut records: Vec<Signed>) -> Result<()> {
+    for _ in 0..TRIES {
+        let answers = client.submit_many(&records).await;
+        let mut left = Vec::new();
+        for (record, answer) in records.into_iter().zip(answers) {
+            match answer {
+                Ok(_) => {}
+                Err(SubmitError::Unknown { .. } | SubmitError::Unreachable { .. }) => left.push(record),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        records = left;
+    }
+    bail!("{} records were not taken in {TRIES} tries", records.len())
 }
 
 async fn fill(cluster: &DevCluster, client: &Client, units: &[String], days: &[String]) -> Result<usize> {
@@ -84,9 +106,7 @@ async fn fill(cluster: &DevCluster, client: &Client, units: &[String], days: &[S
                 submitted += 1;
                 if batch.len() == TOGETHER || submitted == total {
                     let (client, records) = (client.clone(), std::mem::take(&mut batch));
-                    tasks.spawn(async move {
-                        client.submit_many(&records).await.into_iter().try_for_each(|answer| answer.map(drop))
-                    });
+                    tasks.spawn(async move { put(&client, records).await });
                     while tasks.len() >= UNDER_WAY {
                         tasks.join_next().await.context("a task")???;
                     }

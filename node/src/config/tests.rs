@@ -153,6 +153,19 @@ fn the_public_log_has_an_address_and_a_certificate_or_neither() {
 }
 
 #[test]
+fn the_keeper_of_the_catalogue_is_a_unit() {
+    assert_eq!(check(GOOD).unwrap().catalogue.keeper(), None, "by default there is no catalogue");
+    let kept =
+        |unit: &str| check(&GOOD.replacen("[signers]", &format!("[catalogue]\nunit = \"{unit}\"\n[signers]"), 1));
+    assert_eq!(kept("VPCP").unwrap().catalogue.keeper().unwrap().as_str(), "VPCP");
+    for wrong in ["", "Văn phòng", "DRILL"] {
+        let error = kept(wrong).unwrap_err();
+        assert_eq!(error.code(), Code::ConfigOutOfRange, "{wrong}");
+        assert!(error.to_string().contains("catalogue.unit"), "{error}");
+    }
+}
+
+#[test]
 fn twice_the_same_member_is_refused() {
     let member = &GOOD[GOOD.find("[[members]]").unwrap()..];
     let error = check(&format!("{GOOD}{member}")).unwrap_err();

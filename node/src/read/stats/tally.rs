@@ -50,7 +50,12 @@ type Take<'v> = dyn FnMut(Option<Sent>, &mut Budget<'_>) -> Result<bool, Refusal
 /// Rows under way.
 #[derive(Default)]
 struct Rows {
-    rows: BTreeMap<[String; 3], StatsRow>,
+    /// One for each cell, as they come.
+    cells: Vec<StatsRow>,
+    /// Those that are added up, by regime and unit.
+    sums: BTreeMap<[String; 2], StatsCounts>,
+    /// Texts of deadlines: many units have the same.
+    deadlines: HashMap<UnixMs, String>,
 }
 
 fn add(to: &mut StatsCounts, more: &StatsCounts) {
@@ -66,27 +71,41 @@ fn add(to: &mut StatsCounts, more: &StatsCounts) {
 }
 
 impl Rows {
-    fn count(&mut self, by: StatsBy, duty: &Duty, period: &str, counts: &StatsCounts, deadline: Option<UnixMs>) {
+    fn count(&mut self, by: StatsBy, duty: &Duty, period: &str, counts: StatsCounts, deadline: Option<UnixMs>) {
         let (unit, regime) = (duty.unit.as_str(), duty.regime.as_str());
-        let [regime, unit, period] = match by {
-            StatsBy::UnitRegimePeriod => [regime, unit, period],
-            StatsBy::UnitRegime => [regime, unit, ""],
-            StatsBy::ByUnit => ["", unit, ""],
-            StatsBy::ByRegime => [regime, "", ""],
-            StatsBy::Total => ["", "", ""],
+        let [regime, unit] = match by {
+            StatsBy::UnitRegimePeriod => {
+                let deadline = match deadline {
+                    None => String::new(),
+                    Some(ends) => {
+                        let text = || SubmittedAt::from_unix_ms(ends).to_string();
+                        self.deadlines.entry(ends).or_insert_with(text).clone()
+                    }
+                };
+                let [unit, regime, period] = [unit, regime, period].map(str::to_owned);
+                self.cells.push(StatsRow { unit, regime, period, counts: Some(counts), deadline });
+                return;
+            }
+            StatsBy::UnitRegime => [regime, unit],
+            StatsBy::ByUnit => ["", unit],
+            StatsBy::ByRegime => [regime, ""],
+            StatsBy::Total => ["", ""],
         };
-        let key = [regime, unit, period].map(str::to_owned);
-        let row = self.rows.entry(key).or_insert_with(|| StatsRow {
-            unit: unit.to_owned(),
-            regime: regime.to_owned(),
-            period: period.to_owned(),
-            counts: Some(StatsCounts::default()),
-            deadline: match (by, deadline) {
-                (StatsBy::UnitRegimePeriod, Some(ends)) => SubmittedAt::from_unix_ms(ends).to_string(),
-                _ => String::new(),
-            },
+        add(self.sums.entry([regime, unit].map(str::to_owned)).or_default(), &counts);
+    }
+
+    fn len(&self) -> usize {
+        self.cells.len() + self.sums.len()
+    }
+
+    fn into_vec(self) -> Vec<StatsRow> {
+        let sums = self.sums.into_iter().map(|([regime, unit], counts)| StatsRow {
+            unit,
+            regime,
+            counts: Some(counts),
+            ..StatsRow::default()
         });
-        add(row.counts.get_or_insert_default(), counts);
+        self.cells.into_iter().chain(sums).collect()
     }
 }
 
@@ -113,13 +132,13 @@ impl Tally<'_> {
                 }
                 let duty = Duty { regime: regime.to_owned(), unit };
                 let stopped = cells.duty(&duty, behind, &mut rows, budget)?;
-                let full = rows.rows.len() >= self.question.rows_max || budget.over();
+                let full = rows.len() >= self.question.rows_max || budget.over();
                 if let Some(period) = stopped.or(full.then(|| DONE.to_owned())) {
-                    return Ok((rows.rows.into_values().collect(), Some([duty.regime, duty.unit, period])));
+                    return Ok((rows.into_vec(), Some([duty.regime, duty.unit, period])));
                 }
             }
         }
-        Ok((rows.rows.into_values().collect(), None))
+        Ok((rows.into_vec(), None))
     }
 }
 
@@ -152,9 +171,9 @@ impl Cells<'_> {
             |period: &str, due: Option<Due>, seqs: &[Seq], budget: &mut Budget<'_>| -> Result<bool, Refusal> {
                 budget.spend(KEY_WORK);
                 if let Some(counts) = self.counts(due, seqs, budget)? {
-                    rows.count(question.by, duty, period, &counts, due.and_then(|due| due.ends));
+                    rows.count(question.by, duty, period, counts, due.and_then(|due| due.ends));
                 }
-                let full = question.by == StatsBy::UnitRegimePeriod && rows.rows.len() >= question.rows_max;
+                let full = question.by == StatsBy::UnitRegimePeriod && rows.len() >= question.rows_max;
                 if full || budget.over() {
                     ended = Some(period.to_owned());
                 }
