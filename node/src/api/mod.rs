@@ -9,6 +9,7 @@ mod reads;
 mod store;
 mod stream;
 
+pub(crate) use context::count;
 pub use context::{coded, deadline, identity, refuse};
 pub use forward::ForwardService;
 pub use store::StoreService;
