@@ -110,11 +110,13 @@ pub(super) fn record_id(place: &str, text: &str) -> Result<RecordId, Refusal> {
     })
 }
 
-/// `Prefer: wait=SECONDS` (RFC 7240, 4.3): how long the caller waits. What is no such preference is ignored, as it must be.
+/// `Prefer: wait=SECONDS` (RFC 7240, 4.3): how long the caller waits. What is no such preference is
+/// ignored, as it must be; so is one that cannot be met.
 fn wait(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split([',', ';'])).map(str::trim);
-    let seconds = preferences.find_map(|one| one.strip_prefix("wait="))?.parse::<u32>().ok()?;
+    let seconds =
+        preferences.find_map(|one| one.strip_prefix("wait="))?.parse::<u32>().ok().filter(|seconds| *seconds > 0)?;
     Some(Duration::from_secs(seconds.into()).min(DEADLINE_MAX))
 }
 
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(wait_of("wait=10"), Some(10));
         assert_eq!(wait_of("wait=4294967295"), Some(60), "as long as anybody may wait");
         assert_eq!(wait_of("respond-async, wait=2"), Some(2));
-        for text in ["", "wait", "wait=", "wait=-1", "wait=1.5", "await=3"] {
+        for text in ["", "wait", "wait=", "wait=-1", "wait=0", "wait=1.5", "await=3"] {
             assert_eq!(wait_of(text), None, "{text}");
         }
     }

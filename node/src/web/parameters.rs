@@ -70,8 +70,8 @@ pub(super) const PREFER: Parameter = Parameter {
     name: "Prefer",
     place: Place::Header,
     required: false,
-    about: "`wait=SECONDS` (RFC 7240): how long the caller waits, at most 60; else 3 s.",
-    schema: || json!({ "type": "string", "pattern": "^wait=[0-9]{1,2}$" }),
+    about: "`wait=SECONDS` (RFC 7240): how long the caller waits, from 1 to 60; else 3 s.",
+    schema: || json!({ "type": "string", "pattern": "^wait=([1-9]|[1-5][0-9]|60)$" }),
 };
 
 const UNIT: Parameter = query("unit", "Code of the unit that sent it.", code);
