@@ -1,6 +1,6 @@
 //! The Kho server: everything between a socket and a disk.
 //!
-//! `api` (wire) -> `write` / `read` -> `consensus` -> `kho_ledger` -> `storage`; `serve` puts them together.
+//! `api` (wire) -> `write` / `read` -> `consensus` -> `kho_ledger` -> `storage`; `web` (HTTP) goes through `api`; `serve` puts them together.
 
 pub mod admin;
 pub mod api;
@@ -23,6 +23,7 @@ pub mod snapshot;
 pub mod storage;
 pub mod telemetry;
 pub mod tls;
+pub mod web;
 pub mod write;
 
 pub use config::Config;

@@ -215,7 +215,7 @@ codes! {
     PeerMismatch = "peer-mismatch", Forbidden, false;
     /// A receipt does not verify.
     ReceiptInvalid = "receipt-invalid", Invalid, false;
-    /// A report document for the command line breaks its schema.
+    /// A report document breaks its schema.
     ReportInvalid = "report-invalid", Invalid, false;
     /// An entry of the catalogue breaks its schema or a rule.
     CatalogueInvalid = "catalogue-invalid", Invalid, false;
@@ -261,6 +261,16 @@ codes! {
     LogTileAbsent = "log-tile-absent", NotFound, true;
     /// The public log is read only.
     LogMethodNotAllowed = "log-method-not-allowed", Invalid, false;
+    /// No path that HTTP has on the client listener.
+    HttpPathUnknown = "http-path-unknown", NotFound, false;
+    /// The path does not have the method.
+    HttpMethodNotAllowed = "http-method-not-allowed", Invalid, false;
+    /// The resource has no form that the caller accepts.
+    HttpNotAcceptable = "http-not-acceptable", Invalid, false;
+    /// The request's body has no length that counts before it comes.
+    HttpLengthRequired = "http-length-required", Invalid, false;
+    /// The request's body is of a media type that is not taken.
+    HttpMediaTypeUnsupported = "http-media-type-unsupported", Invalid, false;
     /// Two signed checkpoints of one log are not of one tree.
     LogForked = "log-forked", Fault, false;
     /// A signed checkpoint has fewer leaves than an older one.

@@ -29,7 +29,7 @@ pub fn refuse(refusal: Refusal) -> Status {
 }
 
 /// Counts a refusal that travels in an answer.
-pub(super) fn count(refusal: &Refusal) {
+pub(crate) fn count(refusal: &Refusal) {
     metrics::counter!(REFUSED, "code" => refusal.code.as_str()).increment(1);
     tracing::debug!(code = refusal.code.as_str(), message = refusal.message, "refused");
 }

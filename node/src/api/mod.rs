@@ -11,6 +11,7 @@ mod store;
 mod stream;
 mod unread;
 
+pub(crate) use context::count;
 pub use context::{coded, deadline, identity, refuse};
 pub use forward::ForwardService;
 pub use store::StoreService;

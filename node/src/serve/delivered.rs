@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http_body::{Body, Frame};
 use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
 use parking_lot::Mutex;
@@ -18,6 +19,11 @@ use tokio::time::Instant;
 /// Calls whose answers may be as large as a record. Room is reserved before they are asked for: an answer that was made
 /// takes memory whether it is taken or not.
 const LARGE: &[&str] = &["/kho.v1.Store/Get", "/kho.v1.Store/List", "/kho.v1.Store/History"];
+/// The same of HTTP, by what their paths begin with: records and lists, and headers with their payloads.
+const LARGE_PATHS: &[(&Method, &str)] =
+    &[(&Method::GET, "/v1/records"), (&Method::GET, "/v1/series"), (&Method::POST, "/v1/headers")];
+/// A record in JSON is its bytes, their base64, and the text that holds it.
+const JSON_FACTOR: u32 = 3;
 /// Bytes of the largest answer.
 const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
 /// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
@@ -77,13 +83,18 @@ impl Answers {
     }
 
     /// Waits until there is room for the answer to a call.
-    pub async fn reserve(&self, path: &str) -> Reserved {
+    pub async fn reserve(&self, method: &Method, path: &str) -> Reserved {
         let mut reserved = Reserved::default();
-        if LARGE.contains(&path) {
-            for room in [&self.connection, &self.plane] {
-                // an error: closed, which nobody does
-                reserved.0.extend(room.clone().acquire_many_owned(LARGE_BYTES).await.ok());
-            }
+        let bytes = if LARGE.contains(&path) {
+            LARGE_BYTES
+        } else if LARGE_PATHS.iter().any(|(large, begin)| *large == method && path.starts_with(begin)) {
+            LARGE_BYTES * JSON_FACTOR
+        } else {
+            return reserved;
+        };
+        for room in [&self.connection, &self.plane] {
+            // an error: closed, which nobody does
+            reserved.0.extend(room.clone().acquire_many_owned(bytes).await.ok());
         }
         reserved
     }
@@ -193,7 +204,7 @@ mod tests {
 
     async fn body(answers: &Answers, bytes: usize) -> Delivered<Full<Bytes>> {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let reserved = answers.reserve(LARGE[0]).await;
+        let reserved = answers.reserve(&Method::POST, LARGE[0]).await;
         answers.deliver(Full::new(Bytes::from(vec![7; bytes])), place, reserved)
     }
 
@@ -231,11 +242,11 @@ mod tests {
             large.frame().await.unwrap().unwrap();
             held.push(large);
         }
-        let next = answers.reserve(LARGE[0]);
+        let next = answers.reserve(&Method::POST, LARGE[0]);
         tokio::pin!(next);
         assert!(futures::poll!(next.as_mut()).is_pending(), "this connection has as many as it may");
         drop(body(&Answers::new(answers.plane.clone()), 4 << 20).await);
-        assert!(answers.reserve("/kho.v1.Store/Submit").await.0.is_empty(), "whose answers are small");
+        assert!(answers.reserve(&Method::POST, "/kho.v1.Store/Submit").await.0.is_empty(), "whose answers are small");
         held.pop();
         assert_eq!(next.await.0.len(), 2, "room again");
     }

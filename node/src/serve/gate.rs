@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::Router;
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::Service as HyperService;
@@ -39,7 +40,7 @@ pub(super) struct Bounds {
 }
 
 /// The service of one connection.
-pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, bounds: Bounds) -> Gate {
+pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, web: Option<Router>, bounds: Bounds) -> Gate {
     let refusal = match plane {
         Plane::Client | Plane::Admin => identity.party().err(),
         Plane::Peer => identity.node().err(),
@@ -48,7 +49,7 @@ pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, bounds: 
     };
     let answers = Answers::new(bounds.answers.clone());
     let (streams, watches) = (ConnectionStreams::default(), Places::of_connection());
-    Gate { plane, identity, refusal, routes, bounds, answers, streams, watches }
+    Gate { plane, identity, refusal, routes, web, bounds, answers, streams, watches }
 }
 
 /// The service of one connection.
@@ -57,6 +58,8 @@ pub(super) struct Gate {
     identity: Identity,
     refusal: Option<Refusal>,
     routes: Routes,
+    /// What is no gRPC, where that is another service.
+    web: Option<Router>,
     bounds: Bounds,
     pub answers: Answers,
     streams: ConnectionStreams,
@@ -71,12 +74,23 @@ impl HyperService<Request<Incoming>> for Gate {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
+        let content = request.headers().get(header::CONTENT_TYPE);
+        let grpc = content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
+            // gRPC speaks HTTP/2 only
+            && request.version() == Version::HTTP_2;
+        let web = self.web.as_ref().filter(|_| !grpc);
+        let refused = |refusal: &Refusal| {
+            let response = match web {
+                Some(_) => crate::web::refuse(refusal).map(Body::new),
+                None => refused(request.version(), refusal.clone()),
+            };
+            Box::pin(std::future::ready(Ok(response)))
+        };
         if let Some(refusal) = &self.refusal {
-            let response = refused(request.version(), refusal.clone());
-            return Box::pin(std::future::ready(Ok(response)));
+            return refused(refusal);
         }
         let Ok(place) = self.bounds.requests.clone().try_acquire_owned() else {
-            return Box::pin(std::future::ready(Ok(refused(request.version(), too_many()))));
+            return refused(&too_many());
         };
         if let Identity::Node(node) = &self.identity {
             request.extensions_mut().insert(*node);
@@ -84,9 +98,7 @@ impl HyperService<Request<Incoming>> for Gate {
         request.extensions_mut().insert(self.identity.clone());
         request.extensions_mut().insert(self.watches.clone());
         request.extensions_mut().insert(self.streams.clone());
-        let mut routes = self.routes.clone();
-        let content = request.headers().get(header::CONTENT_TYPE);
-        let grpc = content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"));
+        let (mut routes, web) = (self.routes.clone(), web.cloned());
         let kind = match (grpc, self.plane) {
             (false, _) => Kind::Plain,
             (true, Plane::Peer) => Kind::Peer,
@@ -97,8 +109,11 @@ impl HyperService<Request<Incoming>> for Gate {
         let request = request.map(|body| Metered::new(body, self.bounds.budget.clone(), kind, unread));
         let answers = self.answers.clone();
         Box::pin(async move {
-            let reserved = answers.reserve(request.uri().path()).await;
-            let response = routes.call(request).await.map(with_code)?;
+            let reserved = answers.reserve(request.method(), request.uri().path()).await;
+            let response = match web {
+                Some(mut web) => web.call(request).await?.map(Body::new),
+                None => routes.call(request).await.map(with_code)?,
+            };
             Ok(response.map(|body| Body::new(answers.deliver(body, place, reserved))))
         })
     }
@@ -110,7 +125,7 @@ fn too_many() -> Refusal {
     refusal
 }
 
-/// gRPC speaks HTTP/2 only; who comes with HTTP/1.1 wants metrics.
+/// On a plane without other services: who comes with HTTP/1.1 wants metrics.
 fn refused(version: Version, refusal: Refusal) -> Response<Body> {
     if version == Version::HTTP_2 {
         return refuse(refusal).into_http();

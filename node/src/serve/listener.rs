@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::sync::Semaphore;
@@ -75,8 +76,8 @@ pub(super) struct Listener {
 /// Who answers.
 #[derive(Clone)]
 pub(super) enum Answers {
-    /// Services that ask who is there.
-    Services(Routes),
+    /// Services that ask who is there: gRPC, and what answers other requests, where that is something else.
+    Services(Routes, Option<Router>),
     /// The public log.
     Log(Arc<PublicLog>),
 }
@@ -157,8 +158,8 @@ fn http(plane: Plane) -> Builder<TokioExecutor> {
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     match plane {
-        Plane::Client | Plane::Peer => http.http2_only(),
-        Plane::Admin | Plane::Log => http,
+        Plane::Peer => http.http2_only(),
+        Plane::Client | Plane::Admin | Plane::Log => http,
     }
 }
 
@@ -233,9 +234,9 @@ impl Connection {
         let _measured = measured::Connection::open(self.plane);
         let io = TokioIo::new(io);
         match self.answers {
-            Answers::Services(routes) => {
+            Answers::Services(routes, web) => {
                 let anonymous = matches!(identity, Identity::Anonymous).then_some(UNAUTHENTICATED_LIFETIME);
-                let service = gate::service(self.plane, identity, routes, self.bounds);
+                let service = gate::service(self.plane, identity, routes, web, self.bounds);
                 let stands_still = service.answers.clone().stand_still();
                 let connection = self.http.serve_connection(io, service);
                 tokio::pin!(connection, stands_still);

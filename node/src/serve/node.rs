@@ -22,6 +22,7 @@ use crate::disk::Disk;
 use crate::seams::{Dial, Seams};
 use crate::storage::fatal::FatalSwitch;
 use crate::tls::{Dialler, Plane, Secure};
+use crate::web::{self, Web};
 use crate::write::Verifier;
 
 /// Requests that were begun may end within so long.
@@ -101,11 +102,12 @@ impl Node {
             seams.tasks.spawn(name, Box::pin(listener.run(group.ends.clone(), group.connections.clone())));
         };
         let routes = planes::peer(forward, &consensus);
-        listen("peer-listener", peer, Answers::Services(routes), PEER_CONNECTIONS_MAX, &inner);
-        let routes = planes::client(store, health_service.clone());
-        listen("client-listener", client, Answers::Services(routes), config.limits.client_connections, &outer);
+        listen("peer-listener", peer, Answers::Services(routes, None), PEER_CONNECTIONS_MAX, &inner);
+        let web = Web { store: store.clone(), clock: seams.clock.clone(), entropy: seams.entropy.clone() };
+        let answers = Answers::Services(planes::client(store, health_service.clone()), Some(web::router(&web)));
+        listen("client-listener", client, answers, config.limits.client_connections, &outer);
         let routes = planes::admin(admin_service, health_service, recorder.clone());
-        listen("admin-listener", admin, Answers::Services(routes), config.limits.admin_connections, &outer);
+        listen("admin-listener", admin, Answers::Services(routes, None), config.limits.admin_connections, &outer);
         if let Some(door) = log_door {
             listen("log-listener", door, Answers::Log(log), config.limits.log_connections, &outer);
         }

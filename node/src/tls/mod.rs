@@ -48,9 +48,9 @@ impl Plane {
 
     fn protocols(self) -> Vec<Vec<u8>> {
         match self {
-            Plane::Client | Plane::Peer => vec![b"h2".to_vec()],
-            // Metrics are scraped over HTTP/1.1, and the log is read with whatever one has.
-            Plane::Admin | Plane::Log => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Plane::Peer => vec![b"h2".to_vec()],
+            // Metrics are scraped over HTTP/1.1; the log and records are read with whatever one has.
+            Plane::Client | Plane::Admin | Plane::Log => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         }
     }
 }
