@@ -3,7 +3,7 @@
 use kho_proto::error::{Code, Refusal};
 use kho_proto::pb::v1::store_server::Store;
 use kho_proto::pb::v1::{CountRequest, CountResponse, GetRequest, GetResponse, HistoryRequest, HistoryResponse};
-use kho_proto::pb::v1::{ListRequest, ListResponse, SubmitRequest, SubmitResponse};
+use kho_proto::pb::v1::{ListRequest, ListResponse, StatsRequest, StatsResponse, SubmitRequest, SubmitResponse};
 use kho_proto::status::from_status;
 use tonic::{Request, Response, Status};
 
@@ -33,6 +33,10 @@ impl Web {
 
     pub(super) async fn count(&self, request: Request<CountRequest>) -> Result<CountResponse, Refused> {
         self.store.count(request).await.map(Response::into_inner).map_err(there)
+    }
+
+    pub(super) async fn stats(&self, request: Request<StatsRequest>) -> Result<StatsResponse, Refused> {
+        self.store.stats(request).await.map(Response::into_inner).map_err(there)
     }
 
     pub(super) async fn history(&self, request: Request<HistoryRequest>) -> Result<HistoryResponse, Refused> {

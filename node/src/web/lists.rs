@@ -67,7 +67,7 @@ enum EntryState {
 
 /// How new the state is that an answer comes from.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Freshness {
+pub(super) struct Freshness {
     /// It holds everything that was acknowledged before the call.
     linearizable: bool,
     /// Of a stale answer: milliseconds that it may be behind; absent if no leader was heard since the node started.
@@ -156,12 +156,12 @@ impl From<Option<pb::Freshness>> for Freshness {
 }
 
 /// Safe in a query as it is.
-fn token(bytes: &[u8]) -> Option<String> {
+pub(super) fn token(bytes: &[u8]) -> Option<String> {
     use base64::Engine as _;
     (!bytes.is_empty()).then(|| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn page_token(call: &Call) -> Result<bytes::Bytes, Refusal> {
+pub(super) fn page_token(call: &Call) -> Result<bytes::Bytes, Refusal> {
     let Some(text) = call.query.given("page_token") else { return Ok(bytes::Bytes::new()) };
     decode(&text).filter(|token| !token.is_empty()).ok_or_else(|| {
         Refusal::new(Code::PageTokenInvalid, "the page token is no base64")

@@ -18,6 +18,7 @@ mod record_json;
 mod records;
 mod router;
 mod service;
+mod stats;
 mod submit;
 
 use std::sync::Arc;

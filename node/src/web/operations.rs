@@ -13,7 +13,7 @@ use super::openapi::Schemas;
 use super::parameters::{self, Parameter, Place};
 use super::problem::Refused;
 use super::service::{JSON, OCTETS};
-use super::{Web, lists, prepare, records, submit};
+use super::{Web, lists, prepare, records, stats, submit};
 
 /// A method that some path has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,6 +174,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
         good: &[(200, "A page of revisions.")],
         answer: &[Form { media_type: JSON, schema: |schemas| schemas.answer::<lists::Revisions>() }],
         refused: &[404, 409, 410],
+    },
+    Operation {
+        verb: Verb::Get,
+        path: "/v1/stats",
+        id: "statistics",
+        summary: "Reports expected, received on time, late, missing and corrected, as the catalogue has it.",
+        run: |web, call| Box::pin(stats::stats(web, call)),
+        parameters: parameters::STATS,
+        body: &[],
+        good: &[(200, "A part of the rows.")],
+        answer: &[Form { media_type: JSON, schema: |schemas| schemas.answer::<stats::Statistics>() }],
+        refused: &[409, 410],
     },
     Operation {
         verb: Verb::Post,

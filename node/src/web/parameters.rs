@@ -41,6 +41,10 @@ fn code() -> Value {
     json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$" })
 }
 
+fn codes() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,31}(,[A-Za-z0-9][A-Za-z0-9._-]{0,31})*$" })
+}
+
 fn period() -> Value {
     json!({
         "type": "string",
@@ -151,6 +155,25 @@ pub(super) const COUNT: &[Parameter] = &[
 
 pub(super) const HISTORY_OF_SERIES: &[Parameter] =
     &[required(UNIT), required(REGIME), required(PERIOD), SERIES, HISTORY_ORDER, PAGE_SIZE, PAGE_TOKEN, STALE, PREFER];
+
+const UNITS: Parameter =
+    query("units", "Codes of units that report, with commas between them; all that the caller may ask about.", codes);
+const REGIMES: Parameter = query("regimes", "Codes of regimes, with commas between them; else all.", codes);
+const AS_OF: Parameter =
+    query("as_of", "Counts only what was accepted before this moment, and takes it for now.", moment);
+const BY: Parameter = query(
+    "by",
+    "What a row is of: unit_regime_period (as without), or what is added up over the rest.",
+    || json!({ "type": "string", "enum": ["unit_regime_period", "unit_regime", "unit", "regime", "total"] }),
+);
+const ROWS: Parameter = query(
+    "page_size",
+    "Rows of a page, at most; else 1000.",
+    || json!({ "type": "integer", "minimum": 1, "maximum": 5000 }),
+);
+
+pub(super) const STATS: &[Parameter] =
+    &[UNITS, REGIMES, required(PERIOD_FROM), required(PERIOD_TO), AS_OF, BY, ROWS, PAGE_TOKEN, STALE, PREFER];
 
 pub(super) const HISTORY_OF_RECORD: &[Parameter] = &[ID, HISTORY_ORDER, PAGE_SIZE, PAGE_TOKEN, STALE, PREFER];
 

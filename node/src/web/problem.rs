@@ -4,6 +4,7 @@ use axum::body::Body;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use kho_proto::error::{Code, Kind, Refusal};
+use kho_proto::fields::FieldError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -46,6 +47,34 @@ pub(super) struct Problem {
     /// Of `record-unknown`: size of the log that the answer reflects.
     #[serde(skip_serializing_if = "Option::is_none")]
     log_size: Option<u64>,
+    /// Of `figures-invalid` and `catalogue-invalid`: each field that breaks its rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Field>,
+    /// How many fields there are; `fields` has the first ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields_total: Option<u32>,
+}
+
+/// A field of the payload that breaks its rule.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Field {
+    /// Where: `deaths`, `rows[3].province` (rows count from 0).
+    path: String,
+    /// What would have been right.
+    expected: String,
+    /// What stands there, cut short.
+    found: String,
+    /// One sentence in Vietnamese.
+    message_vi: String,
+    /// The same in English.
+    message_en: String,
+}
+
+impl From<&FieldError> for Field {
+    fn from(error: &FieldError) -> Self {
+        let FieldError { path, expected, found, message_vi, message_en } = error.clone();
+        Self { path, expected, found, message_vi, message_en }
+    }
 }
 
 /// The one table from codes to statuses: by kind, and the codes for which HTTP has a word of its own.
@@ -118,6 +147,8 @@ fn written(refusal: &Refusal) -> Response<Body> {
         unknown: code.kind() == Kind::Unknown,
         evidence_leaf: refusal.evidence_leaf.clone().map(Base64),
         log_size: refusal.log_size,
+        fields: refusal.fields.kept().iter().map(Field::from).collect(),
+        fields_total: (!refusal.fields.is_empty()).then(|| refusal.fields.total()),
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut response = super::service::response(status, PROBLEM, body);

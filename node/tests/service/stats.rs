@@ -6,9 +6,10 @@ use kho_catalogue::Day;
 use kho_proto::error::Code;
 use kho_proto::header::SubmittedAt;
 use kho_proto::pb::v1::{StatsBy, StatsCounts, StatsRequest, StatsRow};
-use kho_proto::record::Draft;
+use kho_proto::record::{Draft, to_file};
 use serde_json::json;
 
+use crate::http_client::{Caller, PLATFORM};
 use crate::keeper::{self, GOOD, cases, country, load, report, revision, unit, with};
 use crate::reads::Store;
 use crate::sender::{Sender, now};
@@ -223,3 +224,53 @@ async fn each_sees_its_own_and_what_it_receives() {
     let other = StatsRequest { period_to: "2020-07".to_owned(), page_token: token, ..paged };
     assert_eq!(code(&client.clone().stats(other).await.unwrap_err()), Code::PageTokenMismatch);
 }
+
+/// R-D5, R-E2: the same over HTTP; and each wrong figure is named there, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_and_wrong_figures_are_told_over_http() {
+    let (world, _nodes) = keeper::formed(1).await;
+    let client = world.platform(1).await;
+    let [keeper, byt] = ["VPCP", "BYT"].map(|unit| Sender::new(&world.signers, unit));
+    load(&client, &keeper, &country()).await;
+    submit(&client, &report(&byt, "YT-01", "2020-06-01", GOOD)).await.unwrap();
+    let caller = Caller::new(&world, PLATFORM);
+    let wrong = to_file(&report(&byt, "YT-01", "2020-06-02", r#"{"cases":-5}"#));
+    let problem = caller.post("/v1/records", "application/octet-stream", wrong).await;
+    let problem = problem.refused(400, Code::FiguresInvalid);
+    let paths: Vec<_> = problem["fields"].as_array().unwrap().iter().map(|field| &field["path"]).collect();
+    assert_eq!((paths, &problem["fields_total"]), (vec![&json!("cases"), &json!("deaths")], &json!(2)));
+    for field in problem["fields"].as_array().unwrap() {
+        assert!(field["message_vi"] != field["message_en"] && field["message_vi"] != "", "{field}");
+    }
+
+    let grpc = stats(&client, ask("2020-06-01", "2020-06-03", StatsBy::UnitRegimePeriod)).await;
+    assert!(grpc.len() >= 3, "{grpc:?}");
+    let mut path = "/v1/stats?period_from=2020-06-01&period_to=2020-06-03&page_size=1".to_owned();
+    let mut found = BTreeMap::new();
+    loop {
+        let part = caller.get(&path).await.good(200);
+        for row in part["rows"].as_array().unwrap() {
+            let name = |name: &str| row[name].as_str().unwrap().to_owned();
+            let counts: Vec<_> = COUNTS.iter().map(|name| row[name].as_u64().unwrap()).collect();
+            let old = found.insert(["regime", "unit", "period"].map(name), (counts, name("deadline")));
+            assert_eq!(old, None, "rows of one period come once");
+        }
+        let Some(token) = part["next_page_token"].as_str() else { break };
+        path = format!("/v1/stats?period_from=2020-06-01&period_to=2020-06-03&page_size=1&page_token={token}");
+    }
+    let expected = grpc.into_iter().map(|(key, row)| {
+        let of = row.counts.unwrap();
+        let counts = vec![of.expected, of.on_time, of.late, of.missing, of.open, of.corrected, of.superseded];
+        (key, ([counts, vec![of.unscheduled, of.records]].concat(), row.deadline))
+    });
+    assert_eq!(found, expected.collect());
+    let total =
+        caller.get("/v1/stats?period_from=2020-06-01&period_to=2020-06-03&units=BYT&regimes=YT-01,KTXH-01&by=total");
+    let total = total.await.good(200);
+    assert_eq!((&total["rows"][0]["late"], &total["rows"][0]["unit"]), (&json!(1), &serde_json::Value::Null));
+    caller.get("/v1/stats?period_from=2020-06-01").await.refused(400, Code::RequestMalformed);
+    caller.get("/v1/stats?period_from=2020-06&period_to=2020-06&by=none").await.refused(400, Code::RequestMalformed);
+}
+
+const COUNTS: [&str; 9] =
+    ["expected", "on_time", "late", "missing", "open", "corrected", "superseded", "unscheduled", "records"];
