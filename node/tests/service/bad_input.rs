@@ -87,7 +87,8 @@ async fn signatures_and_certificates() {
     params.subject_alt_names.clear();
     scene.refuses(Sender::with(signers, "BYT", params).report(), Code::CertificateUnitMissing).await;
 
-    let mut record = scene.sender.report();
+    // nobody has brought them before
+    let mut record = Sender::new(signers, "BYT").report();
     record.certificates.clear();
     scene.refuses(record, Code::CertificateMissing).await;
 

@@ -64,8 +64,13 @@ async fn a_signer_that_is_taken_back_between_two_records_is_refused_by_every_nod
     }
     install(&world, 2, list(&world.signers, &[&bad], -10, 3600)).await.unwrap();
     for client in &clients {
-        let refused = submit(client, &bad.report()).await.unwrap_err();
-        assert_eq!(code(&refused), Code::CertificateRevoked, "{refused}");
+        // also where the certificate is only named, and the store has it
+        let mut named = bad.report();
+        named.certificates.clear();
+        for record in [bad.report(), named] {
+            let refused = submit(client, &record).await.unwrap_err();
+            assert_eq!(code(&refused), Code::CertificateRevoked, "{refused}");
+        }
         let record = good.report();
         verify(&key, submit(client, &record).await.unwrap().receipt, &record);
         // what was accepted stays, with its receipt

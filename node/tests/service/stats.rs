@@ -268,7 +268,7 @@ async fn statistics_and_wrong_figures_are_told_over_http() {
         caller.get("/v1/stats?period_from=2020-06-01&period_to=2020-06-03&units=BYT&regimes=YT-01,KTXH-01&by=total");
     let total = total.await.good(200);
     assert_eq!((&total["rows"][0]["late"], &total["rows"][0]["unit"]), (&json!(1), &serde_json::Value::Null));
-    caller.get("/v1/stats?period_from=2020-06-01").await.refused(400, Code::RequestMalformed);
+    caller.get("/v1/stats?period_from=2020-06-01").await.refused(400, Code::PeriodInvalid);
     caller.get("/v1/stats?period_from=2020-06&period_to=2020-06&by=none").await.refused(400, Code::RequestMalformed);
 }
 
