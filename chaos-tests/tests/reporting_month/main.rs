@@ -20,6 +20,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use kho::dev::{NodeId, Options};
 use kho_chaos_tests::rig::{Rig, draft};
+use kho_chaos_tests::skip;
 use kho_client::{
     Acknowledged, Client, Draft, Filter, ListQuery, Order, Part, PemSigner, StatsBy, StatsCounts, StatsQuery,
     SubmitError, WatchFrom, describe,
@@ -318,6 +319,9 @@ fn now() -> u64 {
 
 #[test]
 fn a_month_of_the_country() -> Result<()> {
+    if !skip::can_run("reporting_month", false, &["curl"]) {
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(month())
 }
