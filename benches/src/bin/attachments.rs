@@ -7,10 +7,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use kho::dev::DevCluster;
+use kho::dev::{DevCluster, Options};
 use kho_benches::process::rss_peak_mib;
 use kho_client::{Content, describe};
 use kho_proto::id::UnitCode;
+
+/// Log after which a node makes a snapshot and lets go of what the one before it covers: pieces stand in the log as well, and
+/// the usual 20 GiB of each node would take more disk than the uploads.
+const LOG_BYTES: i64 = 1 << 30;
 
 /// Uploads from many clients at once, and prints the peak memory of each node.
 #[derive(Parser)]
@@ -56,7 +60,9 @@ fn peaks(cluster: &DevCluster) -> Result<Vec<f64>> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let mut cluster = DevCluster::create(&args.dir, 3)?;
+    let raft = toml::Table::from_iter([("snapshot_bytes".to_owned(), LOG_BYTES.into())]);
+    let settings = toml::Table::from_iter([("raft".to_owned(), raft.into())]);
+    let mut cluster = DevCluster::create_with(&args.dir, &Options { settings, ..Options::default() })?;
     if let Some(path) = std::env::var_os("KHO_BIN") {
         cluster.set_executable(path.as_ref());
     }
