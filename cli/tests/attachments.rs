@@ -186,3 +186,59 @@ async fn an_upload_goes_on_when_its_leader_is_killed() {
         assert!(found == bytes, "{node}");
     }
 }
+
+/// R-A3: a node that was away for longer than the log reaches back gets attachments with the snapshot, piece for piece.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_brings_attachments() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let client = cluster.client().unwrap();
+    let unit: UnitCode = "BYT".parse().unwrap();
+    // before the first one all members are asked whether they know attachments
+    let first = Bytes::from_static(b"first");
+    let described = describe("f", "text/plain", &first).unwrap();
+    client.upload(&unit, &described, Arc::new(first), |_| {}).await.unwrap();
+    let leader = cluster.leader().await.unwrap().unwrap();
+    let away = cluster.nodes().find(|node| *node != leader).unwrap();
+    cluster.kill(away).unwrap();
+    let mut records = Vec::new();
+    for (name, length) in [("large.bin", 5 << 20), ("small.bin", 17), ("empty.bin", 0)] {
+        let bytes = Bytes::from(content(length));
+        let attachment = describe(name, "application/octet-stream", &bytes).unwrap();
+        client.upload(&unit, &attachment, Arc::new(bytes.clone()), |_| {}).await.unwrap();
+        let draft = Draft {
+            record_id: None,
+            unit: unit.clone(),
+            regime: "YT-01".parse().unwrap(),
+            period: "2020-06-12".parse().unwrap(),
+            series: name.to_owned(),
+            supersedes: None,
+            receivers: Vec::new(),
+            media_type: "text/plain".to_owned(),
+            payload: "kèm tệp".into(),
+        };
+        let record = draft.sign_with(vec![attachment.clone()], &cluster.signer(&unit).unwrap(), &System).await.unwrap();
+        client.submit(&record).await.unwrap();
+        records.push((record.record_id(), attachment, bytes));
+    }
+    let made = cluster.admin(leader).unwrap().trigger_snapshot().await.unwrap().snapshot;
+    cluster
+        .wait_until("the leader to purge its log", kho::dev::READY_TIMEOUT, |statuses, _| {
+            statuses.get(&leader).is_some_and(|status| status.purged >= made)
+        })
+        .await
+        .unwrap();
+    cluster.start(away).unwrap();
+    cluster.wait_equal().await.unwrap();
+    let status = cluster.admin(away).unwrap().status().await.unwrap();
+    assert!(status.snapshot >= made && status.purged >= made, "it came back with the log");
+    let one = cluster.client_of(away).unwrap();
+    for (id, attachment, bytes) in records {
+        let mut download = one.download(id, 0, &attachment, Part::default());
+        let mut found = Vec::new();
+        while let Some(piece) = download.next().await.unwrap() {
+            found.extend_from_slice(&piece);
+        }
+        assert!(found == bytes, "{}", attachment.name);
+    }
+}

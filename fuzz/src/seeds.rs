@@ -280,7 +280,8 @@ fn reads() -> Vec<Seed> {
         ("version-2", token(2, 1, 0, &seq(3))),
         ("two-truths", token(1, 2, 0, &seq(3))),
         ("no-place", token(1, 1, 0, &[])),
-        ("place-5", token(1, 1, 0, &seq(5))),
+        ("names", token(1, 1, 0, b"\x05YT-01\0BYT\x002020-06\0")),
+        ("place-6", token(1, 1, 0, &seq(6))),
         ("a-long-sequence", token(1, 1, 0, &[seq(3), vec![0]].concat())),
         ("too-long", token(1, 1, 0, &[1; 300])),
     ] {

@@ -1,4 +1,4 @@
-//! Of places that all share, no certificate has more than its share.
+//! Of places that all share, nobody has more than a share: no certificate of connections and lists, no unit of uploads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::sync::Arc;
 use kho_proto::digest::Digest;
 use parking_lot::Mutex;
 
-/// A certificate holds at most one place in so many.
+/// One holder has at most one place in so many.
 const SHARES: usize = 4;
 
-/// Places by certificate.
+/// Places by their holder: the digest of its certificate, or of its name.
 #[derive(Clone)]
 pub(crate) struct Shares {
     taken: Arc<Mutex<BTreeMap<Digest, usize>>>,
     max: usize,
 }
 
-/// One of a certificate's places.
+/// One of a holder's places.
 pub(crate) struct Share {
     shares: Shares,
     of: Digest,
@@ -28,7 +28,7 @@ impl Shares {
         Self { taken: Arc::default(), max: (places / SHARES).max(least) }
     }
 
-    /// One more place of this certificate; none: it has enough.
+    /// One more place for this holder; none: it has enough.
     pub fn take(&self, of: Digest) -> Option<Share> {
         let mut taken = self.taken.lock();
         let count = taken.entry(of).or_default();
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_has_its_share_and_no_more() {
+    fn a_holder_has_its_share_and_no_more() {
         let shares = Shares::of(100, 16);
         let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
         let mut held: Vec<_> = (0..25).map(|_| shares.take(one).unwrap()).collect();

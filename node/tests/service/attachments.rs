@@ -328,3 +328,28 @@ async fn attachments_stop_before_records_where_the_disk_gets_short() {
     assert_eq!(code(&status), Code::DiskReserve);
     assert!(download(&client, &record, Which::Index(0), 0).await.unwrap().1 == file);
 }
+
+/// One unit's uploads leave places to others', however long they take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_has_its_share_of_uploads() {
+    const SHARE: u64 = 16;
+    let (world, _node) = formed("").await;
+    let client = world.platform(1).await;
+    let (refused, mut refusals) = tokio::sync::mpsc::channel(1);
+    let mut silent = Vec::new();
+    for n in 0..=SHARE {
+        let first = Part::Begin(pb::PutAttachmentBegin { content: Some(said("BYT", &content(n, 10))), offset: 0 });
+        let parts = futures::stream::iter([pb::PutAttachmentRequest { part: Some(first) }]);
+        let parts = futures::StreamExt::chain(parts, futures::stream::pending());
+        let (mut client, refused) = (client.clone(), refused.clone());
+        silent.push(tokio::spawn(async move {
+            let ended = client.put_attachment(parts).await.unwrap_err();
+            refused.send(ended).await.unwrap();
+        }));
+    }
+    let refusal = tokio::time::timeout(Duration::from_secs(10), refusals.recv()).await.unwrap().unwrap();
+    assert_eq!(code(&refusal), Code::Overloaded, "{refusal}");
+    upload(&client, "BTC", &content(99, 1000)).await;
+    assert!(refusals.try_recv().is_err(), "one too many, and no more");
+    silent.iter().for_each(tokio::task::JoinHandle::abort);
+}

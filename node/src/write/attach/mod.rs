@@ -27,9 +27,12 @@ use super::{DEADLINE_MAX, Deadline, Writer};
 use crate::config::AttachmentsConfig;
 use crate::read::Barrier;
 use crate::seams::Tasks;
+use crate::shares::Shares;
 
 /// Uploads of a node at once; more are told to come again.
 pub const UPLOADS_MAX: usize = 64;
+/// Of these a unit has at most its share, so that it leaves some to others.
+const UNIT_UPLOADS_MIN: usize = 1;
 /// Chunks of all uploads that a node holds, at most: one that fills for each upload, and as many again half that are on their way
 /// to the log. Each costs up to three times its 256 KiB: as it came, in clear, sealed.
 const CHUNKS_MAX: usize = UPLOADS_MAX + UPLOADS_MAX / 2;
@@ -50,6 +53,7 @@ pub struct Uploads {
     tasks: Arc<dyn Tasks>,
     length_max: u64,
     open: Arc<Semaphore>,
+    shares: Shares,
     chunks: Arc<Semaphore>,
     verifying: Semaphore,
     /// Every member knows the commands.
@@ -71,6 +75,7 @@ impl Uploads {
             tasks,
             length_max: config.length_max_mib << 20,
             open: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            shares: Shares::of(UPLOADS_MAX, UNIT_UPLOADS_MIN),
             chunks: Arc::new(Semaphore::new(CHUNKS_MAX)),
             verifying: Semaphore::new(VERIFYING_MAX),
             known: AtomicBool::new(false),

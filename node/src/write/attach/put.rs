@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
+use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::object::{CHUNK_LENGTH, chunk_length};
 use kho_proto::pb::ledger::v1::{PutObjectChunk, command::Kind};
@@ -26,13 +27,15 @@ impl Uploads {
         begin: PutAttachmentBegin,
         data: impl Stream<Item = Result<Bytes, Refusal>> + Unpin + Send,
     ) -> Result<u64, Refusal> {
-        let _open = self.open.clone().try_acquire_owned().map_err(|_full| too_many())?;
+        let _open = self.open.clone().try_acquire_owned().map_err(|_full| too_many(""))?;
         let missing = || Refusal::new(Code::RequestMalformed, "the upload says nothing of its content");
         let content = begin.content.as_ref().ok_or_else(missing)?;
         let begun = self.begin(identity, content, Deadline::after(None)).await?;
         if begun.complete {
             return Ok(begun.context.length);
         }
+        let unit = Digest::of(begun.unit.as_str().as_bytes());
+        let _share = self.shares.take(unit).ok_or_else(|| too_many(" of one unit"))?;
         let aligned = begin.offset.is_multiple_of(CHUNK_LENGTH as u64) || begin.offset == begun.context.length;
         if begin.offset > begun.stored || !aligned {
             let refusal = Refusal::new(Code::AttachmentOffsetInvalid, "nothing is stored before the upload's offset");
@@ -53,8 +56,8 @@ impl Uploads {
     }
 }
 
-fn too_many() -> Refusal {
-    let mut refusal = Refusal::new(Code::Overloaded, "too many uploads are open on this node");
+fn too_many(whose: &str) -> Refusal {
+    let mut refusal = Refusal::new(Code::Overloaded, format!("too many uploads{whose} are open on this node"));
     refusal.retry_after = Some(RETRY_AFTER_OVERLOAD);
     refusal
 }
