@@ -53,13 +53,31 @@ impl ReadError {
     }
 }
 
+/// Why nobody answered a question.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// A node will not or cannot.
+    Refused(Box<Refusal>),
+    /// No node answered in time.
+    Unreachable { tried: String, last: String },
+}
+
+impl From<NoAnswer> for ReadError {
+    fn from(none: NoAnswer) -> Self {
+        match none {
+            NoAnswer::Refused(refusal) => ReadError::Refused { refusal },
+            NoAnswer::Unreachable { tried, last } => ReadError::Unreachable { tried, last },
+        }
+    }
+}
+
 impl Client {
     /// Asks until a node answers, refuses for good, or the time is over.
     pub(crate) async fn ask<Q: Clone, A, F>(
         &self,
         question: Q,
         call: impl Fn(Store, Request<Q>) -> F,
-    ) -> Result<(A, &Node), ReadError>
+    ) -> Result<(A, &Node), NoAnswer>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
@@ -91,10 +109,10 @@ impl Client {
             self.nodes().move_on();
         }
         Err(match refused {
-            Some(refusal) => ReadError::Refused { refusal: Box::new(refusal) },
+            Some(refusal) => NoAnswer::Refused(Box::new(refusal)),
             None => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
-                ReadError::Unreachable { tried, last: last.to_string() }
+                NoAnswer::Unreachable { tried, last: last.to_string() }
             }
         })
     }

@@ -1,18 +1,16 @@
 //! Reading a record back: linearizable, from any node, with its receipt checked.
 
-use std::time::Instant;
-
 use kho_proto::checkpoint::Checkpoint;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::{GetRequest, GetResponse, SignedRecord};
 use kho_proto::receipt::Receipt;
 
-use crate::attempt::{Failed, sentence};
+use crate::ask::NoAnswer;
+use crate::attempt::sentence;
 use crate::client::Client;
 use crate::nodes::Node;
 use crate::receipts::{self, ReceiptError, Rejected};
-use crate::rounds::{Next, Rounds, within};
 
 /// A record as its sender made it, and its receipt.
 #[derive(Debug, Clone)]
@@ -80,37 +78,13 @@ impl GetError {
 impl Client {
     /// Reads a record. An answer reflects every write acknowledged before the call.
     pub async fn get(&self, record_id: RecordId) -> Result<Fetched, GetError> {
-        let mut rounds = Rounds::new(self.timing(), self.seed());
-        let mut last = Failed::Unreached("no attempt was made".to_owned());
-        // says more than the silence of the nodes that were asked after it
-        let mut refused = None;
-        while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
-            let request = within(budget, GetRequest { record_id: record_id.as_bytes().to_vec().into() });
-            let failed = match tokio::time::timeout(budget, node.store.clone().get(request)).await {
-                Ok(Ok(response)) => return self.fetched(record_id, response.into_inner(), node),
-                Ok(Err(status)) => Failed::of(&status),
-                Err(_) => Failed::timed_out(budget),
-            };
-            tracing::debug!(record = %record_id, node = %node.address, %failed, "attempt failed");
-            if failed.rests_node() {
-                node.unwell(Instant::now());
-            }
-            rounds.failed(&failed);
-            let over = !failed.retry();
-            refused = failed.answer().cloned().or(refused);
-            last = failed;
-            if over {
-                break;
-            }
-            self.nodes().move_on();
-        }
-        Err(match refused {
-            Some(refusal) => GetError::Refused { record_id, refusal: Box::new(refusal) },
-            None => {
-                let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
-                GetError::Unreachable { record_id, tried, last: last.to_string() }
-            }
-        })
+        let question = GetRequest { record_id: record_id.as_bytes().to_vec().into() };
+        let answer = self.ask(question, |mut store, request| async move { store.get(request).await }).await;
+        let (response, node) = answer.map_err(|none| match none {
+            NoAnswer::Refused(refusal) => GetError::Refused { record_id, refusal },
+            NoAnswer::Unreachable { tried, last } => GetError::Unreachable { record_id, tried, last },
+        })?;
+        self.fetched(record_id, response, node)
     }
 
     fn fetched(&self, record_id: RecordId, response: GetResponse, node: &Node) -> Result<Fetched, GetError> {

@@ -73,8 +73,8 @@ impl AttachmentError {
         }
     }
 
-    fn of(name: &str, at: u64, error: ReadError) -> Self {
-        match error {
+    fn of(name: &str, at: u64, error: impl Into<ReadError>) -> Self {
+        match error.into() {
             ReadError::Refused { refusal } => AttachmentError::Refused { name: name.to_owned(), refusal },
             other => AttachmentError::Stopped { name: name.to_owned(), at, last: other.to_string() },
         }
