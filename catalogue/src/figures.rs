@@ -2,7 +2,7 @@
 
 use kho_proto::error::excerpt;
 use kho_proto::fields::{FieldError, FieldErrors};
-use kho_proto::report::{FIGURES_MEDIA_TYPE, Figures};
+use kho_proto::report::{FIGURES_MEDIA_TYPE, Figures, VALUES_MAX, values};
 use serde_json::{Map, Value};
 use unicode_normalization::is_nfc;
 
@@ -59,6 +59,9 @@ impl Place {
     }
 }
 
+/// Wrong fields that are counted, give or take a row: a table in which all is wrong takes no longer.
+const COUNTED_MAX: u32 = 1_000;
+
 /// What is wrong with a field, in a few words of each language.
 struct Wrong {
     expected: String,
@@ -108,9 +111,16 @@ impl Found<'_> {
             );
             return;
         }
+        let found = values(payload);
+        if found > VALUES_MAX {
+            let (vi, en) = ("số liệu có quá nhiều giá trị", "the figures have too many values");
+            self.whole(String::new(), &format!("at most {VALUES_MAX} values"), found.to_string(), vi, en);
+            return;
+        }
         // each name once, no number that is no longer what was written, no nesting without end
-        let read = serde_json::from_slice::<Figures>(payload);
-        let value = match read.and_then(|_| serde_json::from_slice::<Value>(payload)) {
+        // (and one tree at a time)
+        let read = serde_json::from_slice::<Figures>(payload).map(drop);
+        let value = match read.and_then(|()| serde_json::from_slice::<Value>(payload)) {
             Ok(value) => value,
             Err(error) => {
                 let (vi, en) = ("số liệu không phải là JSON hợp lệ", "the figures are not well-formed JSON");
@@ -122,6 +132,9 @@ impl Found<'_> {
             (Value::Object(row), false) => self.row(Place { row: None }, &row),
             (Value::Array(rows), true) => {
                 for (n, row) in rows.iter().enumerate() {
+                    if self.errors.total() >= COUNTED_MAX {
+                        break;
+                    }
                     match row {
                         Value::Object(row) => self.row(Place { row: Some(n) }, row),
                         other => {

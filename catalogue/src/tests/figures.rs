@@ -189,3 +189,15 @@ fn a_field_names_units_of_the_periods_time() {
     assert_eq!(row("2020-07-01", "T02"), Some(Code::FiguresInvalid));
     assert_eq!(row("2020-02-29", "T03"), Some(Code::FiguresInvalid));
 }
+
+/// A table in which all is wrong is told of in the time that one with some mistakes takes; and one without end is not built.
+#[test]
+fn a_table_of_mistakes_has_an_end() {
+    let refused = |rows: &str| judge("BYT", "ATGT-01", "2020-06-12", rows).unwrap_err();
+    let wrong = refused(&format!("[{}]", vec!["{}"; 90_000].join(",")));
+    assert_eq!((wrong.code, wrong.fields.kept().len()), (Code::FiguresInvalid, FIELDS_MAX));
+    assert!((1_000..1_020).contains(&wrong.fields.total()), "{}", wrong.fields.total());
+    let endless = refused(&format!("[{}]", vec!["{}"; 100_001].join(",")));
+    assert_eq!((endless.code, endless.fields.total()), (Code::FiguresInvalid, 1));
+    assert!(endless.fields.kept()[0].message_en.contains("too many values"), "{endless:?}");
+}

@@ -18,10 +18,20 @@ use tokio::time::Instant;
 
 /// Calls whose answers may be as large as a record. Room is reserved before they are asked for: an answer that was made
 /// takes memory whether it is taken or not.
-const LARGE: &[&str] = &["/kho.v1.Store/Get", "/kho.v1.Store/List", "/kho.v1.Store/History"];
+const LARGE: &[&str] = &[
+    "/kho.v1.Store/Get",
+    "/kho.v1.Store/List",
+    "/kho.v1.Store/History",
+    "/kho.v1.Store/Catalogue",
+    "/kho.v1.Store/Stats",
+];
 /// The same of HTTP, by what their paths begin with: records and lists, and headers with their payloads.
-const LARGE_PATHS: &[(&Method, &str)] =
-    &[(&Method::GET, "/v1/records"), (&Method::GET, "/v1/series"), (&Method::POST, "/v1/headers")];
+const LARGE_PATHS: &[(&Method, &str)] = &[
+    (&Method::GET, "/v1/records"),
+    (&Method::GET, "/v1/series"),
+    (&Method::GET, "/v1/stats"),
+    (&Method::POST, "/v1/headers"),
+];
 /// A record in JSON is its bytes, their base64, and the text that holds it.
 const JSON_FACTOR: u32 = 3;
 /// Bytes of the largest answer.

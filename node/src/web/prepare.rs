@@ -7,7 +7,7 @@ use kho_proto::dsse;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::SubmittedAt;
 use kho_proto::id::{RecordId, UnixMs};
-use kho_proto::report::{REPORT_LENGTH_MAX, Report};
+use kho_proto::report::{REPORT_LENGTH_MAX, Report, VALUES_MAX, values};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,6 +19,9 @@ use super::service::{JSON, json};
 use super::{Web, accept};
 use crate::api;
 use crate::identity::Role;
+
+/// What a value of a report takes while it is read, at most: an object of one member.
+const VALUE_BYTES: usize = 700;
 
 /// A header that was not signed yet, and what it is about.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -65,12 +68,15 @@ pub(super) async fn headers(web: Web, mut call: Call) -> Result<Response<Body>, 
         return Err(call.unsupported(JSON).into());
     }
     let body = call.body(REPORT_LENGTH_MAX).await?;
-    let _room = web.store.room.take(body.bytes.len(), 1)?;
+    let counted = body.bytes.len() + values(&body.bytes).min(VALUES_MAX) * VALUE_BYTES;
+    let room = web.store.room.take(counted, 1)?;
     let mut drawn = Drawn { id: [0; 10], salt: [0; 16], now: web.clock.now() };
     web.entropy.fill(&mut drawn.id);
     web.entropy.fill(&mut drawn.salt);
     // a document of 16 MiB takes a while: not on the threads that serve requests
     let work = move || {
+        // until it is done, also where nobody waits for it any more
+        let (body, _room) = (body, room);
         let report = Report::from_json(&body.bytes)?;
         if !party.acts_for(&report.unit) {
             let text = format!("the connection may not submit for unit {}", report.unit);

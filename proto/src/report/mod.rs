@@ -4,12 +4,14 @@ mod canonical;
 mod document;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use bytes::Bytes;
 
 pub use canonical::Figures;
 use document::Document;
 pub use document::schema;
+pub use values::{VALUES_MAX, values};
 
 use crate::error::{Code, Refusal, excerpt};
 use crate::header::SubmittedAt;
@@ -62,6 +64,12 @@ pub enum Error {
         /// Bytes.
         found: usize,
     },
+    /// More values than [`VALUES_MAX`].
+    #[error("report: expected at most {VALUES_MAX} values, found {found}")]
+    TooMany {
+        /// Values.
+        found: usize,
+    },
     /// No JSON of the schema; names the field, the line and the column.
     #[error("report: {0}")]
     Json(#[from] serde_json::Error),
@@ -107,6 +115,10 @@ impl Report {
     pub fn from_json(bytes: &[u8]) -> Result<Report, Error> {
         if bytes.len() > REPORT_LENGTH_MAX {
             return Err(Error::TooLong { found: bytes.len() });
+        }
+        let found = values(bytes);
+        if found > VALUES_MAX {
+            return Err(Error::TooMany { found });
         }
         let document: Document = serde_json::from_slice(bytes)?;
         let (payload, media_type) = match (document.figures, document.text) {

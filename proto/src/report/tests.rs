@@ -103,6 +103,18 @@ proptest! {
     }
 }
 
+#[test]
+fn figures_without_end_are_not_built() {
+    let report = |values: usize| {
+        let figures = vec!["0"; values].join(",");
+        format!(r#"{{"unit":"BYT","regime":"YT-01","period":"2020-06","figures":[{figures}]}}"#)
+    };
+    Report::from_json(report(VALUES_MAX - 10).as_bytes()).unwrap();
+    let error = Report::from_json(report(VALUES_MAX + 1).as_bytes()).unwrap_err();
+    assert!(matches!(error, Error::TooMany { found } if found > VALUES_MAX), "{error}");
+    assert_eq!(Refusal::from(error).code, Code::ReportInvalid);
+}
+
 /// Anything but null on top.
 fn arbitrary_json() -> impl Strategy<Value = serde_json::Value> {
     use serde_json::Value;

@@ -9,11 +9,13 @@ mod ask;
 mod tally;
 
 use bytes::Bytes;
+use kho_ledger::View;
 use kho_proto::error::Refusal;
+use kho_proto::id::{Seq, UnixMs};
 use kho_proto::pb::v1::{self as pb, Freshness, StatsRow};
 
-use super::Reader;
 use super::page::{Page, Place};
+use super::{OpenError, Reader};
 use crate::identity::Identity;
 use crate::write::Deadline;
 use ask::Question;
@@ -55,14 +57,17 @@ impl Reader {
             token => Some(Page::admit(&keyed.pages, token, question.binding, self.clock.now())?),
         };
         let follower = self.follower()?;
-        let start = self.start(page.as_ref(), question.stale, deadline).await?;
+        // its size first: the catalogue must know all that stands before it
+        let start = self.start(page.as_ref(), question.stale, deadline).await?.open()?;
         let known = follower.known().await?;
         let after = page.and_then(|page| page.place.read_names());
         let keyed = keyed.clone();
         let done = self.scans.run(identity.certificate(), deadline, move |budget| {
-            let start = start.open()?;
             let moment = start.moment;
-            let as_of = question.as_of.unwrap_or(moment.begun_at);
+            let as_of = match question.as_of {
+                Some(as_of) => as_of,
+                None => now(&start.view, moment.size, moment.begun_at)?,
+            };
             let tally = tally::Tally {
                 view: &start.view,
                 tokens: keyed.opener.tokens(),
@@ -82,4 +87,12 @@ impl Reader {
         });
         done.await
     }
+}
+
+/// What stands for now: this node's clock, or the moment after the newest record's acceptance, which was another node's. All of
+/// the log counts.
+fn now(view: &dyn View, size: u64, clock: UnixMs) -> Result<UnixMs, Refusal> {
+    let Some(last) = size.checked_sub(1) else { return Ok(clock) };
+    let leaf = kho_ledger::leaf(view, Seq(last)).map_err(OpenError::from)?;
+    Ok(leaf.map_or(clock, |leaf| UnixMs(clock.0.max(leaf.accepted_at.0.saturating_add(1)))))
 }
