@@ -11,7 +11,7 @@ use kho_proto::pb::v1::get_attachment_response::Part as Got;
 use kho_proto::pb::v1::{GetAttachmentRequest, GetAttachmentResponse};
 use tonic::Streaming;
 
-use super::upload::PATIENCE;
+use super::upload::{PATIENCE, PAUSE};
 use super::{AttachmentError, STALL_MAX};
 use crate::attempt::Failed;
 use crate::client::Client;
@@ -115,6 +115,7 @@ impl Downloading<'_> {
             };
             tracing::debug!(record = %self.record_id, at = self.part.at, failed, "a download was cut off");
             self.client.nodes().move_on();
+            tokio::time::sleep(PAUSE).await;
             if self.moved.elapsed() > PATIENCE {
                 return Err(AttachmentError::Stopped { name, at: self.part.at, last: failed });
             }

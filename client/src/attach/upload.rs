@@ -23,7 +23,7 @@ use crate::nodes::Node;
 /// An upload that got no further for so long is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between attempts.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// After the last piece a node reads all of it back: at least so many bytes a second, from a slow disk.
 const VERIFIED_PER_S: u64 = 4 << 20;
 
@@ -51,11 +51,13 @@ impl Client {
             length: attachment.length,
         };
         let name = &attachment.name;
-        let (mut furthest, mut moved) = (0, Instant::now());
+        // what is stored is all that counts; a stream's own time does not, since what it stored shows when the next one begins
+        let (mut furthest, mut quiet, mut last) = (None, Instant::now(), String::new());
+        let mut anew = false;
         loop {
             let begun =
                 self.ask(said.clone(), |mut store, request| async move { store.begin_attachment(request).await });
-            let (at, last) = match begun.await {
+            match begun.await {
                 Ok((begun, node)) => {
                     self.nodes().learn(node, NodeId(begun.node_id), NodeId(begun.leader_id));
                     if begun.complete {
@@ -63,10 +65,20 @@ impl Client {
                         return Ok(());
                     }
                     let stored = begun.stored.min(attachment.length);
+                    let moved = furthest.is_none_or(|furthest| stored > furthest);
+                    if moved {
+                        (furthest, quiet) = (Some(stored), Instant::now());
+                    } else if quiet.elapsed() > PATIENCE {
+                        return Err(AttachmentError::Stopped { name: name.clone(), at: stored, last });
+                    }
                     match self.put(node, &said, stored, content.clone(), &mut progress).await {
                         Ok(()) => return Ok(()),
                         Err(Put::Content(source)) => {
                             return Err(AttachmentError::Content { name: name.clone(), source });
+                        }
+                        // another upload's bytes stood before these, and are gone now
+                        Err(Put::Failed(failed)) if !anew && stored > 0 && differs(&failed) => {
+                            (anew, furthest) = (true, None);
                         }
                         Err(Put::Failed(failed)) if over(&failed) => {
                             let refusal = failed.answer().cloned().map(Box::new);
@@ -84,28 +96,32 @@ impl Client {
                                 self.nodes().move_on();
                             }
                             tracing::debug!(node = %node.address, %failed, stored, "an upload was cut off");
+                            if moved {
+                                quiet = Instant::now();
+                            }
+                            last = failed.to_string();
                             tokio::time::sleep(failed.retry_after().unwrap_or(PAUSE)).await;
-                            (stored, failed.to_string())
                         }
                     }
                 }
-                Err(error) => match AttachmentError::of(name, furthest, error) {
-                    AttachmentError::Stopped { at, last, .. } => {
-                        tokio::time::sleep(PAUSE).await;
-                        (at, last)
+                Err(error) => {
+                    let at = furthest.unwrap_or(0);
+                    let pause = match AttachmentError::of(name, at, error) {
+                        AttachmentError::Stopped { last: why, .. } => {
+                            last = why;
+                            PAUSE
+                        }
+                        AttachmentError::Refused { refusal, .. } if refusal.code.retry() => {
+                            last = refusal.to_string();
+                            refusal.retry_after.unwrap_or(PAUSE)
+                        }
+                        error => return Err(error),
+                    };
+                    if quiet.elapsed() > PATIENCE {
+                        return Err(AttachmentError::Stopped { name: name.clone(), at, last });
                     }
-                    AttachmentError::Refused { refusal, .. } if refusal.code.retry() => {
-                        tokio::time::sleep(refusal.retry_after.unwrap_or(PAUSE)).await;
-                        (furthest, refusal.to_string())
-                    }
-                    error => return Err(error),
-                },
-            };
-            if at > furthest {
-                (furthest, moved) = (at, Instant::now());
-            }
-            if moved.elapsed() > PATIENCE {
-                return Err(AttachmentError::Stopped { name: name.clone(), at: furthest, last });
+                    tokio::time::sleep(pause).await;
+                }
             }
         }
     }
@@ -160,6 +176,11 @@ impl Client {
 enum Put {
     Content(io::Error),
     Failed(Failed),
+}
+
+/// What was stored has another digest.
+fn differs(failed: &Failed) -> bool {
+    failed.answer().is_some_and(|refusal| refusal.code == Code::AttachmentDigestMismatch)
 }
 
 /// Whether nothing would become of another attempt. What was collected meanwhile is begun anew.

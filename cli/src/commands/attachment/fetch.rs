@@ -16,16 +16,23 @@ use super::progress::Progress;
 use crate::exit::Result;
 
 /// Downloads those at `indices`, and prints the names of the files.
-pub async fn fetch_all(client: &Client, header: &Header, indices: &[usize], dir: &Path) -> Result {
+pub async fn fetch_all(client: &Client, header: &Header, indices: &[usize], dir: &Path, force: bool) -> Result {
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     for index in indices {
-        let path = fetch(client, header.record_id, *index, &header.attachments[*index], dir).await?;
+        let path = fetch(client, header.record_id, *index, &header.attachments[*index], dir, force).await?;
         outln!("{}", path.display())?;
     }
     Ok(())
 }
 
-async fn fetch(client: &Client, id: RecordId, index: usize, attachment: &Attachment, dir: &Path) -> Result<PathBuf> {
+async fn fetch(
+    client: &Client,
+    id: RecordId,
+    index: usize,
+    attachment: &Attachment,
+    dir: &Path,
+    force: bool,
+) -> Result<PathBuf> {
     // the header's rule: a name is no path
     let path = dir.join(&attachment.name);
     let shown = || path.display().to_string();
@@ -33,15 +40,22 @@ async fn fetch(client: &Client, id: RecordId, index: usize, attachment: &Attachm
         eprintln!("{} is there already", path.display());
         return Ok(path);
     }
+    if !force && (path.exists() || attachment.name.starts_with('.')) {
+        let why = if path.exists() { "is there already, with another content" } else { "would be a hidden file" };
+        return Err(
+            anyhow::anyhow!("{} {why}; the sender has chosen the name: --out, or --force", path.display()).into()
+        );
+    }
     // named by content: a part of another one is never gone on with
     let partial = dir.join(format!(".{}.part", attachment.digest));
-    let (part, _) = if partial.exists() {
-        read(&partial, Some(attachment.length)).with_context(|| partial.display().to_string())?
-    } else {
-        (Part::default(), None)
-    };
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&partial);
-    let file = file.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", partial.display()))?;
+    let at_partial = || partial.display().to_string();
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&partial).with_context(at_partial)?;
+    // two that write it would make a file of neither
+    file.try_lock().with_context(|| format!("{}: another command downloads it", partial.display()))?;
+    if file.metadata().with_context(at_partial)?.len() > attachment.length {
+        file.set_len(0).with_context(at_partial)?;
+    }
+    let (part, _) = read(&partial, Some(attachment.length)).with_context(at_partial)?;
     if part.length() > 0 {
         eprintln!("going on with {} behind {} bytes", attachment.name, part.length());
     }
@@ -64,19 +78,20 @@ async fn fetch(client: &Client, id: RecordId, index: usize, attachment: &Attachm
     }
     progress.done();
     file.sync_all().with_context(shown)?;
-    std::fs::rename(&partial, &path).with_context(shown)?;
+    if force {
+        std::fs::rename(&partial, &path).with_context(shown)?;
+    } else {
+        // fails where a file of the name has come meanwhile
+        std::fs::hard_link(&partial, &path).with_context(shown)?;
+        std::fs::remove_file(&partial).with_context(shown)?;
+    }
     File::open(dir).and_then(|dir| dir.sync_all()).with_context(shown)?;
     Ok(path)
 }
 
-/// Reads a file, and its digest if it is not a part. A part longer than the content is none.
+/// Reads a file, and its digest if it is not a part.
 fn read(path: &Path, content_length: Option<u64>) -> std::io::Result<(Part, Option<Digest>)> {
     let mut file = File::open(path)?;
-    if content_length.is_some_and(|length| file.metadata().is_ok_and(|found| found.len() > length)) {
-        drop(file);
-        std::fs::remove_file(path)?;
-        return Ok((Part::default(), None));
-    }
     let (mut part, mut digester) = (Part::default(), kho_proto::digest::Digester::default());
     let mut piece = vec![0; CHUNK_LENGTH];
     loop {

@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure, Result};
 The record and its receipt are read and checked first: what the files must be is what its sender has signed. A download
 that was cut off leaves a hidden part in the directory and goes on there when the command is given again, at whichever
 node answers. A file appears under its name only when it is whole and its digest is right; one that is there already,
-with that digest, is not downloaded again.
+with that digest, is not downloaded again, and any other file of the name is left as it is without --force.
 
 Examples:
   kho attachment get 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e --out files              (all of them)
@@ -33,6 +33,9 @@ pub struct Args {
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
+    /// Takes the place of files of the same names, and takes names that begin with a dot: the sender has chosen them.
+    #[arg(long)]
+    force: bool,
     /// Where the files go.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
@@ -67,5 +70,5 @@ pub async fn run(args: Args) -> Result {
     if indices.is_empty() {
         eprintln!("record {} has no attachments", args.id);
     }
-    fetch_all(&client, &header, &indices, &args.out).await
+    fetch_all(&client, &header, &indices, &args.out, args.force).await
 }

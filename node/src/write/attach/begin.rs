@@ -55,7 +55,6 @@ impl Uploads {
         }
         let Some(Keyed { sealer, receipts, .. }) = &self.writer.keyed else { return Err(keys_missing()) };
         receipts.ready()?;
-        self.writer.disk.check_object()?;
         self.check_members().await?;
         let unit_token = sealer.tokens().unit(&unit);
         let (state, queue) = (&self.writer.state, &self.writer.queue);
@@ -70,6 +69,9 @@ impl Uploads {
         let view = self.writer.state.view();
         let stored = self.tasks.blocking(move || stored(&view, &context)).await;
         let (stored, complete) = stored.map_err(failed)?.map_err(failed)?;
+        if !complete {
+            self.writer.disk.check_object()?;
+        }
         Ok(Begun { unit, unit_token, digest, context, key: key.key, stored, complete })
     }
 

@@ -55,7 +55,7 @@ pub struct Uploads {
     open: Arc<Semaphore>,
     shares: Shares,
     chunks: Arc<Semaphore>,
-    verifying: Semaphore,
+    verifying: Arc<Semaphore>,
     /// Every member knows the commands.
     known: AtomicBool,
 }
@@ -77,7 +77,7 @@ impl Uploads {
             open: Arc::new(Semaphore::new(UPLOADS_MAX)),
             shares: Shares::of(UPLOADS_MAX, UNIT_UPLOADS_MIN),
             chunks: Arc::new(Semaphore::new(CHUNKS_MAX)),
-            verifying: Semaphore::new(VERIFYING_MAX),
+            verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
             known: AtomicBool::new(false),
         }
     }
@@ -95,7 +95,8 @@ impl Uploads {
             let again = match &error {
                 Error::NotLeader | Error::Unknown => true,
                 Error::NotProposed(refusal) => {
-                    matches!(refusal.code, Code::NoLeader | Code::Overloaded | Code::NotLeader)
+                    // a leader that stops; where it is this node, the upload is ended from outside
+                    matches!(refusal.code, Code::NoLeader | Code::Overloaded | Code::NotLeader | Code::NodeStopping)
                 }
             };
             if !again || begun.elapsed() > PATIENCE {

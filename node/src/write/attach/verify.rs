@@ -47,9 +47,11 @@ impl Uploads {
     /// All chunks were stored, by whichever nodes: verifies them and says so to the cluster.
     pub(super) async fn complete(&self, begun: &Begun) -> Result<(), Refusal> {
         self.catch_up().await?;
-        let permit = self.verifying.acquire().await.map_err(failed)?;
+        let permit = self.verifying.clone().acquire_owned().await.map_err(failed)?;
         let (state, context, key, count) = (self.writer.state.clone(), begun.context, begun.key.clone(), begun.count());
         let read_back = move || -> Result<Verified, Error> {
+            // until it is done, also where nobody waits for it any more
+            let _permit = permit;
             let (mut content, mut sealed) = (Digester::default(), SealedDigest::default());
             for index in 0..count {
                 // a view for each chunk: none is held for long
@@ -61,7 +63,6 @@ impl Uploads {
             Ok(Verified { content: content.finish(), sealed: sealed.finish() })
         };
         let verified = self.tasks.blocking(read_back).await.map_err(failed)??;
-        drop(permit);
         let object_id = Bytes::copy_from_slice(begun.context.object_id.as_ref());
         if verified.content != begun.digest {
             // nothing can become of it, and a new upload must find an empty place
