@@ -214,7 +214,12 @@ async fn an_upload_goes_on_when_its_leader_is_killed() {
     upload.abort();
     held.free.store(1, Ordering::Relaxed);
     let mut first = None;
-    client.upload(&unit, &described, Arc::new(other), |at| drop(first.get_or_insert(at))).await.unwrap();
+    client
+        .upload(&unit, &described, Arc::new(other), |at| {
+            first.get_or_insert(at);
+        })
+        .await
+        .unwrap();
     assert!(first.unwrap() > 0, "the other nodes have what was stored");
 }
 
