@@ -15,7 +15,7 @@ use crate::config::AttachmentsConfig;
 use crate::consensus::StateStore;
 use crate::seams::{Clock, Tasks};
 use crate::write::metric_definitions::OBJECTS_DROPPED;
-use crate::write::{DEADLINE_MAX, Deadline, Queue};
+use crate::write::{Answer, DEADLINE_MAX, Deadline, Queue};
 
 /// Between looks, at most: a day's orphans may stay some minutes longer.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(10 * 60);
@@ -62,12 +62,17 @@ impl Orphans {
             let count = object_ids.len() as u64;
             let drop = DropObjects { object_ids, idle_since_ms: idle_since.0, incomplete_only: false };
             let command = Command { kind: Some(Kind::DropObjects(drop)) };
-            if let Err(error) = self.queue.propose(command, Deadline::after(Some(DEADLINE_MAX))).await {
+            match self.queue.propose(command, Deadline::after(Some(DEADLINE_MAX))).await {
+                Ok(Answer::Done | Answer::Accepted { .. }) => {
+                    metrics::counter!(OBJECTS_DROPPED).increment(count);
+                    tracing::info!(count, "attachments that no record named were dropped, but for those touched since");
+                }
+                Ok(Answer::Refused(refusal)) => {
+                    return tracing::error!(%refusal, "attachments without a record can't be dropped");
+                }
                 // the next look finds them again
-                return tracing::debug!(%error, "attachments without a record stay for now");
+                Err(error) => return tracing::debug!(%error, "attachments without a record stay for now"),
             }
-            metrics::counter!(OBJECTS_DROPPED).increment(count);
-            tracing::info!(count, "attachments that no record names were dropped");
         }
     }
 }
