@@ -7,6 +7,7 @@ mod many;
 pub(crate) mod metric_definitions;
 mod outcome;
 mod reads;
+mod room;
 mod store;
 mod stream;
 mod unread;
@@ -14,6 +15,9 @@ mod unread;
 pub(crate) use context::count;
 pub use context::{coded, deadline, identity, refuse};
 pub use forward::ForwardService;
+#[cfg(test)]
+pub(crate) use room::CONNECTION_ANSWERS_BYTES_MAX;
+pub(crate) use room::{ANSWERS_BYTES_MAX, Reserved, Room};
 pub use store::StoreService;
 pub use stream::ConnectionStreams;
 pub(crate) use unread::{PREFIX_LENGTH, Unread};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
+use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::Attachment;
 use kho_proto::id::RecordId;
@@ -18,10 +19,13 @@ use super::{Keyed, OpenError, Reader, unknown};
 use crate::consensus::StateStore;
 use crate::identity::{Identity, Party, Role};
 use crate::seams::Tasks;
+use crate::shares::{Share, Shares};
 use crate::write::Deadline;
 
 /// Downloads of a node at once; more are told to come again.
 pub const DOWNLOADS_MAX: usize = 64;
+/// Of these one certificate always has so many.
+const SHARE_MIN: usize = 4;
 /// Chunks that were read ahead of a reader, at most.
 const AHEAD_MAX: usize = 2;
 
@@ -30,8 +34,34 @@ pub type Content = Pin<Box<dyn Stream<Item = Result<Bytes, Refusal>> + Send>>;
 
 /// Places of downloads, and who reads for them.
 pub(super) struct Downloads {
-    pub places: Arc<Semaphore>,
-    pub tasks: Arc<dyn Tasks>,
+    places: Arc<Semaphore>,
+    /// One reader's downloads must not keep out all others'.
+    shares: Shares,
+    tasks: Arc<dyn Tasks>,
+}
+
+/// One of them, until it ends.
+struct Held {
+    _place: OwnedSemaphorePermit,
+    _share: Option<Share>,
+}
+
+impl Downloads {
+    pub(super) fn new(tasks: Arc<dyn Tasks>) -> Self {
+        let places = Arc::new(Semaphore::new(DOWNLOADS_MAX));
+        Self { places, shares: Shares::of(DOWNLOADS_MAX, SHARE_MIN), tasks }
+    }
+
+    fn hold(&self, who: Option<Digest>) -> Result<Held, Refusal> {
+        let overloaded = || {
+            let mut refusal = Refusal::new(Code::Overloaded, "too many downloads are open on this node");
+            refusal.retry_after = Some(crate::write::RETRY_AFTER_OVERLOAD);
+            refusal
+        };
+        let share = who.map(|who| self.shares.take(who).ok_or_else(overloaded)).transpose()?;
+        let place = self.places.clone().try_acquire_owned().map_err(|_full| overloaded())?;
+        Ok(Held { _place: place, _share: share })
+    }
 }
 
 /// A content that its caller may read.
@@ -62,11 +92,7 @@ impl Reader {
             let refusal = Refusal::new(Code::AttachmentOffsetInvalid, "the offset is behind the attachment's end");
             return Err(refusal.expected_found(format!("at most {}", attachment.length), request.offset.to_string()));
         }
-        let place = self.downloads.places.clone().try_acquire_owned().map_err(|_full| {
-            let mut refusal = Refusal::new(Code::Overloaded, "too many downloads are open on this node");
-            refusal.retry_after = Some(crate::write::RETRY_AFTER_OVERLOAD);
-            refusal
-        })?;
+        let place = self.downloads.hold(identity.certificate())?;
         Ok((at, attachment, self.read_ahead(source, request.offset, place)))
     }
 
@@ -112,7 +138,7 @@ impl Reader {
         Ok((at, attachment, Source { state: self.state.clone(), context, key }))
     }
 
-    fn read_ahead(&self, source: Source, offset: u64, place: OwnedSemaphorePermit) -> Content {
+    fn read_ahead(&self, source: Source, offset: u64, place: Held) -> Content {
         let (sender, receiver) = mpsc::channel(AHEAD_MAX);
         let (tasks, stopping) = (self.downloads.tasks.clone(), self.stopping.clone());
         let source = Arc::new(source);
@@ -154,5 +180,23 @@ impl Source {
             .map_err(|error| Refusal::new(Code::StorageFailed, error.to_string()))?;
         let chunk = chunk.ok_or_else(|| damaged(&"expected a chunk, found none"))?;
         self.context.open(&self.key, index, &chunk).map(Bytes::from).map_err(|error| damaged(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seams::Seams;
+
+    #[test]
+    fn one_readers_downloads_do_not_keep_out_anothers() {
+        let downloads = Downloads::new(Seams::system().tasks);
+        let hold = |who: &[u8]| downloads.hold(Some(Digest::of(who)));
+        let held: Vec<_> = (0..DOWNLOADS_MAX).map_while(|_| hold(b"one").ok()).collect();
+        assert_eq!(held.len(), DOWNLOADS_MAX / 4);
+        assert_eq!(hold(b"one").err().unwrap().code, Code::Overloaded);
+        hold(b"other").unwrap();
+        drop(held);
+        hold(b"one").unwrap();
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kho_catalogue::{Catalogue, Day, Kind, Version};
+use kho_ledger::select::Budget;
 use kho_proto::error::{Code, Refusal, excerpt};
 use kho_proto::pb::v1::{self as pb, CatalogueEntry, Freshness};
 use prost::Message;
@@ -143,8 +144,13 @@ impl Reader {
             .and_then(|page| page.place.read_names())
             .and_then(|[kind, code]: [String; 2]| Some((Kind::ALL.into_iter().find(|of| of.as_str() == kind)?, code)));
         let question = Question { kinds, codes: request.codes, on, most };
-        let after = after.as_ref().map(|(kind, code)| (*kind, code.as_str()));
-        let (entries, last) = question.answer(&known.catalogue, start.moment.size, after);
+        let size = start.moment.size;
+        // a million documents are looked through like a list, away from the threads that serve requests
+        let answer = move |_: &mut Budget<'_>| {
+            let after = after.as_ref().map(|(kind, code)| (*kind, code.as_str()));
+            Ok(question.answer(&known.catalogue, size, after))
+        };
+        let (entries, last) = self.scans.run(identity.certificate(), deadline, answer).await?;
         let next = last.map(|(kind, code)| {
             let place = Place::names(&[kind.as_str(), &code]);
             Page { moment: start.moment, binding, place }.encode(&keyed.pages)

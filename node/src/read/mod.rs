@@ -28,7 +28,6 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{NodeId, RecordId};
 use kho_proto::pb::v1::{Receipt, SignedRecord};
 use kho_proto::tokens::PageKey;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -112,7 +111,7 @@ impl Reader {
             keyed: keyed.map(Arc::new),
             clock: seams.clock.clone(),
             scans: Scans::new(seams.tasks.clone(), seams.clock.clone()),
-            downloads: Downloads { places: Arc::new(Semaphore::new(DOWNLOADS_MAX)), tasks: seams.tasks.clone() },
+            downloads: Downloads::new(seams.tasks.clone()),
             watches: Places::of_node(),
             stopping,
             catalogue,

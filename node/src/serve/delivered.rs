@@ -12,9 +12,12 @@ use bytes::Bytes;
 use http::Method;
 use http_body::{Body, Frame};
 use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
+use kho_proto::error::Refusal;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+use crate::api::{Reserved, Room};
 
 /// Calls whose answers may be as large as a record. Room is reserved before they are asked for: an answer that was made
 /// takes memory whether it is taken or not.
@@ -25,23 +28,15 @@ const LARGE: &[&str] = &[
     "/kho.v1.Store/Catalogue",
     "/kho.v1.Store/Stats",
 ];
-/// The same of HTTP, by what their paths begin with: records and lists, and headers with their payloads.
-const LARGE_PATHS: &[(&Method, &str)] = &[
-    (&Method::GET, "/v1/records"),
-    (&Method::GET, "/v1/series"),
-    (&Method::GET, "/v1/stats"),
-    (&Method::POST, "/v1/headers"),
-];
+/// The same of HTTP, by what their paths begin with: records and lists. Who asks for a header reserves when the report is there.
+const LARGE_PATHS: &[(&Method, &str)] =
+    &[(&Method::GET, "/v1/records"), (&Method::GET, "/v1/series"), (&Method::GET, "/v1/stats")];
 /// A record in JSON is its bytes, their base64, and the text that holds it.
 const JSON_FACTOR: u32 = 3;
 /// Bytes of the largest answer.
 const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
 /// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
 const PIECE: usize = 16 << 10;
-/// Bytes of a plane's large answers that are being made or taken, at most.
-pub(super) const ANSWERS_BYTES_MAX: usize = 256 << 20;
-/// The same of one connection. Small ones give their room back as soon as they are made.
-const CONNECTION_ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Nothing was taken for so long: nobody reads.
 const STALL_MAX: Duration = Duration::from_secs(30);
 /// The same of an answer of the public log, which is small.
@@ -56,8 +51,7 @@ type Number = u64;
 /// The answers of one connection.
 #[derive(Clone)]
 pub(super) struct Answers {
-    plane: Arc<Semaphore>,
-    connection: Arc<Semaphore>,
+    pub room: Room,
     stall_max: Duration,
     /// Until when each of those that were handed a piece must ask for the next.
     due: Arc<Mutex<Due>>,
@@ -72,8 +66,7 @@ struct Due {
 impl Answers {
     /// Of one more connection of a plane.
     pub fn new(plane: Arc<Semaphore>) -> Self {
-        let connection = Arc::new(Semaphore::new(CONNECTION_ANSWERS_BYTES_MAX));
-        Self { plane, connection, stall_max: STALL_MAX, due: Arc::default() }
+        Self { room: Room::new(plane), stall_max: STALL_MAX, due: Arc::default() }
     }
 
     /// Of one more connection to the public log, which has room of its own.
@@ -93,20 +86,15 @@ impl Answers {
     }
 
     /// Waits until there is room for the answer to a call.
-    pub async fn reserve(&self, method: &Method, path: &str) -> Reserved {
-        let mut reserved = Reserved::default();
+    pub async fn reserve(&self, method: &Method, path: &str) -> Result<Reserved, Refusal> {
         let bytes = if LARGE.contains(&path) {
             LARGE_BYTES
         } else if LARGE_PATHS.iter().any(|(large, begin)| *large == method && path.starts_with(begin)) {
             LARGE_BYTES * JSON_FACTOR
         } else {
-            return reserved;
+            return Ok(Reserved::default());
         };
-        for room in [&self.connection, &self.plane] {
-            // an error: closed, which nobody does
-            reserved.0.extend(room.clone().acquire_many_owned(bytes).await.ok());
-        }
-        reserved
+        self.room.reserve(bytes).await
     }
 
     /// `body`, watched; `place` is held until it is taken, and what was reserved, if it is large.
@@ -127,10 +115,6 @@ impl Answers {
         }
     }
 }
-
-/// Room for an answer.
-#[derive(Default)]
-pub(super) struct Reserved(Vec<OwnedSemaphorePermit>);
 
 /// An answer's body.
 pub(super) struct Delivered<B> {
@@ -154,7 +138,7 @@ impl<B> Delivered<B> {
     fn piece(&mut self) -> Bytes {
         let piece = self.rest.split_to(self.rest.len().min(PIECE));
         if self.rest.is_empty() {
-            self.reserved.0.clear();
+            self.reserved = Reserved::default();
         }
         let until = (Instant::now() + self.answers.stall_max).min(self.begun + TAKEN_MAX);
         self.answers.due.lock().until.insert(self.number, until);
@@ -207,6 +191,7 @@ mod tests {
     use http_body_util::{BodyExt, Full, StreamBody};
 
     use super::*;
+    use crate::api::{ANSWERS_BYTES_MAX, CONNECTION_ANSWERS_BYTES_MAX};
 
     fn answers() -> Answers {
         Answers::new(Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)))
@@ -214,7 +199,7 @@ mod tests {
 
     async fn body(answers: &Answers, bytes: usize) -> Delivered<Full<Bytes>> {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let reserved = answers.reserve(&Method::POST, LARGE[0]).await;
+        let reserved = answers.reserve(&Method::POST, LARGE[0]).await.unwrap();
         answers.deliver(Full::new(Bytes::from(vec![7; bytes])), place, reserved)
     }
 
@@ -232,8 +217,7 @@ mod tests {
             assert_eq!(found, bytes);
             drop(body);
             assert!(answers.due.lock().until.is_empty());
-            assert_eq!(answers.connection.available_permits(), CONNECTION_ANSWERS_BYTES_MAX);
-            assert_eq!(answers.plane.available_permits(), ANSWERS_BYTES_MAX);
+            assert_eq!(answers.room.free(), (CONNECTION_ANSWERS_BYTES_MAX, ANSWERS_BYTES_MAX));
         }
     }
 
@@ -255,10 +239,12 @@ mod tests {
         let next = answers.reserve(&Method::POST, LARGE[0]);
         tokio::pin!(next);
         assert!(futures::poll!(next.as_mut()).is_pending(), "this connection has as many as it may");
-        drop(body(&Answers::new(answers.plane.clone()), 4 << 20).await);
-        assert!(answers.reserve(&Method::POST, "/kho.v1.Store/Submit").await.0.is_empty(), "whose answers are small");
+        drop(body(&Answers { room: answers.room.another(), ..answers.clone() }, 4 << 20).await);
+        let free = answers.room.free();
+        answers.reserve(&Method::POST, "/kho.v1.Store/Submit").await.unwrap();
+        assert_eq!(answers.room.free(), free, "whose answers are small");
         held.pop();
-        assert_eq!(next.await.0.len(), 2, "room again");
+        drop(next.await.expect("room again"));
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use tower::Service;
 
 use super::delivered::Answers;
 use super::metered::{Budget, Kind, Metered};
-use crate::api::{ConnectionStreams, Unread, coded, refuse};
+use crate::api::{ConnectionStreams, Reserved, Unread, coded, refuse};
 use crate::identity::Identity;
 use crate::read::Places;
 use crate::tls::Plane;
@@ -79,18 +79,16 @@ impl HyperService<Request<Incoming>> for Gate {
             // gRPC speaks HTTP/2 only
             && request.version() == Version::HTTP_2;
         let web = self.web.as_ref().filter(|_| !grpc);
-        let refused = |refusal: &Refusal| {
-            let response = match web {
-                Some(_) => crate::web::refuse(refusal).map(Body::new),
-                None => refused(request.version(), refusal.clone()),
-            };
-            Box::pin(std::future::ready(Ok(response)))
+        let (version, is_web) = (request.version(), web.is_some());
+        let refused = move |refusal: &Refusal| match is_web {
+            true => crate::web::refuse(refusal).map(Body::new),
+            false => refused(version, refusal.clone()),
         };
         if let Some(refusal) = &self.refusal {
-            return refused(refusal);
+            return Box::pin(std::future::ready(Ok(refused(refusal))));
         }
         let Ok(place) = self.bounds.requests.clone().try_acquire_owned() else {
-            return refused(&too_many());
+            return Box::pin(std::future::ready(Ok(refused(&too_many()))));
         };
         if let Identity::Node(node) = &self.identity {
             request.extensions_mut().insert(*node);
@@ -98,6 +96,7 @@ impl HyperService<Request<Incoming>> for Gate {
         request.extensions_mut().insert(self.identity.clone());
         request.extensions_mut().insert(self.watches.clone());
         request.extensions_mut().insert(self.streams.clone());
+        request.extensions_mut().insert(self.answers.room.clone());
         let (mut routes, web) = (self.routes.clone(), web.cloned());
         let kind = match (grpc, self.plane) {
             (false, _) => Kind::Plain,
@@ -109,11 +108,15 @@ impl HyperService<Request<Incoming>> for Gate {
         let request = request.map(|body| Metered::new(body, self.bounds.budget.clone(), kind, unread));
         let answers = self.answers.clone();
         Box::pin(async move {
-            let reserved = answers.reserve(request.method(), request.uri().path()).await;
-            let response = match web {
+            let reserved = match answers.reserve(request.method(), request.uri().path()).await {
+                Ok(reserved) => reserved,
+                Err(refusal) => return Ok(refused(&refusal)),
+            };
+            let mut response = match web {
                 Some(mut web) => web.call(request).await?.map(Body::new),
                 None => routes.call(request).await.map(with_code)?,
             };
+            let reserved = response.extensions_mut().remove::<Reserved>().unwrap_or(reserved);
             Ok(response.map(|body| Body::new(answers.deliver(body, place, reserved))))
         })
     }

@@ -12,11 +12,12 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use super::crowd::{Handshake, Handshakes};
-use super::delivered::ANSWERS_BYTES_MAX;
 use super::gate::{self, Bounds};
+use super::heard::Heard;
 use super::log_gate::LogGate;
 use super::metered::Budget;
 use super::metric_definitions::{self as measured, rejected};
+use crate::api::ANSWERS_BYTES_MAX;
 use crate::identity::Identity;
 use crate::publish::PublicLog;
 use crate::seams::{Accept, BoxIo};
@@ -174,6 +175,8 @@ enum ConnectionError {
     Full(&'static str),
     #[error("an answer was not taken")]
     NotRead,
+    #[error("nothing was asked")]
+    Silent,
     #[error(transparent)]
     Secure(#[from] SecureError),
     #[error("http: {0}")]
@@ -190,6 +193,7 @@ impl ConnectionError {
             ConnectionError::CrowdedOut => "crowded-out",
             ConnectionError::Full(_) => "full",
             ConnectionError::NotRead => "not-read",
+            ConnectionError::Silent => "silent",
             ConnectionError::Secure(SecureError::Handshake(_)) => "handshake",
             ConnectionError::Secure(SecureError::Certificate(_)) => "certificate",
             ConnectionError::Http(_) | ConnectionError::Cut => return None,
@@ -232,7 +236,10 @@ impl Connection {
         let share = identity.certificate().map(|certificate| self.shares.take(certificate));
         let _share = share.map(|share| share.ok_or(ConnectionError::Full(" of one certificate"))).transpose()?;
         let _measured = measured::Connection::open(self.plane);
-        let io = TokioIo::new(io);
+        let heard = Heard::default();
+        let io = TokioIo::new(heard.of(io));
+        let silent = heard.nothing();
+        tokio::pin!(silent);
         match self.answers {
             Answers::Services(routes, web) => {
                 let anonymous = matches!(identity, Identity::Anonymous).then_some(UNAUTHENTICATED_LIFETIME);
@@ -243,6 +250,7 @@ impl Connection {
                 tokio::select! {
                     done = connection.as_mut() => return done.map_err(ConnectionError::Http),
                     () = stands_still.as_mut() => return Err(ConnectionError::NotRead),
+                    () = silent => return Err(ConnectionError::Silent),
                     () = end(anonymous, ends.stop) => connection.as_mut().graceful_shutdown(),
                 }
                 tokio::select! {
@@ -259,6 +267,7 @@ impl Connection {
                 tokio::select! {
                     done = connection.as_mut() => return done.map_err(ConnectionError::Http),
                     () = stands_still.as_mut() => return Err(ConnectionError::NotRead),
+                    () = silent => return Err(ConnectionError::Silent),
                     () = end(Some(LOG_LIFETIME), ends.stop) => connection.as_mut().graceful_shutdown(),
                 }
                 tokio::select! {

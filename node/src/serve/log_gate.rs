@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use hyper::service::Service as HyperService;
 use tokio::sync::Semaphore;
 
-use super::delivered::{Answers, Reserved};
+use super::delivered::Answers;
+use crate::api::Reserved;
 use crate::publish::{LogDoor, PublicLog};
 
 /// Answers of one connection that are being made or taken, at most; further requests wait. A reader that takes what it

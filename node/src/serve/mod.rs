@@ -6,6 +6,7 @@ mod error;
 mod gate;
 mod harden;
 mod health;
+mod heard;
 mod listener;
 mod log_gate;
 mod machine;

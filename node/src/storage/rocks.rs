@@ -1,6 +1,7 @@
 //! RocksDB: the only module that names it.
 
 mod engine;
+mod garbage;
 mod options;
 mod snapshot;
 

@@ -18,6 +18,7 @@ use super::ask::there;
 use super::operations::Operation;
 use super::problem::Refused;
 use super::query::Query;
+use crate::api::{Reserved, Room};
 use crate::write::DEADLINE_MAX;
 
 /// One request.
@@ -80,6 +81,19 @@ impl Call {
             read.extend_from_slice(&data);
         }
         Ok(Received { bytes: read.freeze(), _counted: body })
+    }
+
+    /// Waits until there is room for an answer of so many bytes; what comes back goes into the answer's extensions.
+    pub fn reserve(&self, bytes: usize) -> impl Future<Output = Result<Reserved, Refusal>> + Send + use<> {
+        let room = self.parts.extensions.get::<Room>().cloned();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        async move {
+            match room {
+                Some(room) => room.reserve(bytes).await,
+                // only a listener knows connections
+                None => Ok(Reserved::default()),
+            }
+        }
     }
 
     /// The same request with a message of gRPC: who asks, and until when.

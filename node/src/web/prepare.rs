@@ -5,7 +5,7 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use kho_proto::dsse;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::header::SubmittedAt;
+use kho_proto::header::{PAYLOAD_LENGTH_MAX, SubmittedAt};
 use kho_proto::id::{RecordId, UnixMs};
 use kho_proto::report::{REPORT_LENGTH_MAX, Report, VALUES_MAX, values};
 use schemars::JsonSchema;
@@ -22,6 +22,10 @@ use crate::identity::Role;
 
 /// What a value of a report takes while it is read, at most: an object of one member.
 const VALUE_BYTES: usize = 700;
+/// An answer's bytes for each of the payload, which the report holds: itself, its base64, and the text that holds it.
+const ANSWER_FACTOR: usize = 3;
+/// Of the header in its three forms, at most.
+const HEADER_ANSWER_BYTES: usize = 256 << 10;
 
 /// A header that was not signed yet, and what it is about.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -70,6 +74,7 @@ pub(super) async fn headers(web: Web, mut call: Call) -> Result<Response<Body>, 
     let body = call.body(REPORT_LENGTH_MAX).await?;
     let counted = body.bytes.len() + values(&body.bytes).min(VALUES_MAX) * VALUE_BYTES;
     let room = web.store.room.take(counted, 1)?;
+    let reserved = call.reserve(ANSWER_FACTOR * body.bytes.len().min(PAYLOAD_LENGTH_MAX) + HEADER_ANSWER_BYTES).await?;
     let mut drawn = Drawn { id: [0; 10], salt: [0; 16], now: web.clock.now() };
     web.entropy.fill(&mut drawn.id);
     web.entropy.fill(&mut drawn.salt);
@@ -87,5 +92,7 @@ pub(super) async fn headers(web: Web, mut call: Call) -> Result<Response<Body>, 
     };
     let prepared = web.store.tasks.blocking(work).await;
     let prepared = prepared.map_err(|_| Refusal::new(Code::NodeStopping, "the node is shutting down"))??;
-    json(StatusCode::OK, &prepared)
+    let mut response = json(StatusCode::OK, &prepared)?;
+    response.extensions_mut().insert(reserved);
+    Ok(response)
 }

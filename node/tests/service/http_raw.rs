@@ -148,6 +148,50 @@ async fn the_slow_are_cut_and_their_bytes_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_never_begins_is_cut() {
+    let (world, _nodes, _) = World::formed(1).await;
+    let mut caller = Caller::new(&world, PLATFORM);
+    for h2 in [false, true] {
+        caller.h2 = h2;
+        // TLS and nothing else, and less than tells which HTTP it will be
+        let waited = ["", "PRI * HTTP/2.0"].map(|begun| sent(&caller, begun, Duration::from_secs(9)));
+        for (answer, closed) in futures::future::join_all(waited).await {
+            assert!(closed && !answer.contains("200"), "h2 {h2}: {answer}");
+        }
+    }
+    // a connection that has said what it is may rest
+    caller.h2 = false;
+    let mut stream = caller.tls().await;
+    for _ in 0..2 {
+        stream.write_all(HEALTH.as_bytes()).await.unwrap();
+        let (answer, closed) = rest(&mut stream, Duration::from_millis(500)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && !closed, "{answer}");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_reports_hold_no_room_of_others_answers() {
+    // more than the room of a plane has answers
+    const SLOW: usize = 40;
+    let (world, _nodes, _) = World::formed(1).await;
+    let caller = Caller::new(&world, PLATFORM);
+    let head =
+        "POST /v1/headers HTTP/1.1\r\nhost: k\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        let mut stream = caller.tls().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let asked = caller.ask(http::Method::GET, "/v1/records", &[], "");
+    let answer = tokio::time::timeout(Duration::from_secs(3), asked).await.expect("a list is answered");
+    answer.good(200);
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_counts_for_http_too_and_nobody_is_cut_off() {
     let (world, nodes, _) = World::formed(1).await;
     let caller = Caller::new(&world, PLATFORM);

@@ -11,6 +11,7 @@ use rocksdb::{
     MultiThreaded, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::garbage::Garbage;
 use super::options::{self, Shared, Tuning, Usage};
 use super::snapshot::RocksSnapshot;
 use crate::storage::{
@@ -65,6 +66,7 @@ struct RocksEngine {
     shared: Shared,
     /// A flush must know of all tables: none is made while one goes on.
     making: RwLock<()>,
+    garbage: Garbage,
 }
 
 impl RocksEngine {
@@ -75,7 +77,14 @@ impl RocksEngine {
     }
 
     fn of(db: Db, profile: Profile, tables: &[&'static str], shared: &Shared) -> Self {
-        Self { db: Arc::new(db), profile, tables: tables.into(), shared: shared.clone(), making: RwLock::new(()) }
+        Self {
+            db: Arc::new(db),
+            profile,
+            tables: tables.into(),
+            shared: shared.clone(),
+            making: RwLock::new(()),
+            garbage: Garbage::default(),
+        }
     }
 
     fn open_read_only(
@@ -274,7 +283,13 @@ impl KvEngine for RocksEngine {
         let _making = self.making.read();
         let tables = self.tables.iter().filter_map(|table| readable(&self.db, table).transpose());
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
-        self.db.flush_cfs_opt(&tables.iter().collect::<Vec<_>>(), &options).map_err(|error| failed("flush", &error))
+        self.db.flush_cfs_opt(&tables.iter().collect::<Vec<_>>(), &options).map_err(|error| failed("flush", &error))?;
+        for table in self.tables.iter().filter(|table| LATE_TABLES.contains(table)) {
+            if let Some(table) = readable(&self.db, table)? {
+                self.garbage.look(&self.db, &table)?;
+            }
+        }
+        Ok(())
     }
 
     fn checkpoint(&self, directory: &Path) -> Result<(), KvError> {

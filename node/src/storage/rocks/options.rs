@@ -163,10 +163,10 @@ pub(super) fn table(profile: Profile, usage: Usage, shared: &Shared) -> Options 
             options.set_enable_blob_files(true);
             options.set_min_blob_size(LARGE_VALUE_BYTES);
             options.set_blob_file_size(BLOB_FILE_BYTES);
-            // what was dropped frees its space as its keys are compacted away
-            options.set_enable_blob_gc(true);
+            // begun where it pays, see `garbage`: each compaction would write old values again, as often as there are any
+            options.set_enable_blob_gc(false);
             options.set_blob_gc_age_cutoff(1.0);
-            options.set_blob_gc_force_threshold(0.5);
+            options.set_blob_gc_force_threshold(0.25);
         }
         Usage::Plain => {}
     }

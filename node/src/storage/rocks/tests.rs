@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{RocksStorage, Tuning};
 use crate::storage::{Batch, Direction, Durability, KeyRange, KvEngine, KvErrorKind, Profile, Storage};
@@ -233,4 +235,53 @@ fn large_values_are_in_checkpoints_and_after_a_crash_with_what_stands_beside_the
     let found = storage.open(&crashed, Profile::State, WITH_LATE).unwrap();
     let count = |table| found.scan(table, KeyRange::starting("")).unwrap().count();
     assert_eq!((count("objects"), count("records")), (50, 50));
+}
+
+fn blob_files(path: &Path) -> BTreeSet<PathBuf> {
+    let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "blob")).collect()
+}
+
+fn blob_bytes(path: &Path) -> u64 {
+    blob_files(path).iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
+}
+
+/// Compactions of keys that come in no order go over all of them again and again.
+#[test]
+fn large_values_are_written_once_and_their_space_is_freed() {
+    const FLUSHES: u8 = 24;
+    let dir = tempfile::tempdir().unwrap();
+    let engine = RocksStorage::new(Tuning::default()).open(dir.path(), Profile::State, WITH_LATE).unwrap();
+    let key = |object: u8, chunk: u8| format!("{object:02}-{chunk:02}");
+    let mut begun = BTreeSet::new();
+    for chunk in 0..FLUSHES {
+        (0..8).for_each(|object| put_object(&*engine, &key(object, chunk), &[chunk; 50_000]));
+        engine.flush().unwrap();
+        begun.extend(blob_files(dir.path()));
+    }
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let start = Instant::now();
+        while !done() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{what}: {} bytes", blob_bytes(dir.path()));
+            put_object(&*engine, "beside", b"small");
+            engine.flush().unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let tables = || {
+        fs::read_dir(dir.path()).unwrap().filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "sst"))
+    };
+    wait("compacted", &|| tables().count() < usize::from(FLUSHES));
+    assert_eq!(blob_files(dir.path()), begun, "the files of the first writes, and no others");
+    // all objects but one are dropped: each file holds chunks of all
+    for chunk in 0..FLUSHES {
+        let mut batch = Batch::default();
+        (1..8).for_each(|object| batch.delete("objects", key(object, chunk)));
+        engine.write(&batch, Durability::Buffered).unwrap();
+    }
+    let left = u64::from(FLUSHES) * 50_000;
+    wait("freed", &|| blob_bytes(dir.path()) < left * 3 / 2);
+    for chunk in 0..FLUSHES {
+        assert_eq!(engine.get("objects", key(0, chunk).as_bytes()).unwrap().unwrap()[..], [chunk; 50_000]);
+    }
 }
