@@ -42,6 +42,14 @@ impl Tip {
         Self { genesis: None, last_accepted_at: UnixMs(0), crl_version: 0, edge: Edge::default() }
     }
 
+    /// Adds a leaf as applying does, without its rows: for counting instructions. How many tiles it filled.
+    #[doc(hidden)]
+    pub fn push(&mut self, leaf_hash: Digest) -> usize {
+        let mut filled = 0;
+        self.edge.push(leaf_hash, |_, _, hashes| filled += usize::from(!TileRow::of(hashes).is_empty()));
+        filled
+    }
+
     /// Recomputes the tip from the rows, and checks the root against the one that the last entry wrote.
     /// Reads at most 255 leaves, and 255 tiles for each tile level above the first.
     pub fn load(view: &dyn View) -> Result<Self, ReadError> {
