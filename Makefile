@@ -8,7 +8,7 @@ KHO := $(TARGET)/debug/kho
 CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-openapi test-http-examples test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-attachments fresh
+.PHONY: help setup build demo test lint doc test-interop test-openapi test-http-examples test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-attachments bench-instructions fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
 
 bench-attachments: build ## Peak memory of each node while CLIENTS=32 upload MIB=256 each; needs the disk for it
 	benches/attachments.sh
+
+bench-instructions: ## Instructions of a record's work, against benches/instructions/baseline.tsv; UPDATE=1, PROFILE=CASE
+	CARGO="$(CARGO)" benches/instructions.sh
 
 fresh: ## make demo and make test in a new Debian 12, as root
 	scripts/fresh-machine

@@ -23,7 +23,7 @@ count() {
 
 if [ -n "${PROFILE:-}" ]; then
   count "$PROFILE"
-  callgrind_annotate --inclusive=yes --threshold=95 "$out/$PROFILE" | cut -c 1-150 | sed -n '/Ir/,$p' | head -60
+  callgrind_annotate --auto=no --threshold=95 "$out/$PROFILE" | cut -c 1-150 | tail -n +9
   exit
 fi
 
