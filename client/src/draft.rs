@@ -137,6 +137,11 @@ impl Signed {
         Ok(Self::of(&Header::decode(&record.header)?, record, doubt))
     }
 
+    /// A record of which whoever wrote it down knows, and keeps, whether it was sent.
+    pub(crate) fn never_sent(record: SignedRecord) -> Result<Self, header::Error> {
+        Ok(Self::of(&Header::decode(&record.header)?, record, Arc::default()))
+    }
+
     fn of(header: &Header, record: SignedRecord, doubt: Arc<AtomicBool>) -> Self {
         let chain = Chain::of(header.unit.as_str(), &record);
         Self { record_id: header.record_id, record, chain, doubt }
