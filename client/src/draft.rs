@@ -137,8 +137,10 @@ impl Signed {
         Ok(Self::of(&Header::decode(&record.header)?, record, doubt))
     }
 
-    /// A record of which whoever wrote it down knows, and keeps, whether it was sent.
-    pub(crate) fn never_sent(record: SignedRecord) -> Result<Self, header::Error> {
+    /// A record that was written down and certainly never sent: by whoever keeps account of that. A refusal of it is
+    /// final at once. If it was sent after all, a call may say *refused* of a record that is in: where you don't know,
+    /// take [`Signed::from_record`].
+    pub fn never_sent(record: SignedRecord) -> Result<Self, header::Error> {
         Ok(Self::of(&Header::decode(&record.header)?, record, Arc::default()))
     }
 
