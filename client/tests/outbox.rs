@@ -1,4 +1,5 @@
 //! The outbox against nodes that do as they are told: bounds, lock, order, refusals, doubt, pauses, reopening.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
 mod fake;
 
@@ -407,4 +408,29 @@ async fn its_files_are_their_owners_alone() {
     drop(open(&path));
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(&path.join("outbox.redb")), mode(&path.join("lock"))), (0o700, 0o600, 0o600));
+}
+
+/// What one record waits for does not hold up another.
+#[tokio::test]
+async fn a_record_that_is_too_early_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    outbox.add(&of("a", None).await).await.unwrap();
+    let early = Fake::node(1, 1, &[refuse(Code::SubmittedAtInFuture)]).await;
+    let slow = Pace { pause_min: Duration::from_secs(60), ..pace() };
+    let delivering = {
+        let (outbox, early) = (outbox.clone(), client(&[&early]));
+        tokio::spawn(async move {
+            let pace = Pace { pause_max: Duration::from_secs(60), ..slow };
+            outbox.deliver_at(&early, pace, tokio::time::sleep(Duration::from_secs(4))).await
+        })
+    };
+    let mut events = outbox.events();
+    let waits = |event: OutboxEvent| matches!(event, OutboxEvent::Waits { code: Code::SubmittedAtInFuture, .. });
+    assert!(waits(tokio::time::timeout(WAIT, events.recv()).await.unwrap().unwrap()));
+    let added = Instant::now();
+    outbox.add(&of("b", None).await).await.unwrap();
+    assert!(waits(tokio::time::timeout(WAIT, events.recv()).await.unwrap().unwrap()));
+    assert!(added.elapsed() < Duration::from_secs(3), "it was sent at once");
+    delivering.await.unwrap().unwrap();
 }

@@ -13,7 +13,7 @@ pub use fault::Fault;
 
 /// Of one record in four the child says that it may have been sent before: it goes the long way to a refusal.
 pub fn is_doubted(record_id: RecordId) -> bool {
-    record_id.0[15] % 4 == 0
+    record_id.0[15].is_multiple_of(4)
 }
 
 /// Set: the child says `added` before it adds, as a service must never do. The test must catch it.

@@ -10,7 +10,7 @@ use super::{Outbox, OutboxError, Pace};
 use crate::client::Client;
 
 impl Pace {
-    /// Pauses of the whole outbox, while nobody gives a definite answer.
+    /// Pauses of the whole outbox, while nobody says anything of a single record.
     fn pauses(&self, seed: u64) -> ExponentialBackoff {
         ExponentialBuilder::new()
             .with_min_delay(self.pause_min)
@@ -111,7 +111,7 @@ impl Outbox {
                 pauses.next().unwrap_or(pace.pause_max)
             };
             if !pause.is_zero() {
-                tracing::debug!(pause_ms = pause.as_millis() as u64, "nobody gave a definite answer");
+                tracing::debug!(pause_ms = pause.as_millis() as u64, "no node said anything of a record");
             }
             tokio::select! {
                 biased;

@@ -22,7 +22,8 @@ pub const ROUND_BYTES_MAX: u64 = SUBMIT_MANY_BYTES_MAX as u64;
 /// Outcomes that a listener may be behind before it misses some; the outbox itself has the truth.
 pub const EVENTS_MAX: usize = 1024;
 
-const _: () = assert!(BYTES_MAX >= RECORD_LENGTH_MAX as u64 && KEPT_BYTES_MAX >= RECORD_LENGTH_MAX as u64);
+const _: () = assert!(BYTES_MAX >= RECORD_LENGTH_MAX as u64);
+const _: () = assert!(KEPT_BYTES_MAX >= RECORD_LENGTH_MAX as u64);
 
 /// What an outbox may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Default for Limits {
     }
 }
 
-/// First pause of a record, and of the outbox where nobody gave a definite answer.
+/// First pause of a record, and of the outbox where nobody said anything of a single record.
 pub const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause: after days without a cluster, the first record is in a minute after it is back.
 pub const PAUSE_MAX: Duration = Duration::from_secs(60);

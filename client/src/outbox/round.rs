@@ -24,9 +24,18 @@ const SENTENCE_LENGTH_MAX: usize = 500;
 
 /// What is written of a record at the end of a round.
 enum Outcome {
-    Delivered { receipt: Box<Receipt>, duplicate: bool },
+    Delivered {
+        receipt: Box<Receipt>,
+        duplicate: bool,
+    },
     Refused(Told),
-    Waits { why: Told, doubt_ms: u64, pause: Duration },
+    /// `alone`: another record may fare better meanwhile.
+    Waits {
+        why: Told,
+        alone: bool,
+        doubt_ms: u64,
+        pause: Duration,
+    },
 }
 
 /// A record of a round.
@@ -41,7 +50,7 @@ struct Sent {
 }
 
 impl Outbox {
-    /// Sends these. True: somebody gave a definite answer about one of them.
+    /// Sends these. True: somebody answered of one of them what says something of it, and not of the cluster as a whole.
     pub(super) async fn round(&self, client: &Client, pace: Pace, numbers: Vec<Number>) -> Result<bool, OutboxError> {
         // marked before the first of them is sent: a crash leaves it in doubt, and not forgotten
         let sent = self.blocking(move |shared| shared.mark(&numbers)).await?;
@@ -60,7 +69,7 @@ impl Outbox {
             let outcome = self.outcome(client, pace, &sent, verdict, doubt_ms).await?;
             outcomes.push((sent.number, outcome));
         }
-        let progress = outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Waits { .. }));
+        let progress = outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Waits { alone: false, .. }));
         self.blocking(move |shared| shared.settle(outcomes)).await?;
         Ok(progress)
     }
@@ -79,20 +88,22 @@ impl Outbox {
                 Outcome::Delivered { receipt: Box::new(done.receipt), duplicate: done.duplicate }
             }
             Verdict::Refused(told) => Outcome::Refused(told),
-            Verdict::Waits { why, hint, evidence } => {
+            Verdict::Waits { why, alone, hint, evidence } => {
                 if let Some(bytes) = evidence.and_then(|rejected| rejected.to_file()) {
                     let name = format!("{}.tlog-proof.rejected", sent.record_id);
                     let path = self.blocking(move |shared| files::keep_evidence(&shared.dir, &name, &bytes)).await?;
                     tracing::error!(record = %sent.record_id, evidence = %path.display(), "{}", why.sentence);
                 }
-                Outcome::Waits { why, doubt_ms, pause: pause.max(hint) }
+                Outcome::Waits { why, alone, doubt_ms, pause: pause.max(hint) }
             }
             Verdict::Ask(told) => {
                 let settled = Duration::from_millis(System.now().0.saturating_sub(doubt_ms));
                 let (doubt, deadline) = (pace.doubt, client.timing().deadline);
                 match (doubt + deadline).checked_sub(settled).filter(|left| !left.is_zero()) {
                     // what was on its way may still arrive
-                    Some(left) => Outcome::Waits { why: told, doubt_ms, pause: left.min(doubt + deadline) },
+                    Some(left) => {
+                        Outcome::Waits { why: told, alone: true, doubt_ms, pause: left.min(doubt + deadline) }
+                    }
                     None => asked(client, sent, told, doubt_ms, pause).await,
                 }
             }
@@ -131,7 +142,7 @@ async fn asked(client: &Client, sent: &Sent, told: Told, doubt_ms: u64, pause: D
         Err(GetError::Refused { refusal, .. }) if refusal.code == Code::RecordUnknown => Outcome::Refused(told),
         Err(error) => {
             let sentence = format!("{}: {}; whether it is in all the same: {error}", told.code.as_str(), told.sentence);
-            Outcome::Waits { why: Told { code: Code::OutcomeUnknown, sentence }, doubt_ms, pause }
+            Outcome::Waits { why: Told { code: Code::OutcomeUnknown, sentence }, alone: true, doubt_ms, pause }
         }
     }
 }
@@ -182,7 +193,7 @@ impl Shared {
                     events.push(OutboxEvent::Refused { record_id, code, sentence });
                     changes.push(Change::Refuse(number, told(row, &why, 0, now)));
                 }
-                Outcome::Waits { why, doubt_ms, pause } => {
+                Outcome::Waits { why, alone: _, doubt_ms, pause } => {
                     if is_transient(why.code) {
                         tracing::debug!(record = %record_id, code = why.code.as_str(), "waits: {}", why.sentence);
                     } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kho_proto::error::{Code, Refusal};
+use kho_proto::error::{Code, Kind, Refusal};
 
 use crate::attempt::{Failed, sentence};
 use crate::receipts::Rejected;
@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     /// It is sent again.
     Waits {
         why: Told,
+        /// Another record may fare better meanwhile.
+        alone: bool,
         /// At least so long.
         hint: Duration,
         /// What proves nothing, as a node sent it.
@@ -59,6 +61,11 @@ fn of_the_sender(code: Code) -> bool {
     )
 }
 
+/// Whether a refusal that may pass speaks of this record, and says nothing of others.
+fn of_the_record(code: Code) -> bool {
+    matches!(code.kind(), Kind::Invalid | Kind::Precondition) && code != Code::NotInitialized
+}
+
 /// Whether the same bytes may still be taken.
 pub(super) fn is_transient(code: Code) -> bool {
     code.retry() || of_the_sender(code)
@@ -67,13 +74,13 @@ pub(super) fn is_transient(code: Code) -> bool {
 /// `doubted`: an attempt before this call may have been taken. The call itself was made as if it was the first, so a
 /// refusal says that no attempt of its own was.
 pub(super) fn judge(answer: Result<Acknowledged, SubmitError>, doubted: bool) -> Verdict {
-    let waits = |why, hint, evidence| Verdict::Waits { why, hint, evidence };
+    let waits = |why, alone, hint, evidence| Verdict::Waits { why, alone, hint, evidence };
     match answer {
         Ok(done) => Verdict::Delivered(Box::new(done)),
         Err(SubmitError::Refused { refusal, .. }) => {
             let told = Told::refusal(&refusal);
             if is_transient(refusal.code) {
-                return waits(told, refusal.retry_after.unwrap_or_default(), None);
+                return waits(told, of_the_record(refusal.code), refusal.retry_after.unwrap_or_default(), None);
             }
             if !doubted || Failed::Refused(*refusal).settles() {
                 return Verdict::Refused(told);
@@ -82,10 +89,10 @@ pub(super) fn judge(answer: Result<Acknowledged, SubmitError>, doubted: bool) ->
         }
         Err(SubmitError::Receipt { record_id, address, source, rejected }) => {
             let sentence = format!("record {record_id}: receipt from {address} does not verify: {source}");
-            waits(Told { code: Code::ReceiptInvalid, sentence }, Duration::ZERO, Some(rejected))
+            waits(Told { code: Code::ReceiptInvalid, sentence }, false, Duration::ZERO, Some(rejected))
         }
         // unknown, unreachable, no Kho node
-        Err(error) => waits(Told::error(&error), Duration::ZERO, None),
+        Err(error) => waits(Told::error(&error), false, Duration::ZERO, None),
     }
 }
 
@@ -158,6 +165,19 @@ mod tests {
         let refusal = Box::new(Refusal { retry_after: wait, ..Refusal::new(Code::QuotaExceeded, "too fast") });
         let verdict = judge(Err(SubmitError::Refused { record_id: ID, refusal }), false);
         assert!(matches!(&verdict, Verdict::Waits { hint, .. } if Some(*hint) == wait), "{verdict:?}");
+    }
+
+    #[test]
+    fn what_one_record_waits_for_holds_up_no_other() {
+        let alone = |code| matches!(judge(refused(code), false), Verdict::Waits { alone: true, .. });
+        for code in [Code::SubmittedAtInFuture, Code::CertificateNotYetValid, Code::CrlExpired] {
+            assert!(alone(code), "{code:?}");
+        }
+        for code in
+            [Code::NoLeader, Code::Overloaded, Code::QuotaExceeded, Code::NotInitialized, Code::UnitNotPermitted]
+        {
+            assert!(!alone(code), "{code:?}");
+        }
     }
 
     #[test]
