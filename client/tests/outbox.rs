@@ -19,7 +19,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 fn pace() -> Pace {
     let (pause_min, pause_max) = (Duration::from_millis(10), Duration::from_millis(100));
-    Pace { pause_min, pause_max, doubt: Duration::from_millis(300) }
+    Pace { pause_min, pause_max, doubt: Duration::from_millis(300), ..Pace::default() }
 }
 
 fn signer() -> PemSigner {
@@ -433,4 +433,37 @@ async fn a_record_that_is_too_early_holds_up_nobody() {
     assert!(waits(tokio::time::timeout(WAIT, events.recv()).await.unwrap().unwrap()));
     assert!(added.elapsed() < Duration::from_secs(3), "it was sent at once");
     delivering.await.unwrap().unwrap();
+}
+
+/// R-D1: at most a configured number of times, then by hand; but what may be in is never given up.
+#[tokio::test]
+async fn given_up_after_a_configured_number_of_rounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    let record = of("a", None).await;
+    outbox.add(&record).await.unwrap();
+    let node = Fake::node(1, 1, &[refuse(Code::CertificateNotYetValid)]).await;
+    let pace = Pace { rounds_max: Some(3), ..pace() };
+    let client_of_it = client(&[&node]);
+    for again in 0..2 {
+        let drained = tokio::time::timeout(WAIT, outbox.drain(&client_of_it, pace, std::future::pending())).await;
+        drained.expect("in time").unwrap();
+        let listed = outbox.list(None).remove(0);
+        assert_eq!((listed.place, listed.rounds), (Place::Refused, 3), "{again}");
+        let (code, sentence) = listed.why.unwrap();
+        assert_eq!(code, "certificate-not-yet-valid");
+        assert!(sentence.starts_with("given up after 3 rounds: "), "{sentence}");
+        assert_eq!(outbox.retry(None).await.unwrap(), 1);
+    }
+    let hangs = Fake::node(1, 1, &[Act::Hang]).await;
+    outbox
+        .deliver_at(
+            &client(&[&hangs]),
+            Pace { rounds_max: Some(1), ..pace },
+            tokio::time::sleep(Duration::from_millis(200)),
+        )
+        .await
+        .unwrap();
+    let listed = outbox.list(None).remove(0);
+    assert_eq!((listed.place, listed.in_doubt), (Place::Queued, true));
 }

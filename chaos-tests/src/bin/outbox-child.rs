@@ -24,6 +24,7 @@ const PACE: Pace = Pace {
     pause_min: Duration::from_millis(20),
     pause_max: Duration::from_millis(500),
     doubt: Duration::from_millis(500),
+    rounds_max: None,
 };
 
 /// Ends or stops the process at a step.

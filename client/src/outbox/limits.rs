@@ -66,10 +66,13 @@ pub struct Pace {
     pub pause_max: Duration,
     /// See [`DOUBT`]; the deadline of a call comes on top.
     pub doubt: Duration,
+    /// A record that was sent so often in vain, and certainly is not in, is refused with what was said last: R-D1. None:
+    /// it is never given up.
+    pub rounds_max: Option<u32>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { pause_min: PAUSE_MIN, pause_max: PAUSE_MAX, doubt: DOUBT }
+        Self { pause_min: PAUSE_MIN, pause_max: PAUSE_MAX, doubt: DOUBT, rounds_max: None }
     }
 }

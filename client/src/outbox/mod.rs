@@ -255,7 +255,7 @@ impl Shared {
             let gone_with = kho_proto::error::Code::OutboxPredecessorRefused.as_str();
             let numbers = state.with_successors(numbers, gone_with);
             let rows = numbers.iter().filter_map(|number| Some((number, state.refused.get(number)?.clone())));
-            rows.map(|(number, row)| Change::Wait(*number, row)).collect()
+            rows.map(|(number, row)| Change::Wait(*number, Waiting { rounds: 0, ..row })).collect()
         };
         let count = changes.len();
         if count > 0 {

@@ -38,6 +38,19 @@ enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What has been sent as often as it may be is refused; what may be in is not.
+    fn unless_given_up(self, pace: Pace, rounds: u32) -> Self {
+        match self {
+            Outcome::Waits { why, doubt_ms: 0, .. } if pace.rounds_max.is_some_and(|most| rounds >= most) => {
+                let sentence = format!("given up after {rounds} rounds: {}", why.sentence);
+                Outcome::Refused(Told { code: why.code, sentence })
+            }
+            other => other,
+        }
+    }
+}
+
 /// A record of a round.
 struct Sent {
     number: Number,
@@ -67,7 +80,7 @@ impl Outbox {
             // what this call left open counts from now on; else what was open before it
             let doubt_ms = if sent.signed.is_doubtful() { System.now().0.max(1) } else { sent.doubt_ms };
             let outcome = self.outcome(client, pace, &sent, verdict, doubt_ms).await?;
-            outcomes.push((sent.number, outcome));
+            outcomes.push((sent.number, outcome.unless_given_up(pace, sent.rounds + 1)));
         }
         let progress = outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Waits { alone: false, .. }));
         self.blocking(move |shared| shared.settle(outcomes)).await?;

@@ -21,6 +21,9 @@ Examples:
 pub struct RunArgs {
     #[command(flatten)]
     at: At,
+    /// Refuses what was sent so often in vain and certainly is not in; kho outbox retry sends it again. Never, if absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds_max: Option<u32>,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
@@ -37,6 +40,9 @@ Examples:
 pub struct DrainArgs {
     #[command(flatten)]
     at: At,
+    /// Refuses what was sent so often in vain and certainly is not in; kho outbox retry sends it again. Never, if absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds_max: Option<u32>,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
@@ -81,7 +87,7 @@ pub async fn run(args: RunArgs) -> Result {
     let outbox = args.at.open()?;
     let telling = tell(&outbox);
     let stop = stop()?;
-    outbox.deliver(&client, stop).await?;
+    outbox.deliver_at(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
     let status = outbox.status();
     drop(outbox);
     telling.await?;
@@ -94,7 +100,7 @@ pub async fn drain(args: DrainArgs) -> Result {
     let outbox = args.at.open_existing()?;
     let telling = tell(&outbox);
     let stop = stop()?;
-    outbox.drain(&client, Pace::default(), stop).await?;
+    outbox.drain(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
     let status = outbox.status();
     drop(outbox);
     telling.await?;
