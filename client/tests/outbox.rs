@@ -194,6 +194,21 @@ async fn a_series_is_sent_in_its_order() {
     assert_eq!(delivered.len(), 4);
 }
 
+/// A revision is not even on its way before the answer for the one that it supersedes.
+#[tokio::test]
+async fn the_next_of_a_series_waits_for_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    let first = of("a", None).await;
+    let second = of("a", Some(&first)).await;
+    let third = of("a", Some(&second)).await;
+    outbox.add_all(&[first, second, third]).await.unwrap();
+    let node = Fake::node(1, 1, &[Act::Accept, Act::Hang]).await;
+    deliver_for(&outbox, &[&node], Duration::from_millis(200)).await;
+    let found: Vec<_> = outbox.list(None).iter().map(|listed| (listed.place, listed.in_doubt, listed.rounds)).collect();
+    assert_eq!(found, [(Place::Queued, true, 1), (Place::Queued, false, 0), (Place::Delivered, false, 0)]);
+}
+
 #[tokio::test]
 async fn a_permanent_refusal_is_kept_with_its_code_and_takes_its_successors_along() {
     let dir = tempfile::tempdir().unwrap();
