@@ -8,7 +8,7 @@ KHO := $(TARGET)/debug/kho
 CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-openapi test-http-examples test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-attachments bench-instructions fresh
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test-confidential: build ## No plaintext in any file; and the test fails on a bu
 test-power: build ## Power loss on loop-mounted disks, as root; and the test catches a node that forgets its syncs
 	@scripts/setup power
 	CARGO="$(CARGO)" scripts/test-power
+
+test-outbox: build ## CYCLES=500 kills and, as root, power cuts of a service with an outbox; and its planted bugs are caught
+	@scripts/setup power
+	CARGO="$(CARGO)" CYCLES="$(or $(CYCLES),500)" scripts/test-outbox
 
 test-processes: build ## Real processes on real links under faults that seeds draw, as root; KHO_SEEDS, KHO_SECONDS
 	@scripts/setup processes

@@ -38,6 +38,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule { under: "", word: "openraft::", except: &["node/src/consensus/"], why: "only consensus/ imports openraft" },
     Rule { under: "", word: "rocksdb::", except: &["node/src/storage/"], why: "only storage/ opens databases" },
+    Rule { under: "", word: "redb::", except: &["client/src/outbox/"], why: "only the outbox opens its store" },
     Rule { under: "proto/src/", word: "SystemTime::now", except: &[], why: "time is handed in" },
     Rule {
         under: "node/src/",

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use kho::{admin, client_file, dev};
 use kho_client::{
-    AttachmentError, ConfigError, GetError, PemError, ReadError, SignDraftError, SubmitError, channel, log,
+    AttachmentError, ConfigError, GetError, OutboxError, PemError, ReadError, SignDraftError, SubmitError, channel, log,
 };
 use kho_node::{ServeError, config, keys};
 use kho_proto::error::{Code, Refusal};
@@ -120,6 +120,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
     // a transparent error hides what it wraps: each type that reaches a command must be here
     code_of!(error:
         SubmitError, GetError, ReadError, AttachmentError, SignDraftError, PemError, ConfigError, channel::Error, // the client
+        OutboxError,
         admin::Error, client_file::Error, // the tools
         log::Error, tlog::CompareError, // the public log
         ServeError, config::Error, keys::Error, // the node

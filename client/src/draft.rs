@@ -137,6 +137,13 @@ impl Signed {
         Ok(Self::of(&Header::decode(&record.header)?, record, doubt))
     }
 
+    /// A record that was written down and certainly never sent: by whoever keeps account of that. A refusal of it is
+    /// final at once. If it was sent after all, a call may say *refused* of a record that is in: where you don't know,
+    /// take [`Signed::from_record`].
+    pub fn never_sent(record: SignedRecord) -> Result<Self, header::Error> {
+        Ok(Self::of(&Header::decode(&record.header)?, record, Arc::default()))
+    }
+
     fn of(header: &Header, record: SignedRecord, doubt: Arc<AtomicBool>) -> Self {
         let chain = Chain::of(header.unit.as_str(), &record);
         Self { record_id: header.record_id, record, chain, doubt }

@@ -50,6 +50,7 @@ mod list;
 pub mod log;
 mod many;
 mod nodes;
+mod outbox;
 mod receipts;
 mod rounds;
 mod signer;
@@ -71,6 +72,13 @@ pub use filter::{Filter, Order, StateFilter};
 pub use get::{Fetched, GetError};
 pub use list::{Count, Fresh, ListQuery, Listing, SeriesOf};
 pub use nodes::{MESSAGE_BYTES_MAX, Preference};
+pub use outbox::{
+    Added, BYTES_MAX, DOUBT, EVENTS_MAX, KEPT_BYTES_MAX, KEPT_RECORDS_MAX, Limits, Listed, Outbox, OutboxError,
+    OutboxEvent, OutboxStatus, PAUSE_MAX, PAUSE_MIN, Pace, Place, RECORDS_MAX, ROUND_BYTES_MAX, ROUND_RECORDS_MAX,
+    Stored,
+};
+#[doc(hidden)]
+pub use outbox::{Step, Steps};
 pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};

@@ -281,6 +281,18 @@ codes! {
     LogLeafInvalid = "log-leaf-invalid", Fault, false;
     /// A log does not answer as a log does.
     LogUnusable = "log-unusable", Unavailable, true;
+    /// An outbox has no room for another record.
+    OutboxFull = "outbox-full", Exhausted, true;
+    /// Another process has the outbox open.
+    OutboxLocked = "outbox-locked", Precondition, true;
+    /// There is no outbox in the directory.
+    OutboxMissing = "outbox-missing", NotFound, false;
+    /// What lies in an outbox's directory does not open.
+    OutboxDamaged = "outbox-damaged", Fault, false;
+    /// The disk under an outbox failed.
+    OutboxStorageFailed = "outbox-storage-failed", Fault, true;
+    /// A record supersedes one that was refused, and went with it.
+    OutboxPredecessorRefused = "outbox-predecessor-refused", Precondition, false;
     /// The keyring does not decode or its checksum is wrong.
     KeyringCorrupt = "keyring-corrupt", Startup, false;
     /// The keyring is of another cluster.

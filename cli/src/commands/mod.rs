@@ -16,6 +16,7 @@ mod history;
 mod keys;
 mod list;
 mod log;
+mod outbox;
 mod replace;
 mod serve;
 mod stats;
@@ -48,6 +49,8 @@ enum Command {
     Serve(serve::Args),
     Status(status::Args),
     Submit(submit::Args),
+    #[command(subcommand)]
+    Outbox(outbox::Command),
     Get(get::Args),
     #[command(subcommand)]
     Attachment(attachment::Command),
@@ -84,6 +87,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Serve(args) => serve::run(args),
         Command::Status(args) => block_on(status::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
+        Command::Outbox(command) => block_on(outbox::run(command)),
         Command::Get(args) => block_on(get::run(args)),
         Command::Attachment(command) => block_on(attachment::run(command)),
         Command::List(args) => block_on(list::run(args)),

@@ -1,0 +1,83 @@
+//! `kho outbox export`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use kho_client::{OutboxError, Place, Stored};
+use kho_proto::id::RecordId;
+
+use super::At;
+use crate::exit::Result;
+
+/// Records that are forgotten in one transaction, at most.
+const FORGET_MAX: usize = 1_000;
+
+/// Writes delivered records and their receipts as files, ID.record and ID.tlog-proof; kho verify checks them.
+#[derive(clap::Args)]
+#[command(after_help = "\
+With --refused it writes the refused ones instead: ID.record, and ID.refused with the code on the first line and the sentence on
+the second. --forget removes from the outbox what was written, once it is on the disk. The outbox keeps only the newest
+delivered records (--kept-records-max): export what you have to keep.
+
+Examples:
+  kho outbox export --dir /var/lib/reports/outbox --out receipts --forget
+  kho verify --key \"$VKEY\" receipts/ID.tlog-proof receipts/ID.record
+  kho outbox export --dir /var/lib/reports/outbox --out refused --refused")]
+pub struct Args {
+    /// Only these.
+    #[arg(value_name = "ID")]
+    ids: Vec<RecordId>,
+    /// Where to write them.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Refused records, not delivered ones.
+    #[arg(long)]
+    refused: bool,
+    /// Removes them from the outbox afterwards.
+    #[arg(long)]
+    forget: bool,
+    #[command(flatten)]
+    at: At,
+}
+
+pub async fn run(args: Args) -> Result {
+    let outbox = args.at.open_existing()?;
+    let place = if args.refused { Place::Refused } else { Place::Delivered };
+    let ids = if args.ids.is_empty() {
+        outbox.list(Some(place)).into_iter().map(|listed| listed.record_id).collect()
+    } else {
+        args.ids
+    };
+    for some in ids.chunks(FORGET_MAX) {
+        for record_id in some {
+            let stored = outbox.read(*record_id).await?;
+            let found = stored.as_ref().map_or("none", |stored| stored.listed.place.as_str());
+            let stored = stored.filter(|stored| stored.listed.place == place).ok_or(OutboxError::Unknown {
+                record_id: *record_id,
+                expected: place.as_str(),
+                found,
+            })?;
+            write(&args.out, &stored)?;
+        }
+        if args.forget {
+            outbox.forget(some.to_vec()).await?;
+        }
+    }
+    eprintln!("{} records in {}", ids.len(), args.out.display());
+    Ok(())
+}
+
+fn write(out: &Path, stored: &Stored) -> Result {
+    let id = stored.listed.record_id;
+    let path = |end: &str| out.join(format!("{id}.{end}"));
+    // it holds the report in clear
+    let record = path("record");
+    kho::files::write_private(&record, &stored.record).with_context(|| record.display().to_string())?;
+    for (end, text) in [("tlog-proof", stored.receipt.clone()), ("refused", stored.refusal())] {
+        let Some(text) = text else { continue };
+        let path = path(end);
+        kho::files::write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
+        outln!("{}", path.display())?;
+    }
+    Ok(())
+}

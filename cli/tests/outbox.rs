@@ -1,0 +1,158 @@
+//! `kho outbox` as an operator uses it, over real processes.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use kho::dev::DevCluster;
+use kho_client::{Limits, Outbox};
+use rustix::process::{Pid, Signal, kill_process};
+
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    fn kho(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kho"));
+        command.args(arguments).current_dir(self.dir.path());
+        command.env("KHO_CONFIG", self.dir.path().join("c/client.toml")).env("KHO_OUTBOX", "spool");
+        command
+    }
+
+    /// Standard output and standard error of a command that ends with `code`.
+    #[track_caller]
+    fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
+        let Output { status, stdout, stderr } = self.kho(arguments).output().unwrap();
+        let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
+        (out, err)
+    }
+
+    fn report(&self, name: &str, series: &str, supersedes: Option<&str>) -> String {
+        let mut report = serde_json::json!({
+            "unit": "BYT", "regime": "YT-01", "period": "2020-06-12", "series": series,
+            "figures": { "new_cases": 2, "recovered": 5, "deaths": 0 },
+        });
+        if let Some(supersedes) = supersedes {
+            report["supersedes"] = supersedes.into();
+        }
+        std::fs::write(self.path(name), report.to_string()).unwrap();
+        name.to_owned()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The field of each record in a list.
+    fn list(&self, arguments: &[&str], field: &str) -> Vec<String> {
+        let (out, _) = self.ends(&[&["outbox", "list", "--format", "json"], arguments].concat(), 0);
+        let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()[field].to_string();
+        out.lines().map(|line| value(line).trim_matches('"').to_owned()).collect()
+    }
+
+    fn status(&self, field: &str) -> serde_json::Value {
+        let (out, _) = self.ends(&["outbox", "status", "--format", "json"], 0);
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()[field].clone()
+    }
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// R-D1: reports wait while there is no cluster, are delivered when there is one, and what is refused is sent again by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_wait_are_delivered_refused_retried_and_exported() {
+    let machine = Machine { dir: tempfile::tempdir().unwrap() };
+    let mut cluster = DevCluster::create(&machine.path("c"), 3).unwrap();
+    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+    cluster.launch().await.unwrap();
+    cluster.kill_all().unwrap();
+
+    assert!(machine.ends(&["outbox", "status"], 1).1.contains("[outbox-missing]"));
+    let first = machine.report("first.json", "a", None);
+    let other = machine.report("other.json", "b", None);
+    let (ids, _) = machine.ends(&["outbox", "add", &first, &other], 0);
+    let ids: Vec<&str> = ids.lines().collect();
+    assert_eq!(
+        (ids.len(), machine.list(&["--queued"], "record_id")),
+        (2, ids.iter().map(|id| (*id).to_owned()).collect())
+    );
+    // nobody is there: it waits, and ends when it is told to; certainly not in
+    let mut draining = machine.kho(&["outbox", "drain"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(draining.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("waits [no-leader]")));
+    let (_, refused) = machine.ends(&["outbox", "status"], 1);
+    assert!(
+        refused.contains("[outbox-locked]") && refused.contains(&format!("process {}", draining.id())),
+        "{refused}"
+    );
+    kill_process(Pid::from_raw(draining.id() as i32).unwrap(), Signal::TERM).unwrap();
+    assert!(lines.any(|line| line.contains("2 records wait, of which 0 may be in")));
+    assert_eq!(draining.wait().unwrap().code(), Some(4));
+    assert_eq!((machine.status("queued"), machine.status("code")), (2.into(), "no-leader".into()));
+
+    cluster.start_all().unwrap();
+    cluster.wait_ready().await.unwrap();
+    machine.ends(&["outbox", "drain"], 0);
+    assert_eq!((machine.status("queued"), machine.status("delivered")), (0.into(), 2.into()));
+
+    // a second original is refused, and its correction with it
+    let again = machine.report("again.json", "a", None);
+    let (id, _) = machine.ends(&["outbox", "add", &again], 0);
+    let id = id.trim();
+    let correction = machine.report("correction.json", "a", Some(id));
+    machine.ends(&["outbox", "add", &correction], 0);
+    assert!(machine.ends(&["outbox", "drain"], 1).1.contains("2 records are refused"));
+    assert_eq!(machine.list(&["--refused"], "code"), ["series-has-head", "outbox-predecessor-refused"]);
+    assert!(machine.ends(&["outbox", "list"], 0).0.contains("the series has a revision already"));
+    assert!(machine.ends(&["outbox", "retry", id], 0).1.contains("2 records are queued again"));
+    assert!(machine.ends(&["outbox", "drain"], 1).1.contains("refused [series-has-head]"));
+    machine.ends(&["outbox", "export", "--out", "refused", "--refused", "--forget"], 0);
+    let why = std::fs::read_to_string(machine.path(&format!("refused/{id}.refused"))).unwrap();
+    assert!(why.starts_with("series-has-head\nthe series has a revision already"), "{why}");
+    assert_eq!(machine.status("refused"), 0);
+    assert!(machine.ends(&["outbox", "retry", id], 1).1.contains("[record-unknown]"));
+
+    let (written, _) = machine.ends(&["outbox", "export", "--out", "receipts", "--forget"], 0);
+    assert_eq!((written.lines().count(), files(&machine.path("receipts")).len()), (2, 4));
+    let key = cluster.verifier_key().unwrap().to_string();
+    let (receipt, record) = (format!("receipts/{}.tlog-proof", ids[0]), format!("receipts/{}.record", ids[0]));
+    machine.ends(&["verify", "--key", &key, "--trust", "c/ca/signers-ca.pem", &receipt, &record], 0);
+    assert_eq!(machine.status("delivered"), 0);
+
+    // what was exported and forgotten may be added again: the same receipt, no second record
+    machine.ends(&["outbox", "add", &record], 0);
+    machine.ends(&["outbox", "drain"], 0);
+    let outbox = Outbox::open_existing(&machine.path("spool"), Limits::default()).unwrap();
+    let stored = outbox.read(ids[0].parse().unwrap()).await.unwrap().unwrap();
+    let index = |text: &str| text.lines().find(|line| line.starts_with("index ")).map(str::to_owned);
+    assert_eq!(index(&stored.receipt.unwrap()), index(&std::fs::read_to_string(machine.path(&receipt)).unwrap()));
+    drop(outbox);
+    cluster.terminate_all().await.unwrap();
+}
+
+/// What waits is delivered as it comes, until the service's manager ends it in good order.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_goes_on_until_it_is_told_to_stop() {
+    let machine = Machine { dir: tempfile::tempdir().unwrap() };
+    let mut cluster = DevCluster::create(&machine.path("c"), 3).unwrap();
+    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+    cluster.launch().await.unwrap();
+    let first = machine.report("first.json", "a", None);
+    machine.ends(&["outbox", "add", &first], 0);
+    let mut running = machine.kho(&["outbox", "run"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains(": sequence ")));
+    kill_process(Pid::from_raw(running.id() as i32).unwrap(), Signal::TERM).unwrap();
+    assert!(lines.any(|line| line.contains("stopped: 0 records wait, 0 are refused")));
+    assert_eq!(running.wait().unwrap().code(), Some(0));
+    assert_eq!(machine.list(&["--delivered"], "state"), ["delivered"]);
+    cluster.terminate_all().await.unwrap();
+}

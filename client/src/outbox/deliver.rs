@@ -1,0 +1,123 @@
+//! The long-running part: rounds, and the pauses between them.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use super::{Outbox, OutboxError, Pace};
+use crate::client::Client;
+
+impl Pace {
+    /// Pauses of the whole outbox, while nobody says anything of a single record.
+    fn pauses(&self, seed: u64) -> ExponentialBackoff {
+        ExponentialBuilder::new()
+            .with_min_delay(self.pause_min)
+            .with_max_delay(self.pause_max)
+            .without_max_times()
+            .with_jitter()
+            .with_jitter_seed(seed)
+            .build()
+    }
+
+    /// The pause of one record after so many rounds: doubling, with up to a half more, so that records which failed
+    /// together are not sent together for ever.
+    pub(super) fn pause(&self, rounds: u32, draw: u64) -> Duration {
+        let pause = self.pause_min.saturating_mul(1 << rounds.saturating_sub(1).min(20)).min(self.pause_max);
+        pause + pause.mul_f64((draw % 1000) as f64 / 2000.0)
+    }
+}
+
+/// When delivering ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Shutdown,
+    Empty,
+}
+
+impl Outbox {
+    /// Delivers what is there and what comes, until `shutdown` is done: then the round under way is ended (a call's
+    /// deadline, at most) and this returns. An error: the store failed, and the outbox has to be opened again; nothing
+    /// that a cluster says is one.
+    ///
+    /// May be dropped at any moment: what was on its way is in doubt, and sent again. Of several callers one delivers,
+    /// the others wait for their turn.
+    pub async fn deliver(&self, client: &Client, shutdown: impl Future<Output = ()>) -> Result<(), OutboxError> {
+        self.run(client, Pace::default(), Until::Shutdown, shutdown).await
+    }
+
+    /// The same at another pace.
+    pub async fn deliver_at(
+        &self,
+        client: &Client,
+        pace: Pace,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), OutboxError> {
+        self.run(client, pace, Until::Shutdown, shutdown).await
+    }
+
+    /// Delivers until nothing waits any more, or until `shutdown` is done. What was refused is not waited for.
+    pub async fn drain(
+        &self,
+        client: &Client,
+        pace: Pace,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), OutboxError> {
+        self.run(client, pace, Until::Empty, shutdown).await
+    }
+
+    async fn run(
+        &self,
+        client: &Client,
+        pace: Pace,
+        until: Until,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), OutboxError> {
+        let mut shutdown = pin!(shutdown);
+        let _turn = tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            turn = self.shared.delivering.lock() => turn,
+        };
+        let mut pauses = pace.pauses(client.seed());
+        // what an earlier turn left paused may be sent by this one
+        self.shared.state.lock().queue.values_mut().for_each(|queued| queued.not_before = None);
+        loop {
+            let plan = self.shared.state.lock().plan(Instant::now());
+            if !plan.orphans.is_empty() {
+                self.refuse_orphans(plan.orphans).await?;
+                continue;
+            }
+            let pause = if plan.send.is_empty() {
+                if until == Until::Empty && self.shared.state.lock().queue.is_empty() {
+                    return Ok(());
+                }
+                let wait = async {
+                    match plan.next {
+                        Some(next) => tokio::time::sleep_until(next.into()).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = &mut shutdown => return Ok(()),
+                    () = self.shared.changed.notified() => {}
+                    () = wait => {}
+                }
+                Duration::ZERO
+            } else if self.round(client, pace, plan.send).await? {
+                pauses = pace.pauses(client.seed());
+                Duration::ZERO
+            } else {
+                pauses.next().unwrap_or(pace.pause_max)
+            };
+            if !pause.is_zero() {
+                tracing::debug!(pause_ms = pause.as_millis() as u64, "no node said anything of a record");
+            }
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
