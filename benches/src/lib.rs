@@ -3,7 +3,6 @@
 
 pub mod faults;
 pub mod load;
-pub mod process;
 pub mod report;
 pub mod system;
 pub mod systems;

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::process;
 use crate::system::{Connection, NODES, System};
+use kho::bench::process;
 
 /// Latencies up to here, in microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
@@ -87,9 +87,9 @@ pub async fn measure<S: System>(system: &mut S, connections: usize, duration: Du
     let tasks: Vec<_> = open?.into_iter().map(|connection| tokio::spawn(drive(connection, begin, end))).collect();
     tokio::time::sleep_until(begin.into()).await;
     let pids = system.processes();
-    let cpu_before = process::cpu_of(&pids)?;
+    let cpu_before = pids.iter().map(|pid| process::cpu(*pid)).sum::<Result<Duration>>()?;
     tokio::time::sleep_until(end.into()).await;
-    let cpu = process::cpu_of(&pids)? - cpu_before;
+    let cpu = pids.iter().map(|pid| process::cpu(*pid)).sum::<Result<Duration>>()? - cpu_before;
     let (mut latencies, mut errors) = (histogram(), 0);
     for task in tasks {
         let (more, failed) = task.await.context("a connection")?;

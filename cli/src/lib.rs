@@ -2,6 +2,7 @@
 //! the operators' client, `client.toml`.
 
 pub mod admin;
+pub mod bench;
 pub mod certs;
 pub mod client_file;
 pub mod dev;

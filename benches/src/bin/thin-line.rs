@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use kho::bench::process;
 use kho_benches::faults::{Fault, leader_goes};
 use kho_benches::load::measure;
-use kho_benches::process;
 use kho_benches::report::{Idle, Report, Results};
 use kho_benches::system::System;
 use kho_benches::systems::{Etcd, Kho};
