@@ -8,7 +8,7 @@ KHO := $(TARGET)/debug/kho
 CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-openapi test-http-examples test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-attachments fresh
+.PHONY: help setup build demo test lint doc test-interop test-openapi test-http-examples test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-peers bench-attachments fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,8 +84,11 @@ mutants: build ## Ten planted bugs, each caught by the test that must; as root
 	@scripts/setup power
 	CARGO="$(CARGO)" KHO_REQUIRE_ALL=1 scripts/mutants
 
-bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
+bench-thin-line: ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh
+
+bench-peers: ## Against etcd, PostgreSQL and RabbitMQ, three nodes each, with report; release build; QUICK=1 for a look
+	benches/peers.sh
 
 bench-attachments: build ## Peak memory of each node while CLIENTS=32 upload MIB=256 each; needs the disk for it
 	benches/attachments.sh

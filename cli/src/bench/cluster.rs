@@ -57,6 +57,13 @@ impl Target {
         })
     }
 
+    /// Signs what is prepared from now on with another algorithm; a cluster of its own only.
+    pub fn sign_with(&mut self, algorithm: Algorithm) -> Result<()> {
+        let own = self.own.as_ref().context("signers are made for a cluster of one's own")?;
+        self.maker = Arc::new(Maker::local(own, algorithm)?);
+        Ok(())
+    }
+
     /// The cluster of a client file whose signer is of the reserved unit of test data.
     pub fn remote(file: &ClientFile, verify: bool) -> Result<Self> {
         let now = SubmittedAt::from_unix_ms(RealWorld.now()).to_string();
