@@ -12,6 +12,7 @@ pub mod links;
 pub mod load;
 pub mod needles;
 pub mod observation;
+pub mod page;
 pub mod reads;
 pub mod rig;
 pub mod rot;

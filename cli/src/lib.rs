@@ -7,4 +7,5 @@ pub mod certs;
 pub mod client_file;
 pub mod dev;
 pub mod files;
+pub mod page;
 pub mod sample_catalogue;

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use kho::bench::report::{Failover, Idle, Report, Spread};
 use kho::bench::round::{Times, measure, settle};
 use kho::bench::syncs::{self, Tool};
-use kho::bench::{machine, table};
+use kho::bench::{machine, page, table};
 use kho_benches::faults::{Fault, leader_goes};
 use kho_benches::goals::goals;
 use kho_benches::ratios::ratios;
@@ -59,6 +59,9 @@ struct Args {
     /// Where the JSON goes.
     #[arg(long)]
     json: PathBuf,
+    /// Where the page goes.
+    #[arg(long)]
+    html: PathBuf,
     /// Facts of the machine for the report, `name=value`.
     #[arg(long)]
     machine: Vec<String>,
@@ -240,7 +243,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (report, failed) = runtime.block_on(run(&args))?;
     std::fs::write(&args.json, serde_json::to_string_pretty(&report)? + "\n")?;
-    println!("{}\n\n{}", table::render(&report), args.json.display());
+    std::fs::write(&args.html, page::render(&report)?)?;
+    println!("{}\n\n{}\n{}", table::render(&report), args.json.display(), args.html.display());
     let unsynced = report.syncs.iter().filter(|syncs| syncs.majority == Some(false)).map(|syncs| syncs.system.as_str());
     let unsynced: Vec<&str> = unsynced.collect();
     ensure!(unsynced.is_empty(), "records were acknowledged that no majority can have synced: {}", unsynced.join(", "));

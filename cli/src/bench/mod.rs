@@ -9,6 +9,7 @@ mod arrivals;
 pub mod cluster;
 pub mod load;
 pub mod machine;
+pub mod page;
 pub mod process;
 pub mod ramp;
 pub mod records;

@@ -10,7 +10,7 @@ use kho::bench::ramp;
 use kho::bench::report::{Report, Round, SeriesOf};
 use kho::bench::round::{Loaded, Times, Work, measure, settle};
 use kho::bench::syncs::{self, Tool};
-use kho::bench::{Pace, machine, table};
+use kho::bench::{Pace, machine, page, table};
 use kho::client_file::ClientFile;
 
 pub use args::Args;
@@ -103,6 +103,9 @@ fn publish(args: &Args, report: &Report) -> Result {
     outln!("{}", table::render(report))?;
     if let Some(path) = &args.json {
         write(path, &(serde_json::to_string_pretty(report)? + "\n"))?;
+    }
+    if let Some(path) = &args.html {
+        write(path, &page::render(report)?)?;
     }
     Ok(())
 }
