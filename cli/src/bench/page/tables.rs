@@ -6,12 +6,15 @@ use super::super::report::Report;
 use super::scroll;
 use crate::page::{Values, escape};
 
-/// Median, and the lowest and highest of the rounds.
-fn spread(v: &Values, at: &str, digits: usize) -> String {
+/// Median, and the lowest and highest of the rounds where there were several.
+fn spread(v: &Values, at: &str, digits: usize, rounds: usize) -> String {
     if v.at(at).is_null() {
         return "<td class=\"n\">&ndash;</td>".to_owned();
     }
     let part = |name: &str| v.rounded(&format!("{at}/{name}"), digits);
+    if rounds == 1 {
+        return format!("<td class=\"n\">{}</td>", part("median"));
+    }
     format!("<td class=\"n\">{}<br><span class=\"spread\">{}..{}</span></td>", part("median"), part("min"), part("max"))
 }
 
@@ -70,7 +73,7 @@ pub fn series(report: &Report, v: &Values) -> String {
             ("written_bytes_per_record", 0),
             ("rss_own_mib", 0),
         ];
-        figures.iter().for_each(|(name, digits)| rows.push_str(&spread(v, &at(name), *digits)));
+        figures.iter().for_each(|(name, digits)| rows.push_str(&spread(v, &at(name), *digits, series.rounds.len())));
         let (errors, lost) = (v.number(&at("errors")), v.number(&at("lost")));
         let class = if series.summary.errors + series.summary.lost > 0 { "n fail" } else { "n" };
         let _ = write!(rows, "<td class=\"{class}\">{errors}</td><td class=\"{class}\">{lost}</td></tr>");
@@ -106,7 +109,12 @@ fn ratios(report: &Report, v: &Values) -> String {
     let mut rows = String::new();
     for (place, ratio) in report.ratios.iter().enumerate() {
         let (of, over, figure) = (escape(&ratio.of), escape(&ratio.over), escape(&ratio.figure));
-        let cell = spread(v, &format!("/ratios/{place}/ratio"), 2);
+        let cell = spread(
+            v,
+            &format!("/ratios/{place}/ratio"),
+            2,
+            usize::from(ratio.ratio.min.total_cmp(&ratio.ratio.max).is_eq()),
+        );
         let _ = write!(rows, "<tr><th scope=\"row\">{of} / {over}</th><td>{figure}</td>{cell}</tr>");
     }
     format!(
@@ -159,7 +167,7 @@ fn failovers(report: &Report, v: &Values) -> String {
         };
         let (gaps, slowest) = (list("gaps_ms", failover.gaps_ms.len()), list("slowest_ms", failover.slowest_ms.len()));
         let (system, fault, by) = (escape(&failover.system), escape(&failover.fault), escape(&failover.by));
-        let gap = spread(v, &format!("{at}/gap_ms"), 0);
+        let gap = spread(v, &format!("{at}/gap_ms"), 0, failover.gaps_ms.len());
         let _ = write!(
             rows,
             "<tr><th scope=\"row\">{system}</th><td>{fault}</td><td>{by}</td>{gap}<td class=\"n\">{gaps}</td><td class=\"n\">{slowest}</td></tr>"
