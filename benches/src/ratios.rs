@@ -10,15 +10,18 @@ fn cpu(round: &Round) -> f64 {
     cpu / round.records.max(1) as f64
 }
 
+/// A figure of a round.
+type Figure = fn(&Round) -> f64;
+
 /// The figures that are compared.
-const FIGURES: &[(&str, fn(&Round) -> f64)] = &[
+const FIGURES: &[(&str, Figure)] = &[
     ("records/s", |round| round.records_per_s),
     ("p99", |round| round.latency.p99_ms),
     ("CPU per record, all nodes", cpu),
 ];
 
 /// One over the other, round by round.
-pub fn spread(kho: &Series, other: &Series, figure: fn(&Round) -> f64) -> Option<Spread> {
+pub fn spread(kho: &Series, other: &Series, figure: Figure) -> Option<Spread> {
     let pairs = kho.rounds.iter().zip(&other.rounds);
     Spread::of(pairs.map(|(kho, other)| figure(kho) / figure(other)).filter(|ratio| ratio.is_finite()))
 }

@@ -1,25 +1,21 @@
 //! RabbitMQ: a quorum queue on three nodes, each message persistent and confirmed to its publisher.
 
-use std::collections::BTreeMap;
+mod connection;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use amqprs::channel::{
-    BasicPublishArguments, Channel, ConfirmSelectArguments, QueueDeclareArguments, QueueDeleteArguments,
-};
-use amqprs::connection::{Connection as Amqp, OpenConnectionArguments};
-use amqprs::{Ack, BasicProperties, Cancel, CloseChannel, FieldTable, Nack, Return};
+use amqprs::FieldTable;
+use amqprs::channel::{QueueDeclareArguments, QueueDeleteArguments};
 use anyhow::{Context, Result};
-use async_trait::async_trait;
 use kho::bench::process::Group;
 use kho::bench::round::{Loaded, Work};
-use kho::bench::{Connection, Done};
 use rustix::process::Signal;
-use tokio::sync::{Mutex, oneshot};
 
+use self::connection::{RabbitConnection, open};
 use crate::daemon::{Daemon, Start, run};
 use crate::system::{Bodies, NODES, System};
 use crate::words;
@@ -28,7 +24,6 @@ use crate::words;
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
 /// A node that starts has this long, in seconds.
 const READY_SECONDS: &str = "60";
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Three RabbitMQ nodes, and the name service through which they find each other.
 pub struct RabbitMq {
@@ -41,125 +36,6 @@ pub struct RabbitMq {
     _name_service: Daemon,
     queues: u64,
     next: Arc<AtomicU64>,
-}
-
-type Waiting = Arc<parking_lot::Mutex<BTreeMap<u64, oneshot::Sender<bool>>>>;
-
-/// Hands confirms to those who wait for them.
-struct Confirms(Waiting);
-
-impl Confirms {
-    fn settle(&self, tag: u64, upto: bool, taken: bool) {
-        let mut waiting = self.0.lock();
-        let settled = if upto {
-            let later = waiting.split_off(&(tag + 1));
-            std::mem::replace(&mut *waiting, later)
-        } else {
-            waiting.remove_entry(&tag).into_iter().collect()
-        };
-        drop(waiting);
-        for waiter in settled.into_values() {
-            // one that gave up waiting is not there any more
-            let _ = waiter.send(taken);
-        }
-    }
-}
-
-#[async_trait]
-impl amqprs::callbacks::ChannelCallback for Confirms {
-    async fn close(&mut self, _: &Channel, _: CloseChannel) -> Result<(), amqprs::error::Error> {
-        self.0.lock().clear();
-        Ok(())
-    }
-
-    async fn cancel(&mut self, _: &Channel, _: Cancel) -> Result<(), amqprs::error::Error> {
-        Ok(())
-    }
-
-    async fn flow(&mut self, _: &Channel, active: bool) -> Result<bool, amqprs::error::Error> {
-        Ok(active)
-    }
-
-    async fn publish_ack(&mut self, _: &Channel, ack: Ack) {
-        self.settle(ack.delivery_tag(), ack.mutiple(), true);
-    }
-
-    async fn publish_nack(&mut self, _: &Channel, nack: Nack) {
-        self.settle(nack.delivery_tag(), nack.multiple(), false);
-    }
-
-    async fn publish_return(&mut self, _: &Channel, _: Return, _: BasicProperties, _: Vec<u8>) {}
-}
-
-/// An open connection; dropping it closes it.
-struct Open {
-    connection: Amqp,
-    channel: Channel,
-    /// Number of the last message on this channel.
-    last: u64,
-    waiting: Waiting,
-}
-
-/// A connection to a node; made when it is first used, and again after it failed.
-pub struct RabbitConnection {
-    port: u16,
-    queue: String,
-    open: Mutex<Option<Open>>,
-    next: Arc<AtomicU64>,
-    bodies: Bodies,
-}
-
-async fn open(port: u16) -> Result<(Amqp, Channel)> {
-    let arguments = OpenConnectionArguments::new("127.0.0.1", port, "guest", "guest");
-    let connection = tokio::time::timeout(TIMEOUT, Amqp::open(&arguments)).await??;
-    let channel = connection.open_channel(None).await?;
-    Ok((connection, channel))
-}
-
-impl RabbitConnection {
-    async fn ready(&self) -> Result<()> {
-        let mut place = self.open.lock().await;
-        if place.as_ref().is_none_or(|open| !open.connection.is_open() || !open.channel.is_open()) {
-            *place = None;
-            let (connection, channel) = open(self.port).await?;
-            let waiting = Waiting::default();
-            channel.register_callback(Confirms(waiting.clone())).await?;
-            channel.confirm_select(ConfirmSelectArguments::default()).await?;
-            *place = Some(Open { connection, channel, last: 0, waiting });
-        }
-        Ok(())
-    }
-
-    async fn publish(&self) -> Result<oneshot::Receiver<bool>> {
-        self.ready().await?;
-        let body = self.bodies.body(self.next.fetch_add(1, Ordering::Relaxed)).to_vec();
-        let (confirmed, waiter) = oneshot::channel();
-        // held until it is sent: confirms come by the number of the message on its channel
-        let mut place = self.open.lock().await;
-        let open = place.as_mut().context("closed meanwhile")?;
-        open.last += 1;
-        open.waiting.lock().insert(open.last, confirmed);
-        let properties = BasicProperties::default().with_persistence(true).finish();
-        open.channel.basic_publish(properties, body, BasicPublishArguments::new("", &self.queue)).await?;
-        Ok(waiter)
-    }
-}
-
-impl Connection for RabbitConnection {
-    async fn call(&self) -> Result<Done, String> {
-        let confirmed = match self.publish().await {
-            Ok(waiter) => waiter.await.context("the channel ended"),
-            Err(error) => Err(error),
-        };
-        match confirmed {
-            Ok(true) => Ok(Done::Records(1)),
-            Ok(false) => Err("the broker refused the message".to_owned()),
-            Err(error) => {
-                self.open.lock().await.take();
-                Err(format!("{error:#}"))
-            }
-        }
-    }
 }
 
 impl RabbitMq {
@@ -228,8 +104,7 @@ impl RabbitMq {
     }
 
     fn connection(&self, node: usize, work: &Work) -> RabbitConnection {
-        let (port, bodies) = (self.ports[node].0, Bodies::new(work.size));
-        RabbitConnection { port, queue: self.queue(), open: Mutex::default(), next: self.next.clone(), bodies }
+        RabbitConnection::new(self.ports[node].0, self.queue(), self.next.clone(), Bodies::new(work.size))
     }
 
     fn take(&mut self, node: usize) -> Result<Daemon> {

@@ -16,7 +16,7 @@ pub fn facts() -> BTreeMap<String, String> {
     let uname = rustix::system::uname();
     let kernel = format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy());
     let memory = rustix::system::sysinfo();
-    let mib = memory.totalram as u64 * u64::from(memory.mem_unit) >> 20;
+    let mib = (memory.totalram * u64::from(memory.mem_unit)) >> 20;
     let build = if cfg!(debug_assertions) { "dev: its figures compare with nothing" } else { "release" };
     let facts = [("cores", cores), ("kernel", kernel), ("memory_mib", mib.to_string()), ("build", build.to_owned())];
     facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -7,6 +7,7 @@
 
 mod arrivals;
 pub mod cluster;
+mod figures;
 pub mod load;
 pub mod machine;
 pub mod page;

@@ -37,15 +37,18 @@ pub enum Tool {
 impl Tool {
     /// The better of those that work here.
     pub fn find() -> Option<Self> {
-        let works = |program: &str, arguments: &[&str]| {
-            let mut command = Command::new(program);
-            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            command.status().is_ok_and(|status| status.success())
+        [Tool::Perf, Tool::Strace].into_iter().find(|tool| tool.works())
+    }
+
+    /// Whether it is there, and may do its work.
+    fn works(self) -> bool {
+        let words: &[&str] = match self {
+            Tool::Perf => &["perf", "stat", "-e", "syscalls:sys_enter_fdatasync", "--", "true"],
+            Tool::Strace => &["strace", "-f", "-e", "trace=fsync", "true"],
         };
-        if works("perf", &["stat", "-e", "syscalls:sys_enter_fdatasync", "--", "true"]) {
-            return Some(Tool::Perf);
-        }
-        works("strace", &["-f", "-e", "trace=fsync", "true"]).then_some(Tool::Strace)
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
     }
 
     /// As reports name it.
@@ -246,38 +249,4 @@ fn syncs(system: &str, load: &str, tool: Tool, records: u64, nodes: Vec<NodeSync
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn nodes(totals: [u64; 3]) -> Vec<NodeSyncs> {
-        let node = |total| NodeSyncs { name: String::new(), calls: BTreeMap::new(), total };
-        totals.map(node).to_vec()
-    }
-
-    #[test]
-    fn a_majority_is_two_nodes_for_every_record() {
-        // a leader and one follower; a leader and either of two followers; two followers that were faster than their leader
-        for enough in [[100, 100, 0], [100, 60, 40], [0, 100, 100], [300, 100, 3]] {
-            assert!(majority(100, &nodes(enough)), "{enough:?}");
-        }
-        // one node that syncs often is one node
-        for short in [[300, 0, 0], [100, 99, 0], [66, 66, 66], [0, 0, 0]] {
-            assert!(!majority(100, &nodes(short)), "{short:?}");
-        }
-    }
-
-    #[test]
-    fn tools_are_read() {
-        let perf = "# started on Thu\n\n12,,syscalls:sys_enter_fsync,1,100.00,,\n3456,,syscalls:sys_enter_fdatasync,1,100.00,,\n\
-                    <not counted>,,syscalls:sys_enter_msync,0,0.00,,\n0,,syscalls:sys_enter_syncfs,1,100.00,,\n";
-        let strace = "syscall              calls\n---------------- ---------\nfdatasync             3456\nfsync                   12\n\
-                      ---------------- ---------\ntotal                 3468\n";
-        for (tool, text) in [(Tool::Perf, perf), (Tool::Strace, strace)] {
-            let counts = tool.read(text).expect("an output");
-            let expected = [("fdatasync", 3456), ("fsync", 12), ("msync", 0), ("syncfs", 0)];
-            assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
-        }
-        assert!(Tool::Perf.read("<not supported>,,syscalls:sys_enter_fsync,0,,,\n").is_err());
-        assert!(Tool::Perf.read("").is_err(), "an output that says nothing counts nothing");
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::bench::Measured;
 use crate::bench::tally::{Piece, Tally};
 use std::time::Duration;
 
