@@ -19,6 +19,7 @@ use kho_proto::signature::Algorithm;
 
 /// Measures Kho and others with one load generator.
 #[derive(Parser)]
+#[command(args_override_self = true)] // scripts give some, and their callers the same again
 struct Args {
     /// Which systems.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Kho, Peer::Etcd, Peer::Postgres, Peer::Rabbitmq])]
