@@ -144,7 +144,7 @@ pub fn render(report: &Report) -> String {
     if !report.goals.is_empty() {
         let mut table = table(&["goal", "found", ""]);
         for goal in &report.goals {
-            let met = goal.met.map_or("not measured", |met| if met { "met" } else { "MISSED" });
+            let met = goal.met.map_or("not judged", |met| if met { "met" } else { "MISSED" });
             table.add_row([goal.goal.as_str(), goal.found.as_str(), met]);
         }
         parts.push(table.trim_fmt());
@@ -166,7 +166,7 @@ mod tests {
             "longest gap 590 (580..600) ms (each: 580, 600)",
             "0 + 3 lost",
             "MISSED",
-            "not measured",
+            "not judged",
             "1.67 % of a core",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");

@@ -48,7 +48,7 @@ pub fn goals(report: &Report, _: &Values) -> String {
         let (class, word) = match goal.met {
             Some(true) => ("pass", "&#10003; met"),
             Some(false) => ("fail", "&#10007; missed"),
-            None => ("not-shown", "&ndash; not measured"),
+            None => ("not-shown", "&ndash; not judged"),
         };
         let (text, found) = (escape(&goal.goal), escape(&goal.found));
         let _ = write!(rows, "<tr><td>{text}</td><td>{found}</td><td class=\"badge {class}\">{word}</td></tr>");
