@@ -88,8 +88,11 @@ mutants: build ## Ten planted bugs, each caught by the test that must; as root
 	@scripts/setup power
 	CARGO="$(CARGO)" KHO_REQUIRE_ALL=1 scripts/mutants
 
-bench-thin-line: setup ## Against etcd: throughput, gaps, memory; release build
+bench-thin-line: ## Against etcd: throughput, gaps, memory; release build
 	benches/thin-line.sh
+
+bench-peers: ## Against etcd, PostgreSQL and RabbitMQ, three nodes each, with report; release build; QUICK=1 for a look
+	benches/peers.sh
 
 bench-attachments: build ## Peak memory of each node while CLIENTS=32 upload MIB=256 each; needs the disk for it
 	benches/attachments.sh

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use kho::bench::round::{To, Work};
+use kho::bench::store::Operation;
+use kho::bench::{Connection, Done, Pace};
 
-use crate::load;
-use crate::system::{Connection, NODES, System};
+use crate::system::System;
 
 /// Connections while the leader goes.
 const CONNECTIONS: usize = 16;
@@ -19,6 +20,10 @@ const BEFORE: Duration = Duration::from_secs(2);
 const AFTER: Duration = Duration::from_secs(6);
 /// An attempt that takes longer is given up, and another node asked.
 const ATTEMPT: Duration = Duration::from_secs(1);
+/// Records made ready for each second.
+const RECORDS_S: usize = 8_000;
+/// Bytes of a payload.
+const SIZE: usize = 1024;
 /// Between attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -31,8 +36,18 @@ pub enum Fault {
     Terminate,
 }
 
+impl Fault {
+    /// As reports name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fault::Kill => "SIGKILL",
+            Fault::Terminate => "SIGTERM",
+        }
+    }
+}
+
 /// What senders noticed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Noticed {
     /// Longest time without an acknowledgement to anyone, from the fault on.
     pub longest_gap_ms: f64,
@@ -45,6 +60,7 @@ pub struct Noticed {
 struct Shared {
     start: Instant,
     done: AtomicBool,
+    exhausted: AtomicBool,
     /// Microseconds since `start`; from here on gaps count.
     fault_us: AtomicU64,
     last_us: AtomicU64,
@@ -70,14 +86,26 @@ impl Shared {
     }
 }
 
+fn ms(us: u64) -> f64 {
+    us as f64 / 1000.0
+}
+
 /// Asks the next node when one fails.
-async fn drive<C: Connection>(mut connections: Vec<C>, mut place: usize, shared: Arc<Shared>) {
+async fn drive<C: Connection>(connections: Vec<C>, mut place: usize, shared: Arc<Shared>) {
     while !shared.done.load(Ordering::Relaxed) {
         let sent = Instant::now();
         while !shared.done.load(Ordering::Relaxed) {
-            if let Ok(Ok(())) = tokio::time::timeout(ATTEMPT, connections[place].send()).await {
-                shared.acknowledged(sent);
-                break;
+            match tokio::time::timeout(ATTEMPT, connections[place].call()).await {
+                Ok(Ok(Done::Records(_))) => {
+                    shared.acknowledged(sent);
+                    break;
+                }
+                // no gap: an end that is told
+                Ok(Ok(Done::Exhausted)) => {
+                    shared.exhausted.store(true, Ordering::Relaxed);
+                    return;
+                }
+                Ok(Err(_)) | Err(_) => {}
             }
             place = (place + 1) % connections.len();
             tokio::time::sleep(PAUSE).await;
@@ -87,10 +115,14 @@ async fn drive<C: Connection>(mut connections: Vec<C>, mut place: usize, shared:
 
 /// Loads `system`, lets its leader go, and brings it back.
 pub async fn leader_goes<S: System>(system: &mut S, fault: Fault) -> Result<Noticed> {
-    system.prepare(load::records_for(CONNECTIONS, BEFORE + AFTER)).await?;
+    let seconds = usize::try_from((BEFORE + AFTER).as_secs())?;
+    let (operation, size, connections, lanes) = (Operation::Single, SIZE, CONNECTIONS, 1);
+    let work = Work { operation, size, connections, lanes, pace: Pace::Closed, to: To::Spread };
+    system.prepare(&work, RECORDS_S * seconds).await?;
     let shared = Arc::new(Shared {
         start: Instant::now(),
         done: AtomicBool::new(false),
+        exhausted: AtomicBool::new(false),
         fault_us: AtomicU64::new(u64::MAX),
         last_us: AtomicU64::new(0),
         gap_us: AtomicU64::new(0),
@@ -99,8 +131,9 @@ pub async fn leader_goes<S: System>(system: &mut S, fault: Fault) -> Result<Noti
     });
     let mut tasks = Vec::new();
     for place in 0..CONNECTIONS {
-        let connections: Result<Vec<_>> = (0..NODES).map(|node| system.connect(node)).collect();
-        tasks.push(tokio::spawn(drive(connections?, place % NODES, shared.clone())));
+        let connections = system.sender(&work, place).await?;
+        let first = place % connections.len();
+        tasks.push(tokio::spawn(drive(connections, first, shared.clone())));
     }
     tokio::time::sleep(BEFORE).await;
     let leader = system.leader().await?;
@@ -109,6 +142,7 @@ pub async fn leader_goes<S: System>(system: &mut S, fault: Fault) -> Result<Noti
         Fault::Kill => system.kill(leader)?,
         Fault::Terminate => system.terminate(leader).await?,
     }
+    system.promote().await?;
     tokio::time::sleep(AFTER).await;
     // a gap that has not ended counts as well
     let open = shared.now_us().saturating_sub(shared.last_us.load(Ordering::Relaxed));
@@ -116,10 +150,11 @@ pub async fn leader_goes<S: System>(system: &mut S, fault: Fault) -> Result<Noti
     for task in tasks {
         task.await.context("a connection")?;
     }
+    anyhow::ensure!(!shared.exhausted.load(Ordering::Relaxed), "{}: the records made ready ran out", S::NAME);
     system.restart(leader).await?;
     Ok(Noticed {
-        longest_gap_ms: load::ms(shared.gap_us.load(Ordering::Relaxed).max(open)),
-        slowest_ms: load::ms(shared.slowest_us.load(Ordering::Relaxed)),
+        longest_gap_ms: ms(shared.gap_us.load(Ordering::Relaxed).max(open)),
+        slowest_ms: ms(shared.slowest_us.load(Ordering::Relaxed)),
         records: shared.records.load(Ordering::Relaxed),
     })
 }

@@ -1,10 +1,11 @@
-//! The thin line against etcd: one load generator, the same records' size, the same connections, the same
-//! faults for both. `benches/thin-line.sh` runs it.
+//! Kho against others: one load generator (`kho::bench`), the same payloads, the same connections, the same faults for all.
+//! `benches/peers.sh` runs it.
 
+pub mod daemon;
 pub mod faults;
-pub mod load;
-pub mod process;
-pub mod report;
+pub mod goals;
+pub mod ratios;
+pub mod steps;
 pub mod system;
 pub mod systems;
 

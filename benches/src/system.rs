@@ -1,44 +1,78 @@
-//! What the load generator asks of a system under test.
+//! What the comparison asks of a system.
 
 use std::future::Future;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use kho::bench::round::{Loaded, Work};
+use kho_client::{Surroundings, System as RealWorld};
+use kho_proto::signature::Algorithm;
 
-/// Bytes of a record's payload, and of etcd's value.
-pub const PAYLOAD_BYTES: usize = 1024;
 /// Nodes of each system.
 pub const NODES: usize = 3;
 
-/// One connection to one node. Each request is a record that was never sent before.
-pub trait Connection: Send + 'static {
-    /// Sends the next record and waits for its acknowledgement.
-    fn send(&mut self) -> impl Future<Output = Result<(), String>> + Send;
-}
-
-/// A cluster of three processes on loopback.
-pub trait System: Sized {
-    /// Name in results.
+/// A cluster of three nodes on loopback.
+pub trait System: Loaded + Sized {
+    /// Name in results and on the command line.
     const NAME: &'static str;
-    /// Its connections.
-    type Connection: Connection;
+    /// When a record is acknowledged, and how the system was set up for it.
+    const DURABILITY: &'static str;
+    /// Who makes another node lead when the leader goes.
+    const FAILOVER: &'static str;
 
-    /// Starts a new cluster in the empty directory `dir` and waits until it takes writes.
+    /// Starts a new cluster in the new directory `dir` and waits until it takes writes.
     fn launch(dir: &Path) -> impl Future<Output = Result<Self>>;
-    /// Makes what is sent ready beforehand: `records` are sent at most until the next call.
-    fn prepare(&mut self, records: usize) -> impl Future<Output = Result<()>>;
-    /// A new connection to node `node`, from 0.
-    fn connect(&self, node: usize) -> Result<Self::Connection>;
+    /// Signs what is prepared from now on in this way.
+    fn sign_with(&mut self, algorithm: Algorithm) -> Result<()> {
+        bail!("{} knows nothing of signatures, nor of {algorithm}", Self::NAME)
+    }
+    /// Connections of one sender that goes on when a node is gone: they are tried in turn, from one of their own choice on.
+    fn sender(&mut self, work: &Work, place: usize) -> impl Future<Output = Result<Vec<Self::Connection>>>;
     /// Which node leads.
     fn leader(&mut self) -> impl Future<Output = Result<usize>>;
     /// SIGKILL; returns when the process is gone.
     fn kill(&mut self, node: usize) -> Result<()>;
-    /// SIGTERM; returns when the process has ended.
+    /// The usual end of a process; returns when it has ended.
     fn terminate(&mut self, node: usize) -> impl Future<Output = Result<()>>;
+    /// Called once the leader is gone: for systems that leave the next one to somebody else.
+    fn promote(&mut self) -> impl Future<Output = Result<()>> {
+        async { Ok(()) }
+    }
     /// Starts a stopped node and waits until it has caught up.
     fn restart(&mut self, node: usize) -> impl Future<Output = Result<()>>;
-    /// Process ids of the running nodes.
-    fn processes(&self) -> Vec<u32>;
     /// Ends all processes.
     fn stop(self) -> impl Future<Output = Result<()>>;
+}
+
+/// Payloads of systems that take them as they are: random, as ciphertext is, so that nobody gains by compressing.
+#[derive(Clone)]
+pub struct Bodies(Bytes);
+
+impl Bodies {
+    /// Bodies of `size` bytes.
+    pub fn new(size: usize) -> Self {
+        const KINDS: usize = 256;
+        let mut block = vec![0; size + KINDS];
+        RealWorld.fill(&mut block);
+        Self(block.into())
+    }
+
+    /// One of them.
+    pub fn body(&self, number: u64) -> Bytes {
+        let from = usize::try_from(number % 256).unwrap_or(0);
+        self.0.slice(from..from + self.0.len() - 256)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_their_size_and_differ() {
+        let bodies = Bodies::new(1024);
+        assert!((0..600).all(|number| bodies.body(number).len() == 1024));
+        assert_ne!(bodies.body(1), bodies.body(2));
+    }
 }

@@ -13,6 +13,7 @@ pub mod load;
 pub mod needles;
 pub mod observation;
 pub mod outbox;
+pub mod page;
 pub mod reads;
 pub mod rig;
 pub mod rot;

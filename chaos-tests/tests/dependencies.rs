@@ -39,6 +39,18 @@ const RULES: &[Rule] = &[
     Rule { under: "", word: "openraft::", except: &["node/src/consensus/"], why: "only consensus/ imports openraft" },
     Rule { under: "", word: "rocksdb::", except: &["node/src/storage/"], why: "only storage/ opens databases" },
     Rule { under: "", word: "redb::", except: &["client/src/outbox/"], why: "only the outbox opens its store" },
+    Rule {
+        under: "",
+        word: "tokio_postgres::",
+        except: &["benches/src/systems/"],
+        why: "others are compared with there alone",
+    },
+    Rule {
+        under: "",
+        word: "amqprs::",
+        except: &["benches/src/systems/"],
+        why: "others are compared with there alone",
+    },
     Rule { under: "proto/src/", word: "SystemTime::now", except: &[], why: "time is handed in" },
     Rule {
         under: "node/src/",

@@ -2,8 +2,10 @@
 //! the operators' client, `client.toml`.
 
 pub mod admin;
+pub mod bench;
 pub mod certs;
 pub mod client_file;
 pub mod dev;
 pub mod files;
+pub mod page;
 pub mod sample_catalogue;

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use kho::bench::process::rss_peak_mib;
 use kho::dev::{DevCluster, Options};
-use kho_benches::process::rss_peak_mib;
 use kho_client::{Content, describe};
 use kho_proto::id::UnitCode;
 

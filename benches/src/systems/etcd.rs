@@ -1,21 +1,23 @@
 //! etcd as Debian packages it, plain HTTP/2, every write synced (its default).
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
-use rustix::process::{Pid, Signal};
+use kho::bench::process::Group;
+use kho::bench::round::{Loaded, Work};
+use kho::bench::{Connection, Done};
+use rustix::process::Signal;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::daemon::{Daemon, Start};
 use crate::etcdserverpb::kv_client::KvClient;
 use crate::etcdserverpb::maintenance_client::MaintenanceClient;
 use crate::etcdserverpb::{PutRequest, StatusRequest};
-use crate::system::{Connection, NODES, PAYLOAD_BYTES, System};
+use crate::system::{Bodies, NODES, System};
+use crate::words;
 
 /// A cluster that starts, elects or catches up has this long.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -27,7 +29,7 @@ pub struct Etcd {
     dir: PathBuf,
     /// Client and peer port of each.
     ports: Vec<(u16, u16)>,
-    children: Vec<Option<Child>>,
+    nodes: Vec<Option<Daemon>>,
     next: Arc<AtomicU64>,
 }
 
@@ -35,14 +37,15 @@ pub struct Etcd {
 pub struct EtcdConnection {
     client: KvClient<Channel>,
     next: Arc<AtomicU64>,
-    value: Bytes,
+    bodies: Bodies,
 }
 
 impl Connection for EtcdConnection {
-    async fn send(&mut self) -> Result<(), String> {
-        let key = format!("kho/{:012}", self.next.fetch_add(1, Ordering::Relaxed));
-        let request = PutRequest { key: key.into(), value: self.value.clone() };
-        self.client.put(request).await.map(drop).map_err(|status| status.to_string())
+    async fn call(&self) -> Result<Done, String> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let request = PutRequest { key: format!("kho/{number:012}").into(), value: self.bodies.body(number) };
+        self.client.clone().put(request).await.map_err(|status| status.to_string())?;
+        Ok(Done::Records(1))
     }
 }
 
@@ -52,28 +55,25 @@ impl Etcd {
         let peers: Vec<String> =
             self.ports.iter().enumerate().map(|(n, (_, peer))| format!("node{n}={}", url(*peer))).collect();
         let (client, peer) = (url(self.ports[node].0), url(self.ports[node].1));
-        let log = File::options().create(true).append(true).open(self.dir.join(format!("node{node}.log")))?;
-        // it must not outlive this process, however that ends
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "etcd"])
-            .args(["--name", &format!("node{node}"), "--logger", "zap"])
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &peers.join(","), "--initial-cluster-state", "new"])
-            .arg("--data-dir")
-            .arg(self.dir.join(format!("node{node}")))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("etcd: scripts/setup bench installs it")?;
-        self.children[node] = Some(child);
+        let mut command = words!["etcd", "--name", format!("node{node}"), "--logger", "zap"];
+        command.extend(words!["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.extend(words!["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.extend(words!["--initial-cluster", peers.join(","), "--initial-cluster-state", "new"]);
+        command.extend(words!["--data-dir", self.dir.join(format!("node{node}"))]);
+        let log = self.dir.join(format!("node{node}.log"));
+        let start = Start { user: None, command, environment: Vec::new(), log: &log };
+        self.nodes[node] = Some(Daemon::start(&start)?);
         Ok(())
     }
 
     fn channel(&self, node: usize) -> Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports[node].0))?;
         Ok(endpoint.tcp_nodelay(true).connect_timeout(TIMEOUT).connect_lazy())
+    }
+
+    fn connection(&self, node: usize, work: &Work) -> Result<EtcdConnection> {
+        let (client, bodies) = (KvClient::new(self.channel(node)?), Bodies::new(work.size));
+        Ok(EtcdConnection { client, next: self.next.clone(), bodies })
     }
 
     /// Member id, leader's member id and applied index, as a node says.
@@ -88,12 +88,12 @@ impl Etcd {
         let start = Instant::now();
         while start.elapsed() < READY_LIMIT {
             let mut seen = Vec::new();
-            for node in (0..NODES).filter(|node| self.children[*node].is_some()) {
+            for node in (0..NODES).filter(|node| self.nodes[*node].is_some()) {
                 if let Ok((member, leader, index)) = self.status(node).await {
                     seen.push((node, member, leader, index));
                 }
             }
-            let running = self.children.iter().flatten().count();
+            let running = self.nodes.iter().flatten().count();
             let agreed = seen.len() == running && seen.iter().all(|one| one.2 == seen[0].2 && one.3 == seen[0].3);
             if let Some(leader) = seen.iter().find(|one| agreed && one.1 == one.2) {
                 return Ok(leader.0);
@@ -103,44 +103,49 @@ impl Etcd {
         bail!("etcd: no agreed leader after {READY_LIMIT:?}; logs are in {}", self.dir.display())
     }
 
-    fn signal(&self, node: usize, signal: Signal) -> Result<()> {
-        let child = self.children[node].as_ref().context("a running node")?;
-        let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process id")?;
-        Ok(rustix::process::kill_process(pid, signal)?)
+    fn take(&mut self, node: usize) -> Result<Daemon> {
+        self.nodes[node].take().context("a running node")
     }
 }
 
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        for child in self.children.iter_mut().flatten() {
-            // it may have ended by itself
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+impl Loaded for Etcd {
+    type Connection = EtcdConnection;
+
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    async fn prepare(&mut self, _work: &Work, _records: usize) -> Result<()> {
+        Ok(()) // a key and a value need no signing
+    }
+
+    async fn connect(&mut self, work: &Work) -> Result<Vec<EtcdConnection>> {
+        (0..work.connections).map(|n| self.connection(n % NODES, work)).collect()
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let group = |(n, node): (usize, &Daemon)| Group { name: format!("node {n}"), pid: node.pid(), alone: true };
+        self.nodes.iter().flatten().enumerate().map(group).collect()
     }
 }
 
 impl System for Etcd {
     const NAME: &'static str = "etcd";
-    type Connection = EtcdConnection;
+    const DURABILITY: &'static str = "Acknowledged when a majority of three has synced the log (fdatasync). Debian's etcd with its defaults, plain HTTP/2.";
+    const FAILOVER: &'static str = "its own election";
 
     async fn launch(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let ports: Vec<_> = kho::dev::free_ports(2 * NODES)?.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-        let children = (0..NODES).map(|_| None).collect();
-        let mut etcd = Self { dir: dir.to_owned(), ports, children, next: Arc::default() };
+        let nodes = (0..NODES).map(|_| None).collect();
+        let mut etcd = Self { dir: dir.to_owned(), ports, nodes, next: Arc::default() };
         (0..NODES).try_for_each(|node| etcd.start(node))?;
         etcd.ready().await?;
         Ok(etcd)
     }
 
-    async fn prepare(&mut self, _records: usize) -> Result<()> {
-        Ok(()) // a key and a value need no signing
-    }
-
-    fn connect(&self, node: usize) -> Result<EtcdConnection> {
-        let value = Bytes::from(vec![b'x'; PAYLOAD_BYTES]);
-        Ok(EtcdConnection { client: KvClient::new(self.channel(node)?), next: self.next.clone(), value })
+    async fn sender(&mut self, work: &Work, _place: usize) -> Result<Vec<EtcdConnection>> {
+        (0..NODES).map(|node| self.connection(node, work)).collect()
     }
 
     /// Under load indexes differ from node to node: asks which one names itself.
@@ -156,17 +161,11 @@ impl System for Etcd {
     }
 
     fn kill(&mut self, node: usize) -> Result<()> {
-        let mut child = self.children[node].take().context("a running node")?;
-        child.kill()?;
-        child.wait()?;
-        Ok(())
+        self.take(node)?.kill()
     }
 
     async fn terminate(&mut self, node: usize) -> Result<()> {
-        self.signal(node, Signal::TERM)?;
-        let mut child = self.children[node].take().context("a running node")?;
-        tokio::task::spawn_blocking(move || child.wait()).await??;
-        Ok(())
+        self.take(node)?.end(Signal::TERM).await
     }
 
     async fn restart(&mut self, node: usize) -> Result<()> {
@@ -174,16 +173,7 @@ impl System for Etcd {
         self.ready().await.map(drop)
     }
 
-    fn processes(&self) -> Vec<u32> {
-        self.children.iter().flatten().map(Child::id).collect()
-    }
-
     async fn stop(mut self) -> Result<()> {
-        for node in 0..NODES {
-            if self.children[node].is_some() {
-                self.kill(node)?;
-            }
-        }
-        Ok(())
+        (0..NODES).filter_map(|node| self.nodes[node].take()).try_for_each(Daemon::kill)
     }
 }

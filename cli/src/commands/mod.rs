@@ -1,6 +1,7 @@
 //! The commands. Each file holds its arguments and what it does.
 
 mod attachment;
+mod bench;
 mod catalogue;
 mod certs;
 mod cluster;
@@ -69,6 +70,7 @@ enum Command {
     Crl(crl::Command),
     #[command(subcommand)]
     Drill(drill::Command),
+    Bench(bench::Args),
     #[command(subcommand)]
     Certs(certs::Command),
     #[command(subcommand)]
@@ -100,6 +102,7 @@ pub fn run(kho: Kho) -> Result {
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Crl(command) => block_on(crl::run(command)),
         Command::Drill(command) => block_on(drill::run(command)),
+        Command::Bench(args) => block_on(bench::run(args)),
         Command::Certs(command) => certs::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Config(command) => config::run(command),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use kho::page::step;
+
 use super::super::report::{Bucket, Latency, Report};
 use super::super::verdict::ACKNOWLEDGE_MS;
 
@@ -20,13 +22,6 @@ struct Frame<'a> {
     /// Length of the time line, milliseconds.
     end: f64,
     svg: String,
-}
-
-/// A step of 1, 2 or 5 times a power of ten that divides `range` in `parts` at most.
-fn step(range: f64, parts: f64) -> f64 {
-    let rough = (range / parts).max(f64::MIN_POSITIVE);
-    let power = 10_f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|one| one * power).find(|one| *one >= rough * 0.999).unwrap_or(rough)
 }
 
 impl<'a> Frame<'a> {
@@ -197,18 +192,4 @@ fn path(frame: &Frame, y: impl Fn(Latency) -> f64) -> String {
         }
     }
     path
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_are_round() {
-        for (range, parts, expected) in
-            [(20.0, 4.0, 5.0), (21.0, 4.0, 10.0), (15.0, 12.0, 2.0), (100.0, 12.0, 10.0), (1.0, 4.0, 0.5)]
-        {
-            assert_eq!(step(range, parts), expected, "{range} in {parts}");
-        }
-    }
 }

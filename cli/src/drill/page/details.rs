@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use kho::page::{Values, escape};
+
 use super::super::report::Report;
-use super::value::{Values, escape};
 
 fn list(rows: &[(&str, String)]) -> String {
     let rows: String = rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>")).collect();

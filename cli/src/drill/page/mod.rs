@@ -2,34 +2,27 @@
 
 mod chart;
 mod details;
-mod value;
 
 use std::fmt::Write;
 
+use kho::page::{FOOT, Values, escape, head};
+
 use self::details::{configuration, fault, leaders, log, method, read_back};
-use self::value::{Values, escape};
 use super::report::Report;
 use crate::exit::Result;
-
-const STYLE: &str = include_str!("style.css");
 
 /// The page.
 pub fn render(report: &Report) -> Result<String> {
     let values = Values(serde_json::to_value(report)?);
     let title = format!("Kho failover drill: {}", values.text("/drill"));
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>{STYLE}</style></head>\n\
-         <body><main>\n<h1>{title}</h1>\n"
-    );
+    let mut page = head(&title, "");
     let parts =
         [opening, figures, requirements, charts, fault, read_back, log, leaders, configuration, method, time_line];
     for part in parts {
         page.push_str(&part(report, &values));
         page.push('\n');
     }
-    page.push_str("</main></body></html>\n");
+    page.push_str(FOOT);
     Ok(page)
 }
 

@@ -1,7 +1,30 @@
-//! Values of the report as HTML. Everything shown is taken from the JSON by its pointer, and marked with it: what a
-//! reader sees is what a machine reads, and a test compares the two.
+//! Pages of reports: no script, nothing from elsewhere, for people with and without eyes. Everything shown is taken from the
+//! report's JSON by its pointer, and marked with it: what a reader sees is what a machine reads, and a test compares the two.
 
 use serde_json::Value;
+
+/// How pages look; a page may add to it.
+pub const STYLE: &str = include_str!("style.css");
+
+/// A step of 1, 2 or 5 times a power of ten that divides `range` in `parts` at most.
+pub fn step(range: f64, parts: f64) -> f64 {
+    let rough = (range / parts).max(f64::MIN_POSITIVE);
+    let power = 10_f64.powf(rough.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].into_iter().map(|one| one * power).find(|one| *one >= rough * 0.999).unwrap_or(rough)
+}
+
+/// The beginning of a page, up to its content; `style` is added to [`STYLE`].
+pub fn head(title: &str, style: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>{STYLE}{style}</style></head>\n\
+         <body><main>\n<h1>{title}</h1>\n"
+    )
+}
+
+/// Its end.
+pub const FOOT: &str = "</main></body></html>\n";
 
 /// The report as JSON.
 pub struct Values(pub Value);
@@ -91,6 +114,13 @@ impl Values {
         }
     }
 
+    /// A number that was measured, rounded for readers; the mark has all of it. A dash where there is none.
+    pub fn rounded(&self, pointer: &str, digits: usize) -> String {
+        let Some(number) = self.at(pointer).as_f64() else { return "&ndash;".to_owned() };
+        let shown = grouped(&format!("{number:.digits$}"), true);
+        format!("<data data-of=\"{pointer}\" value=\"{}\">{shown}</data>", self.at(pointer))
+    }
+
     fn marked(&self, pointer: &str, tenths: bool) -> Option<String> {
         let number = self.at(pointer).as_number()?.to_string();
         let shown = grouped(&number, tenths && number.contains('.'));
@@ -120,6 +150,22 @@ mod tests {
         assert_eq!(values.ms("/a/0/b"), "<data data-of=\"/a/0/b\" value=\"1234.0\">1,234.0</data>&nbsp;ms");
         assert!(values.limit("/a/0/d", "ms").ends_with(">10,800,000</data>&nbsp;ms (3&nbsp;h)"));
         assert_eq!((values.ms("/a/0/c").as_str(), values.number("/x").as_str()), ("never", "none"));
+    }
+
+    #[test]
+    fn steps_are_round() {
+        for (range, parts, expected) in
+            [(20.0, 4.0, 5.0), (21.0, 4.0, 10.0), (15.0, 12.0, 2.0), (100.0, 12.0, 10.0), (1.0, 4.0, 0.5)]
+        {
+            assert_eq!(step(range, parts), expected, "{range} in {parts}");
+        }
+    }
+
+    #[test]
+    fn what_is_rounded_keeps_its_value() {
+        let values = Values(json!({ "a": 12_345.678, "b": null }));
+        assert_eq!(values.rounded("/a", 1), "<data data-of=\"/a\" value=\"12345.678\">12,345.7</data>");
+        assert_eq!((values.rounded("/a", 0).contains(">12,346<"), values.rounded("/b", 1).as_str()), (true, "&ndash;"));
     }
 
     #[test]
