@@ -122,6 +122,9 @@ def parse(position: int, der: bytes) -> x509.Certificate:
     certificate = _load(position, der)
     if certificate.version is not x509.Version.v3:
         raise _malformed(position, f"version 3, found {certificate.version.name}")
+    if der[-len(certificate.signature) - 1] != 0:
+        # the library reads over it, and it would be another text of the same signature
+        raise _malformed(position, "a signature of whole bytes")
     for oid in (extension.oid for extension in certificate.extensions if extension.critical):
         if oid not in UNDERSTOOD and oid != ExtensionOID.NAME_CONSTRAINTS:
             raise _malformed(position, f"no critical extension that is not understood, found {oid.dotted_string}")
