@@ -8,7 +8,7 @@ KHO := $(TARGET)/debug/kho
 CHAOS := $(TARGET)/debug/kho-chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc test-interop test-openapi test-http-examples test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-attachments fresh
+.PHONY: help setup build demo test lint doc test-interop test-openapi test-http-examples test-python test-drill fuzz test-confidential test-power mutants test-processes test-upgrade test-simulation chaos soak soak-report bench-thin-line bench-attachments fresh
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ test-openapi: build ## The OpenAPI document is valid, and a cluster keeps to it 
 test-http-examples: build ## The examples for HTTP in Python, Java and curl with openssl, as they stand
 	@scripts/setup openapi http
 	KHO_REQUIRE_ALL=1 $(CARGO) test --workspace --test http_examples -- --nocapture
+
+test-python: build ## The Python client: wheel, types, tests, and a real cluster; it and kho verify what the other made
+	@scripts/setup python
+	KHO_REQUIRE_ALL=1 scripts/test-python
 
 test-drill: build ## kho drill over real processes, and its report in a browser
 	@scripts/setup drill

@@ -89,7 +89,7 @@ class FakeNode:
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
         service = store_pb2.DESCRIPTOR.services_by_name["Store"]
         own = {"Submit": self._submit, "SubmitMany": self._submit_many, "Get": self._get, "List": self._list}
-        handlers = {}
+        handlers: dict[str, Any] = {}
         for name, answer in own.items():
             about = service.methods_by_name[name]
             request = getattr(store_pb2, about.input_type.name, None) or getattr(read_pb2, about.input_type.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,7 +158,7 @@ def signer_of(issuer: Issued, *, uris: tuple[str, ...] = (), more: Any = ((usage
     return issue("Văn thư", issuer, extensions=[unit_name(*uris), *more], **given)
 
 
-KEYS = {
+KEYS: dict[str, Callable[[], Any]] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
     "ecdsa-p256-sha256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "rsa-pkcs1-sha256": lambda: rsa.generate_private_key(65537, 2048),

@@ -43,6 +43,9 @@ class Acknowledged:
     duplicate: bool
     """It was there already: a retry, or somebody sent it before; the receipt is the first one."""
     node: int
+    """The node that answered."""
+    leader: int
+    """Who led when it answered, as far as that node knew; 0: nobody."""
     epoch: int
     attempts: int
 
@@ -192,7 +195,14 @@ class Client:
             if len(self._chains) < CHAINS_MAX and signed.record.certificates:
                 self._chains.add(_chain(signed))
         return Acknowledged(
-            signed.record_id, receipt, checkpoint, taken.duplicate, response.node_id, response.epoch, attempts
+            record_id=signed.record_id,
+            receipt=receipt,
+            checkpoint=checkpoint,
+            duplicate=taken.duplicate,
+            node=response.node_id,
+            leader=response.leader_id,
+            epoch=response.epoch,
+            attempts=attempts,
         )
 
     def _forget(self, chain: bytes) -> None:
