@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +17,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from kho_client import TrustRoots, verify_record
 from kho_client.certificate import parse
 from kho_client.errors import FormatError
-from logs import ACCEPTED_MS, END, START, Issued, authority, issue, pem_signer, report, signer_of, unit_name, usage
+from logs import ACCEPTED_MS, END, START, Issued, Log, authority, issue, pem, pem_signer, report, signer_of, unit_name, usage
 
 ROOT, OTHER = authority("Root"), authority("Other")
 MIDDLE = authority("Issuing", ROOT)
 PAST, FUTURE = (START, datetime.datetime(2025, 1, 1)), (datetime.datetime(2030, 1, 1), END)
 SIGNS = (usage("digital_signature"), True)
+# a trusted root's own time is not looked at
+OLD = authority("Old", valid=PAST)
+TRUST = TrustRoots([ROOT.certificate, OLD.certificate])
+STRICTER = {"names are constrained"}
+"""Refused here, because it is not checked; the store judges it."""
 
 
 def eku(*oids: Any) -> tuple[x509.ExtendedKeyUsage, bool]:
@@ -51,6 +59,7 @@ def chains() -> dict[str, tuple[str, list[Issued]]]:
 
     chains: dict[str, tuple[str, list[Issued]]] = {
         "of the root": ("", under(ROOT)),
+        "of a root whose time is over": ("", under(OLD)),
         "of an issuer": ("", through(MIDDLE)),
         "issuers out of order": ("", [signer_of(MIDDLE), OTHER, MIDDLE]),
         "with the root": ("", [signer_of(MIDDLE), MIDDLE, ROOT]),
@@ -119,31 +128,51 @@ def test_a_chain(said: str) -> None:
     if chain[0].key is P384 or chain[0].key is WEAK:
         # no signer of this package signs with it; it is refused before the signature is looked at
         with pytest.raises(FormatError) as caught:
-            TrustRoots([ROOT.certificate]).verify_chain([one.der for one in chain], ACCEPTED_MS)
+            TRUST.verify_chain([one.der for one in chain], ACCEPTED_MS)
         assert caught.value.code == code
         return
     record = report().sign(pem_signer(*chain)).record
     if code:
         with pytest.raises(FormatError) as caught:
-            verify_record(record, TrustRoots([ROOT.certificate]), ACCEPTED_MS)
+            verify_record(record, TRUST, ACCEPTED_MS)
         assert caught.value.code == code, caught.value
     else:
-        assert verify_record(record, TrustRoots([ROOT.certificate]), ACCEPTED_MS).signer.unit == "BYT"
+        assert verify_record(record, TRUST, ACCEPTED_MS).signer.unit == "BYT"
+
+
+def test_kho_says_the_same_of_each_chain(kho: Path, tmp_path: Path) -> None:
+    """What only an authority could make, and no change of bytes comes to: `kho verify` with the same root."""
+    (tmp_path / "root.pem").write_bytes(pem(ROOT.certificate) + pem(OLD.certificate))
+    said, differ = 0, []
+    for n, (name_, (code, chain)) in enumerate(CHAINS.items()):
+        if chain[0].key in (P384, WEAK) or name_ in STRICTER:
+            continue
+        log, signed = Log(), report().sign(pem_signer(*chain))
+        record, receipt = tmp_path / f"{n}.record", tmp_path / f"{n}.tlog-proof"
+        record.write_bytes(signed.record.to_file())
+        receipt.write_bytes(log.take(signed).to_tlog_proof())
+        command = [str(kho), "verify", "--key", str(log.verifier), "--trust", str(tmp_path / "root.pem"), str(receipt), str(record)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        said += 1
+        if (done.returncode == 0) != (code == ""):
+            differ.append(f"{name_}: expected {code or 'accepted'}, found {done.returncode}: {done.stderr.strip()}")
+    assert not differ and said > 40, "\n".join(differ)
 
 
 def test_to_the_end_of_its_last_second() -> None:
     chain = [signer_of(ROOT).der]
     end = int(END.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000)
-    assert TrustRoots([ROOT.certificate]).verify_chain(chain, end + 999).not_after_ms == end + 999
+    assert TRUST.verify_chain(chain, end + 999).not_after_ms == end + 999
     with pytest.raises(FormatError):
-        TrustRoots([ROOT.certificate]).verify_chain(chain, end + 1000)
+        TRUST.verify_chain(chain, end + 1000)
 
 
 def test_a_changed_certificate_is_refused_in_words() -> None:
     der = signer_of(ROOT).der
-    for place in range(len(der)):
+    # 0x0f makes a bit string of a text
+    for place, change in itertools.product(range(len(der)), (0x01, 0x0F, 0x80)):
         with pytest.raises(FormatError) as caught:
-            TrustRoots([ROOT.certificate]).verify_chain([der[:place] + bytes([der[place] ^ 1]) + der[place + 1 :]], ACCEPTED_MS)
+            TRUST.verify_chain([der[:place] + bytes([der[place] ^ change]) + der[place + 1 :]], ACCEPTED_MS)
         assert caught.value.code.startswith("certificate-"), caught.value
     with pytest.raises(FormatError):
         parse(0, der + b"\0")

@@ -16,7 +16,7 @@ from kho_client._wire import record_pb2
 from kho_client.block import SignatureBlock
 from kho_client.errors import FormatError
 from kho_client.header import Header
-from kho_client.ids import is_v7, new_record_id
+from kho_client.ids import is_v7, new_record_id, parse_record_id
 from kho_client.media_type import is_media_type
 from kho_client.moment import LAST_MS, is_period, moment_ms, moment_text
 from kho_client.report import Report, canonical
@@ -168,8 +168,22 @@ def test_what_would_not_be_exact_is_refused() -> None:
         with pytest.raises(FormatError) as caught:
             canonical(figures)
         assert caught.value.code == "report-invalid"
-    with pytest.raises(FormatError):
-        Report.from_json(b'{"unit":"A","regime":"B","period":"2020","figures":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    for depth, good in [(126, True), (127, False), (100_000, False)]:
+        document = b'{"unit":"A","regime":"B","period":"2020","figures":' + b"[" * depth + b"]" * depth + b"}"
+        if good:
+            assert Report.from_json(document).payload == b"[" * depth + b"]" * depth
+        else:
+            with pytest.raises(FormatError):
+                Report.from_json(document)
+
+
+def test_texts_of_ids() -> None:
+    hyphenated = "01729d23-8b00-7000-8000-0123456789ab"
+    for text in (hyphenated, hyphenated.upper(), f"{{{hyphenated}}}", f"urn:uuid:{hyphenated}", hyphenated.replace("-", "")):
+        assert str(parse_record_id(text)) == hyphenated
+    for text in ("", "01729d23-8b007000-8000-0123456789ab", f"{hyphenated}\n", f"{{{hyphenated}", hyphenated.replace("7", "4", 3)):
+        with pytest.raises(FormatError):
+            parse_record_id(text)
 
 
 def test_the_codes_are_those_of_the_page() -> None:

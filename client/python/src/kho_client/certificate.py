@@ -140,7 +140,8 @@ def _load(position: int, der: bytes) -> x509.Certificate:
             # these are parsed only when they are asked for
             _ = certificate.extensions, certificate.not_valid_after_utc, certificate.subject, certificate.issuer
             _ = certificate.version, certificate.public_key_algorithm_oid
-    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    # names of a wrong type are a TypeError of the library
+    except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise _malformed(position, str(error)) from error
     return certificate
 

@@ -8,6 +8,8 @@ import uuid
 from .errors import FormatError, excerpt
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", re.ASCII)
+_HYPHENATED = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_UUID = re.compile(rf"{_HYPHENATED}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}|[0-9A-Fa-f]{{32}}", re.ASCII)
 CODE_RULE = "1 to 32 of A-Z a-z 0-9 . _ - starting with a letter or digit"
 
 RecordId = uuid.UUID
@@ -32,12 +34,14 @@ def new_record_id(unix_ms: int, random: bytes) -> uuid.UUID:
     return uuid.UUID(bytes=bytes(raw))
 
 
+def uuid_of(text: str) -> uuid.UUID | None:
+    """A UUID from one of its usual texts: with its four hyphens or without any, in braces, as a URN."""
+    return uuid.UUID(text) if _UUID.fullmatch(text) else None
+
+
 def parse_record_id(text: str | uuid.UUID) -> uuid.UUID:
     """A record id from its text."""
-    try:
-        record_id = uuid.UUID(str(text))
-    except ValueError:
-        record_id = None
+    record_id = uuid_of(str(text))
     if record_id is None or not is_v7(record_id):
         raise FormatError(
             "request-malformed", f"expected a record id, a UUIDv7, found {excerpt(str(text))}", expected="a UUIDv7"

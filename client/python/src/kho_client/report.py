@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import FormatError, excerpt
-from .ids import CODE_RULE, is_code, is_v7
+from .ids import CODE_RULE, is_code, is_v7, uuid_of
 from .moment import is_period
 
 REPORT_LENGTH_MAX = 16 << 20
 VALUES_MAX = 200_000
-DEPTH_MAX = 127
-"""Lists and objects in each other, at most, as the store's own reader has it."""
+DEPTH_MAX = 126
+"""Lists and objects in each other, at most: the document is one more."""
 EXACT_INTEGER_LIMIT = 2.0**53
 """Doubles from here on are whole, and neighbours are more than 1 apart."""
 FIGURES_MEDIA_TYPE = "application/json"
@@ -32,7 +32,7 @@ def canonical(figures: object) -> bytes:
 
 
 def _write(value: object, depth: int) -> str:
-    if depth > DEPTH_MAX:
+    if depth >= DEPTH_MAX and isinstance(value, (list, tuple, dict)):
         raise _invalid(f"expected at most {DEPTH_MAX} lists and objects in each other")
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -190,11 +190,8 @@ def _id(name: str, fields: dict[str, Any]) -> uuid.UUID | None:
     text = fields.get(name)
     if text is None:
         return None
-    try:
-        record_id = uuid.UUID(text)
-    except ValueError:
-        raise _field(name, "a UUIDv7", text) from None
-    if not is_v7(record_id):
+    record_id = uuid_of(text)
+    if record_id is None or not is_v7(record_id):
         raise _field(name, "a UUIDv7", text)
     return record_id
 

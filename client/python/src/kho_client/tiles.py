@@ -22,16 +22,19 @@ def path(level: int | str, index: int, width: int = WIDTH) -> str:
     return f"tile/{level}/{'/'.join(groups)}{partial}"
 
 
-def entries(bundle: bytes) -> list[bytes]:
-    """The leaves of a bundle, each behind its length in two bytes."""
-    found, at = [], 0
+def entries(bundle: bytes, width: int | None = None) -> list[bytes]:
+    """The leaves of a bundle, each behind its length in two bytes; with `width` so many, of as many or more."""
+    found: list[bytes] = []
+    at = 0
     while at < len(bundle):
         length = int.from_bytes(bundle[at : at + 2], "big")
         at += 2 + length
         if at > len(bundle):
             raise LogError("log-tiles-invalid", f"bundle: expected {at} bytes, found {len(bundle)}", expected=at, found=len(bundle))
         found.append(bundle[at - length : at])
-    return found
+    if width is not None and len(found) < width:
+        raise LogError("log-tiles-invalid", f"bundle: expected {width} leaves, found {len(found)}", expected=width, found=len(found))
+    return found[:width]
 
 
 def tile(hashes: Sequence[bytes], level: int, index: int) -> list[bytes]:
