@@ -14,6 +14,7 @@ from kho_client._wire import store_pb2
 from kho_client.audit import Fetch, audit, https
 from kho_client.errors import FormatError, LogError
 from kho_client.leaf import RECORD, Leaf
+from kho_client.receipt import Receipt
 from logs import ACCEPTED_MS, Log, authority, pem, pem_signer, report, sha256, signer_of
 
 ROOT = authority("Root")
@@ -73,6 +74,7 @@ def test_what_a_log_may_not_do() -> None:
     for code, fetch, more in [
         ("log-forked", serve(other), {"older": [older]}),
         ("log-forked", serve(log), {"receipts": [receipt]}),
+        ("log-forked", serve(log), {"receipts": [Receipt(Leaf.decode(leaf(99)), 9, (), log.note())]}),
         ("log-shrank", serve(grow(Log(), 20)), {"older": [older]}),
         ("log-leaf-invalid", serve(backwards), {}),
         ("log-leaf-invalid", serve(late), {}),

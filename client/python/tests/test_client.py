@@ -15,6 +15,7 @@ from kho_client import (
     Client,
     Foreign,
     OutcomeUnknown,
+    Receipt,
     ReceiptRejected,
     Refused,
     Signed,
@@ -174,6 +175,13 @@ def test_a_receipt_that_proves_nothing_is_rejected_and_kept(scene: Scene) -> Non
     with pytest.raises(ReceiptRejected) as none:
         scene.connect().submit(sign())
     assert none.value.rejected.to_file() is None
+    # the right leaf under the log's own signature, at another place
+    mine = sign(series="chỗ khác")
+    real, _ = scene.cluster.take(mine.record)
+    moved = Receipt(real.leaf, real.sequence, (bytes(32), *real.inclusion[1:]), real.checkpoint)
+    scene.all_say(lambda *_: store_pb2.SubmitResponse(receipt=to_pb(moved), node_id=1))
+    with pytest.raises(ReceiptRejected):
+        scene.connect().submit(mine)
     # a receipt of another record of the same log
     receipt, _ = scene.cluster.take(sign().record)
     scene.all_say(lambda *_: store_pb2.SubmitResponse(receipt=to_pb(receipt), node_id=1))

@@ -46,6 +46,20 @@ def test_every_right_proof_is_accepted_and_for_no_other_place() -> None:
                 assert right == (claimed == old), (old, claimed, size)
 
 
+def test_a_right_proof_is_of_its_roots_alone() -> None:
+    other = bytes(32)
+    for size in range(1, 34):
+        for old in range(size + 1):
+            proof = naive_consistency(old, LEAVES[:size]) if old else []
+            assert not accepts(merkle.verify_consistency, old, size, other, ROOTS[size], proof), (old, size)
+            # the empty tree is a prefix of every tree
+            assert old == 0 or not accepts(merkle.verify_consistency, old, size, ROOTS[old], other, proof), (old, size)
+            if old < size:
+                proof = naive_inclusion(LEAVES[:size], old)
+                assert not accepts(merkle.verify_inclusion, HASHES[old], old, size, proof, other), (old, size)
+                assert not accepts(merkle.verify_inclusion, other, old, size, proof, ROOTS[size]), (old, size)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_a_changed_proof_is_refused(data: st.DataObject) -> None:
