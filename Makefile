@@ -45,6 +45,10 @@ test-http-examples: build ## The examples for HTTP in Python, Java and curl with
 	@scripts/setup openapi http
 	KHO_REQUIRE_ALL=1 $(CARGO) test --workspace --test http_examples -- --nocapture
 
+test-python: build ## The Python client: wheel, types, tests, and a real cluster; it and kho verify what the other made
+	@scripts/setup python
+	KHO_REQUIRE_ALL=1 scripts/test-python
+
 test-drill: build ## kho drill over real processes, and its report in a browser
 	@scripts/setup drill
 	KHO_REQUIRE_ALL=1 $(CARGO) test --workspace --test drill --test drill_page -- --nocapture

@@ -1,0 +1,51 @@
+"""How long to wait for what; the same values as the Rust client's (`docs/client.md`), in seconds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+DEADLINE = 3.0
+"""Of a call, retries and pauses included: the promise of R-B1."""
+ATTEMPT = 1.0
+"""Short enough that two more nodes can be asked within the deadline."""
+ATTEMPT_MIN = 0.08
+"""With less time left no attempt is begun: it would prove nothing but doubt."""
+ATTEMPT_MANY_FACTOR = 2
+"""An attempt with many records may take so many times as long."""
+BACKOFF_MIN = 0.02
+BACKOFF_MAX = 0.2
+"""Pauses between rounds over the nodes, doubling: an election takes some 300 ms."""
+REST_MIN = 0.25
+REST_MAX = 8.0
+"""A node that failed is asked last for this long, doubling."""
+SILENCE_MAX = 15.0
+"""A watch whose node says nothing for so long is given up; one says at least every 5 s that it is there."""
+KEEPALIVE_MS = 2000
+"""Pings find dead connections: after this silence, and for so long."""
+RECONNECT_MS = 100
+"""First pause of a connection that failed; it is in no way of the next call, which goes to another node."""
+MESSAGE_BYTES_MAX = 6 << 20
+"""The largest record, its certificates, its receipt."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The waits of a client."""
+
+    deadline: float = DEADLINE
+    attempt: float = ATTEMPT
+
+    @classmethod
+    def of_deadline(cls, deadline: float) -> Timing:
+        """A longer deadline leaves each attempt longer, too."""
+        return cls(deadline, max(ATTEMPT, deadline / 4))
+
+
+def pauses() -> Iterator[float]:
+    """Pauses that double, with jitter, without end: the deadline ends them."""
+    pause = BACKOFF_MIN
+    while True:
+        yield pause + random.uniform(0, pause)
+        pause = min(2 * pause, BACKOFF_MAX)
