@@ -76,7 +76,13 @@ impl Failure {
         tell(self);
     }
 
-    fn code(&self) -> Option<Code> {
+    /// The same, of something at `place`: a file, or a line of one.
+    pub fn at(self, place: &str) -> Self {
+        Self { exit: self.exit, error: self.error.context(place.to_owned()) }
+    }
+
+    /// The stable code, where there is one.
+    pub fn code(&self) -> Option<Code> {
         self.error.chain().find_map(code)
     }
 }

@@ -4,8 +4,10 @@ mod attachment;
 mod catalogue;
 mod certs;
 mod cluster;
+mod completions;
 mod config;
 mod crl;
+mod csv;
 mod data;
 mod entries;
 mod evidence;
@@ -16,6 +18,7 @@ mod history;
 mod keys;
 mod list;
 mod log;
+mod man;
 mod replace;
 mod serve;
 mod stats;
@@ -74,6 +77,8 @@ enum Command {
     Config(config::Command),
     #[command(subcommand)]
     Data(data::Command),
+    Completions(completions::Args),
+    Man(man::Args),
     Version(version::Args),
 }
 
@@ -100,6 +105,8 @@ pub fn run(kho: Kho) -> Result {
         Command::Keys(command) => keys::run(command),
         Command::Config(command) => config::run(command),
         Command::Data(command) => data::run(command),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }

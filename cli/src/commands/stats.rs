@@ -9,20 +9,10 @@ use kho_proto::id::{RegimeCode, UnitCode};
 use kho_proto::period::Period;
 use serde_json::{Value, json};
 
-use super::entries::freshness;
+use super::csv;
+use super::entries::{Format, freshness};
 use super::filter::Moment;
 use crate::exit::Result;
-
-/// How statistics are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// One JSON object a line.
-    Json,
-    /// Comma-separated values, with a header.
-    Csv,
-}
 
 /// What is added up, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -153,10 +143,9 @@ fn object(row: &StatsRow, by: By) -> Value {
     object
 }
 
-/// Codes, periods and moments have no comma, quote or line break in them.
-fn csv(row: &StatsRow, by: By) -> String {
+fn cells(row: &StatsRow, by: By) -> Vec<String> {
     let cells = names(by).iter().map(|of| name(row, of).to_owned());
-    cells.chain(counts(row).map(|count| count.to_string())).collect::<Vec<_>>().join(",")
+    cells.chain(counts(row).map(|count| count.to_string())).collect()
 }
 
 pub async fn run(args: Args) -> Result {
@@ -187,9 +176,9 @@ pub async fn run(args: Args) -> Result {
             }
         }
         Format::Csv => {
-            outln!("{}", names(args.by).iter().copied().chain(COUNTS).collect::<Vec<_>>().join(","))?;
+            outln!("{}", csv::line(names(args.by).iter().copied().chain(COUNTS))?)?;
             for row in &stats.rows {
-                outln!("{}", csv(row, args.by))?;
+                outln!("{}", csv::line(cells(row, args.by))?)?;
             }
         }
     }
@@ -220,8 +209,9 @@ mod tests {
     fn every_way_to_write_has_the_same_numbers() {
         let stats = stats();
         let row = &stats.rows[1];
-        assert_eq!(csv(row, By::Period), "KTXH-01,T02,2020-06,2020-06-26T00:00:00.000+07:00,3,0,2,0,0,0,0,0,7");
-        assert_eq!(csv(row, By::Total), "3,0,2,0,0,0,0,0,7");
+        let csv = |by| csv::line(cells(row, by)).expect("a line");
+        assert_eq!(csv(By::Period), "KTXH-01,T02,2020-06,2020-06-26T00:00:00.000+07:00,3,0,2,0,0,0,0,0,7");
+        assert_eq!(csv(By::Total), "3,0,2,0,0,0,0,0,7");
         let object = object(row, By::Unit);
         assert_eq!((&object["unit"], &object["late"], &object["regime"]), (&json!("T02"), &json!(2), &Value::Null));
         let table = table(&stats, By::UnitRegime).to_string();
