@@ -443,3 +443,30 @@ fn every_command_has_a_manual_page_that_groff_takes() {
         assert!(out(&shown).contains("kho"), "{}", page.display());
     }
 }
+
+#[test]
+fn messages_follow_the_locale_and_codes_stay() {
+    let absent = ["list", "--config", "absent.toml", "--format", "json"];
+    let run = |more: &[&str], variables: &[(&str, &str)]| {
+        let mut kho = Command::new(env!("CARGO_BIN_EXE_kho"));
+        for name in ["LC_ALL", "LC_MESSAGES", "LANG", "KHO_CONFIG"] {
+            kho.env_remove(name);
+        }
+        let output = kho.args(more).args(absent).envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(code(&output), 1);
+        err(&output)
+    };
+    let english = "error [config-invalid]: absent.toml: ";
+    let vietnamese = "lỗi [config-invalid]: tệp cấu hình không đọc được hoặc có trường không hợp lệ\n  absent.toml: ";
+    for (more, variables, expected) in [
+        (&[][..], &[][..], english),
+        (&[], &[("LANG", "vi_VN.UTF-8")], vietnamese),
+        (&[], &[("LANG", "vi_VN.UTF-8"), ("LC_ALL", "C")], english),
+        (&["--lang", "en"], &[("LC_ALL", "vi_VN")], english),
+        (&["--lang", "vi"], &[], vietnamese),
+    ] {
+        let told = run(more, variables);
+        assert!(told.starts_with(expected), "{more:?} {variables:?}: {told}");
+    }
+    assert_eq!(code(&kho(&["--lang", "fr", "version"])), 2);
+}

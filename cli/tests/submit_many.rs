@@ -158,6 +158,7 @@ async fn a_run_that_is_killed_goes_on_without_a_loss_or_a_second_record() {
     let state = dir.path().join("other.state");
     let mut child = Command::new(env!("CARGO_BIN_EXE_kho"))
         .args(["submit", "--config", config, "--out", text(&out), "--state", text(&state), "-"])
+        .env("LC_ALL", "C")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

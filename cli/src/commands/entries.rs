@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::csv;
 use crate::exit::Result;
+use crate::lang::{self, Text};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -115,7 +116,7 @@ pub fn cells(entry: &Entry) -> Vec<String> {
             about.series.clone(),
             about.receivers.iter().map(|unit| unit.as_str()).collect::<Vec<_>>().join(" "),
             about.revision.to_string(),
-            state(about).to_owned(),
+            if about.superseded { lang::SUPERSEDED } else { lang::LATEST }.get().to_owned(),
             id,
         ],
         (None, leaf) => {
@@ -124,18 +125,28 @@ pub fn cells(entry: &Entry) -> Vec<String> {
     }
 }
 
-const COLUMNS: [&str; 10] =
-    ["sequence", "accepted at", "unit", "regime", "period", "series", "receivers", "revision", "state", "record id"];
-const EVIDENCE_COLUMNS: [&str; 4] = ["sequence", "accepted at", "leaf hash", "record id"];
+const COLUMNS: [Text; 10] = [
+    lang::SEQUENCE,
+    lang::ACCEPTED_AT,
+    lang::UNIT,
+    lang::REGIME,
+    lang::PERIOD,
+    lang::SERIES,
+    lang::RECEIVERS,
+    lang::REVISION,
+    lang::STATE,
+    lang::RECORD_ID,
+];
+const EVIDENCE_COLUMNS: [Text; 4] = [lang::SEQUENCE, lang::ACCEPTED_AT, lang::LEAF_HASH, lang::RECORD_ID];
 
 fn table(entries: &[Entry]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     let evidence = entries.iter().any(|entry| entry.about.is_none());
     if evidence {
-        table.set_header(EVIDENCE_COLUMNS)
+        table.set_header(EVIDENCE_COLUMNS.map(Text::get))
     } else {
-        table.set_header(COLUMNS)
+        table.set_header(COLUMNS.map(Text::get))
     };
     for entry in entries {
         table.add_row(cells(entry));
@@ -185,7 +196,7 @@ pub async fn print(mut listing: Listing, format: Format, limit: Option<usize>) -
         _ => {}
     }
     if let Some(fresh) = listing.fresh() {
-        eprintln!("{count} records {}", freshness(fresh));
+        eprintln!("{}", lang::RECORDS.with(lang::current(), &[("count", &count), ("of", &freshness(fresh))]));
     }
     Ok(())
 }

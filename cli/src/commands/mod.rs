@@ -35,6 +35,7 @@ use std::future::Future;
 use clap::{Parser, Subcommand};
 
 use crate::exit::{HELP, Result};
+use crate::lang::Lang;
 use crate::{demo, drill};
 
 /// A replicated, sealed, receipt-issuing store for signed report records.
@@ -43,6 +44,16 @@ use crate::{demo, drill};
 pub struct Kho {
     #[command(subcommand)]
     command: Command,
+    /// Language of messages; else by LC_ALL, LC_MESSAGES or LANG. Help, JSON and CSV are the same in both.
+    #[arg(long, global = true, value_enum, value_name = "LANG")]
+    lang: Option<Lang>,
+}
+
+impl Kho {
+    /// The language that was asked for.
+    pub fn lang(&self) -> Option<Lang> {
+        self.lang
+    }
 }
 
 #[derive(Subcommand)]

@@ -13,6 +13,7 @@ use super::csv;
 use super::entries::{Format, freshness};
 use super::filter::Moment;
 use crate::exit::Result;
+use crate::lang;
 
 /// What is added up, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -109,10 +110,31 @@ fn name<'a>(row: &'a StatsRow, of: &str) -> &'a str {
     }
 }
 
+/// A field's name for people.
+fn heading(field: &str) -> String {
+    let text = match field {
+        "regime" => lang::REGIME,
+        "unit" => lang::UNIT,
+        "period" => lang::PERIOD,
+        "deadline" => lang::DEADLINE,
+        "expected" => lang::EXPECTED,
+        "on_time" => lang::ON_TIME,
+        "late" => lang::LATE,
+        "missing" => lang::MISSING,
+        "open" => lang::OPEN,
+        "corrected" => lang::CORRECTED,
+        "superseded" => lang::SUPERSEDED,
+        "unscheduled" => lang::UNSCHEDULED,
+        "records" => lang::COUNTED,
+        other => return other.to_owned(),
+    };
+    text.get().to_owned()
+}
+
 fn table(stats: &Stats, by: By) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(names(by).iter().copied().chain(COUNTS).map(|text| text.replace('_', " ")));
+    table.set_header(names(by).iter().copied().chain(COUNTS).map(heading));
     let mut sum = [0; COUNTS.len()];
     for row in &stats.rows {
         let counts = counts(row);
@@ -121,7 +143,7 @@ fn table(stats: &Stats, by: By) -> Table {
         table.add_row(cells.chain(counts.map(|count| count.to_string())));
     }
     if let Some(rest) = names(by).len().checked_sub(1) {
-        let cells = std::iter::once("all".to_owned()).chain(std::iter::repeat_n(String::new(), rest));
+        let cells = std::iter::once(lang::TOTAL.get().to_owned()).chain(std::iter::repeat_n(String::new(), rest));
         table.add_row(cells.chain(sum.map(|count| count.to_string())));
     }
     for column in names(by).len()..names(by).len() + COUNTS.len() {

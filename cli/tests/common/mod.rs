@@ -8,7 +8,9 @@ use kho::dev::DevCluster;
 
 /// Runs the binary.
 pub fn kho(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
+    // in English, wherever the test runs
+    let mut kho = Command::new(env!("CARGO_BIN_EXE_kho"));
+    kho.args(arguments).env_remove("KHO_CONFIG").env("LC_ALL", "C").output().unwrap()
 }
 
 /// Runs it, and it ends with `code`; its output, and what it said.

@@ -17,6 +17,7 @@ use super::state::{Key, State};
 use super::tally::Tally;
 use super::{Args, Signing, line, receive, resend};
 use crate::exit::{Exit, Failure, Result};
+use crate::lang;
 
 /// Reports that are read and signed before they are sent: as many as a message takes.
 const BATCH_REPORTS_MAX: usize = kho_proto::batch::SUBMIT_MANY_RECORDS_MAX;
@@ -62,17 +63,11 @@ pub async fn run(args: &Args, config: &ClientFile, client: &Client) -> Result {
     }
     batch.bar.finish_and_clear();
     let tally = batch.tally;
-    eprintln!("{tally}");
+    eprintln!("{}", tally.text(lang::current()));
     match tally.exit() {
         None => Ok(()),
-        Some(Exit::Refused) => {
-            Err(Failure::new(Exit::Refused, "some reports were refused: mend them, and run it again"))
-        }
-        Some(exit) => {
-            let message =
-                "not all reports have their answer: run it again as it is, and it goes on; none is stored twice";
-            Err(Failure::new(exit, message))
-        }
+        Some(Exit::Refused) => Err(Failure::new(Exit::Refused, lang::MEND.get())),
+        Some(exit) => Err(Failure::new(exit, lang::AGAIN.get())),
     }
 }
 
@@ -148,7 +143,7 @@ impl Batch<'_> {
         }
         self.tally.held += ready.len() as u64;
         self.bar.inc(length);
-        self.bar.set_message(format!("{} reports", self.tally.total()));
+        self.bar.set_message(lang::REPORTS.with(lang::current(), &[("count", &self.tally.total())]));
         Ok(())
     }
 

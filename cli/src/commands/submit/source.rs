@@ -110,7 +110,7 @@ impl Source {
             Source::Lines { name, base, mut number, mut reader } => loop {
                 number += 1;
                 let (line, length) = read_line(&mut *reader);
-                let failed = matches!(line, Err(_)) && length == 0;
+                let failed = line.is_err() && length == 0;
                 if length == 0 && !failed {
                     return None;
                 }

@@ -1,9 +1,9 @@
 //! What became of many reports, counted; and how a command ends that sent them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::exit::Exit;
+use crate::lang::{self, Lang};
 
 /// Each report is counted once.
 #[derive(Default)]
@@ -49,23 +49,26 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "{} reports: {} accepted, {} there already, {} done by an earlier run, {} refused, {} unknown, {} not sent",
-            self.total(),
-            self.accepted,
-            self.duplicates,
-            self.done_before,
-            self.refused(),
-            self.unknown,
-            self.unreachable + self.held
-        )?;
+impl Tally {
+    /// For people.
+    pub fn text(&self, lang: Lang) -> String {
+        let mut text = lang::SUMMARY.with(
+            lang,
+            &[
+                ("total", &self.total()),
+                ("accepted", &self.accepted),
+                ("there", &self.duplicates),
+                ("done", &self.done_before),
+                ("refused", &self.refused()),
+                ("unknown", &self.unknown),
+                ("held", &(self.unreachable + self.held)),
+            ],
+        );
         for (code, count) in &self.refused {
-            write!(f, "\n  refused: {count} {code}")?;
+            text.push_str("\n  ");
+            text.push_str(&lang::REFUSED.with(lang, &[("count", count), ("code", code)]));
         }
-        Ok(())
+        text
     }
 }
 
@@ -85,9 +88,10 @@ mod tests {
         tally.unknown = 1;
         assert_eq!(tally.exit(), Some(Exit::Unknown));
         assert_eq!(
-            tally.to_string(),
+            tally.text(Lang::En),
             "15 reports: 7 accepted, 1 there already, 2 done by an earlier run, 2 refused, 1 unknown, 2 not sent\n  \
              refused: 2 report-invalid"
         );
+        assert!(tally.text(Lang::Vi).starts_with("15 báo cáo: 7 được tiếp nhận, 1 đã có"), "{}", tally.text(Lang::Vi));
     }
 }
