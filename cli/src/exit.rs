@@ -10,6 +10,8 @@ use kho_node::{ServeError, config, keys};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::{certificate, checkpoint, header, period, receipt, record, report, signature, tlog};
 
+use crate::lang::{self, Lang};
+
 /// Exit codes of failed commands; wrong usage ends with 2, in clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -76,7 +78,13 @@ impl Failure {
         tell(self);
     }
 
-    fn code(&self) -> Option<Code> {
+    /// The same, of something at `place`: a file, or a line of one.
+    pub fn at(self, place: &str) -> Self {
+        Self { exit: self.exit, error: self.error.context(place.to_owned()) }
+    }
+
+    /// The stable code, where there is one.
+    pub fn code(&self) -> Option<Code> {
         self.error.chain().find_map(code)
     }
 }
@@ -142,7 +150,7 @@ pub fn report(result: Result) -> ExitCode {
 
 fn tell(failure: &Failure) {
     // nobody answered: a node's code would say what no node said
-    let code = failure.code().filter(|_| failure.exit() != Exit::Unreachable as u8).map(Code::as_str);
+    let code = failure.code().filter(|_| failure.exit() != Exit::Unreachable as u8);
     // the messages of most errors hold their cause already: say nothing twice
     let mut text = String::new();
     for cause in failure.error.chain().map(ToString::to_string) {
@@ -151,8 +159,36 @@ fn tell(failure: &Failure) {
             text.push_str(&cause);
         }
     }
-    match code {
-        Some(code) => eprintln!("error [{code}]: {}", text.replacen(&format!("{code}: "), "", 1)),
-        None => eprintln!("error: {text}"),
+    eprintln!("{}", told(lang::current(), code, &text));
+}
+
+/// An error as people read it: in Vietnamese what the code means, and below it the English sentence with its values.
+fn told(lang: Lang, code: Option<Code>, text: &str) -> String {
+    let error = lang::ERROR.of(lang);
+    let Some(code) = code else { return format!("{error}: {text}") };
+    let text = text.replacen(&format!("{}: ", code.as_str()), "", 1);
+    match lang {
+        Lang::En => format!("{error} [{}]: {text}", code.as_str()),
+        Lang::Vi => format!("{error} [{}]: {}\n  {text}", code.as_str(), lang::sentence(code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_code_and_its_values_in_either_language() {
+        let (code, text) =
+            (Some(Code::PeriodInvalid), "reports.ndjson:3: period-invalid: expected 2020-06, found 06/2020");
+        assert_eq!(
+            told(Lang::En, code, text),
+            "error [period-invalid]: reports.ndjson:3: expected 2020-06, found 06/2020"
+        );
+        assert_eq!(
+            told(Lang::Vi, code, text),
+            "lỗi [period-invalid]: kỳ báo cáo viết không đúng quy cách\n  reports.ndjson:3: expected 2020-06, found 06/2020"
+        );
+        assert_eq!(told(Lang::Vi, None, "absent"), "lỗi: absent");
     }
 }

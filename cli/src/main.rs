@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod drill;
 mod exit;
+mod lang;
 
 use clap::Parser;
 
@@ -15,5 +16,7 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
-    exit::report(commands::run(commands::Kho::parse()))
+    let kho = commands::Kho::parse();
+    lang::choose(kho.lang());
+    exit::report(commands::run(kho))
 }

@@ -1,40 +1,17 @@
 //! Attachments over real processes: the commands, and an upload whose leader is killed in the middle of it.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kho::dev::DevCluster;
+use common::{cluster, ends, text};
 use kho_client::{Content, Draft, Part, System, describe};
 use kho_proto::id::UnitCode;
-
-fn kho(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
-}
-
-#[track_caller]
-fn ends(arguments: &[&str], code: i32) -> (String, String) {
-    let output = kho(arguments);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert_eq!(output.status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
-    (out, err)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-async fn cluster(dir: &tempfile::TempDir) -> DevCluster {
-    let mut cluster = DevCluster::create(&dir.path().join("c"), 3).unwrap();
-    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
-    cluster.launch().await.unwrap();
-    cluster
-}
 
 fn content(length: usize) -> Vec<u8> {
     (0..length as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()

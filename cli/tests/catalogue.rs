@@ -1,24 +1,13 @@
 //! The commands of the catalogue and of statistics, over real processes.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
 
+use std::path::{Path, PathBuf};
+
+use common::{ends, kho};
 use kho::dev::{DevCluster, Options};
 use serde_json::{Value, json};
-
-fn kho(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
-}
-
-#[track_caller]
-fn ends(arguments: &[&str], code: i32) -> (String, String) {
-    let output = kho(arguments);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert_eq!(output.status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
-    (out, err)
-}
 
 fn lines(out: &str) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -1,39 +1,16 @@
 //! Real processes on loopback, driven as operators and tests drive them.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use common::{cluster, ends, text};
 use kho::dev::{DevCluster, Identity, NodeId};
 use kho_client::{Client, Draft, Signed, SubmitError, System};
 use kho_proto::error::Code;
 use kho_proto::id::UnitCode;
-
-fn kho(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
-}
-
-#[track_caller]
-fn ends(arguments: &[&str], code: i32) -> (String, String) {
-    let output = kho(arguments);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert_eq!(output.status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
-    (out, err)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Three nodes; the directory goes away after them.
-async fn cluster(dir: &tempfile::TempDir) -> DevCluster {
-    let mut cluster = DevCluster::create(&dir.path().join("c"), 3).unwrap();
-    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
-    cluster.launch().await.unwrap();
-    cluster
-}
 
 async fn signed(cluster: &DevCluster, unit: &str, series: &str) -> Signed {
     let unit: UnitCode = unit.parse().unwrap();

@@ -1,12 +1,12 @@
 //! The binary as scripts see it: output, files, exit codes. No node runs here.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn kho(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
-}
+use common::{kho, text};
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
@@ -18,10 +18,6 @@ fn out(output: &Output) -> String {
 
 fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn cluster() -> tempfile::TempDir {
@@ -389,4 +385,88 @@ fn a_failed_demo_leaves_the_logs_that_it_names() {
     let err = err(&demo);
     let log = err.split_whitespace().map(|word| word.trim_end_matches([':', ','])).find(|word| word.ends_with(".log"));
     assert!(log.is_some_and(|log| Path::new(log).is_file()), "{err}");
+}
+
+/// Words that bash offers behind `line`, as its completion function leaves them.
+fn completed(script: &Path, line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let program = format!(
+        "source {}; COMP_WORDS=({}); COMP_CWORD={}; {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        text(script),
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words.len() - 1,
+        format_args!("_kho kho '{}' '{}'", words[words.len() - 1], words[words.len() - 2]),
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &program]).output().unwrap();
+    assert_eq!(err(&output), "", "{program}");
+    out(&output).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    if Command::new("bash").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: no bash here");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("kho.bash");
+    std::fs::write(&script, kho(&["completions", "bash"]).stdout).unwrap();
+    assert_eq!(completed(&script, "kho comp"), ["completions"]);
+    assert_eq!(completed(&script, "kho list --for"), ["--format"]);
+    assert_eq!(completed(&script, "kho list --format "), ["table", "json", "csv"]);
+    assert_eq!(completed(&script, "kho log a"), ["audit"]);
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        assert!(out(&kho(&["completions", shell])).contains("submit"), "{shell}");
+    }
+    assert_eq!(code(&kho(&["completions", "cmd"])), 2);
+}
+
+#[test]
+fn every_command_has_a_manual_page_that_groff_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("pages");
+    let made = kho(&["man", "--dir", text(&pages)]);
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    let mut names: Vec<_> = std::fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    for page in ["kho.1", "kho-submit.1", "kho-log-audit.1", "kho-completions.1"] {
+        assert!(names.contains(&pages.join(page)), "{page}: {names:?}");
+    }
+    assert!(std::fs::read_to_string(pages.join("kho.1")).unwrap().contains("outcome unknown"));
+    if Command::new("groff").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: no groff here");
+        return;
+    }
+    for page in &names {
+        let shown = Command::new("groff").args(["-man", "-ww", "-Tutf8", "-Kutf8"]).arg(page).output().unwrap();
+        assert!(shown.status.success() && err(&shown).is_empty(), "{}: {}", page.display(), err(&shown));
+        assert!(out(&shown).contains("kho"), "{}", page.display());
+    }
+}
+
+#[test]
+fn messages_follow_the_locale_and_codes_stay() {
+    let absent = ["list", "--config", "absent.toml", "--format", "json"];
+    let run = |more: &[&str], variables: &[(&str, &str)]| {
+        let mut kho = Command::new(env!("CARGO_BIN_EXE_kho"));
+        for name in ["LC_ALL", "LC_MESSAGES", "LANG", "KHO_CONFIG"] {
+            kho.env_remove(name);
+        }
+        let output = kho.args(more).args(absent).envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(code(&output), 1);
+        err(&output)
+    };
+    let english = "error [config-invalid]: absent.toml: ";
+    let vietnamese = "lỗi [config-invalid]: tệp cấu hình không đọc được hoặc có trường không hợp lệ\n  absent.toml: ";
+    for (more, variables, expected) in [
+        (&[][..], &[][..], english),
+        (&[], &[("LANG", "vi_VN.UTF-8")], vietnamese),
+        (&[], &[("LANG", "vi_VN.UTF-8"), ("LC_ALL", "C")], english),
+        (&["--lang", "en"], &[("LC_ALL", "vi_VN")], english),
+        (&["--lang", "vi"], &[], vietnamese),
+    ] {
+        let told = run(more, variables);
+        assert!(told.starts_with(expected), "{more:?} {variables:?}: {told}");
+    }
+    assert_eq!(code(&kho(&["--lang", "fr", "version"])), 2);
 }

@@ -43,7 +43,7 @@ impl Drill {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut kho = Command::new(env!("CARGO_BIN_EXE_kho"));
-        kho.arg("drill").args(arguments).env_remove("KHO_CONFIG");
+        kho.arg("drill").args(arguments).env_remove("KHO_CONFIG").env("LC_ALL", "C");
         kho.arg("--config").arg(self.cluster.layout().drill_file()).arg("--out").arg(self.path("reports"));
         kho.args(["--before", "1", "--after", "1"]);
         kho

@@ -1,41 +1,18 @@
 //! Lists and watches over real processes, while leaders are killed; and their commands.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
+mod common;
+
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kho::dev::{DevCluster, Identity, NodeId};
+use common::{cluster, ends, text};
+use kho::dev::{Identity, NodeId};
 use kho_client::{Client, Draft, Filter, ListQuery, Order, Signed, StateFilter, SubmitError, System, WatchFrom};
 use kho_proto::id::{RecordId, Seq, UnitCode};
 use parking_lot::Mutex;
-
-fn kho(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env_remove("KHO_CONFIG").output().unwrap()
-}
-
-#[track_caller]
-fn ends(arguments: &[&str], code: i32) -> (String, String) {
-    let output = kho(arguments);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert_eq!(output.status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
-    (out, err)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-async fn cluster(dir: &tempfile::TempDir) -> DevCluster {
-    let mut cluster = DevCluster::create(&dir.path().join("c"), 3).unwrap();
-    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
-    cluster.launch().await.unwrap();
-    cluster
-}
 
 fn draft(unit: &str, series: String, supersedes: Option<RecordId>) -> Draft {
     Draft {
@@ -244,6 +221,26 @@ async fn the_command_line_lists_counts_tells_histories_and_watches() {
     assert_eq!(told.iter().map(|line| line["next"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 4, 5]);
     let (out, _) = ends(&["watch", "--config", config, "--start", "1", "--limit", "2", "--unit", "BTC"], 0);
     assert_eq!(out.lines().count(), 2, "{out}");
+
+    // the same in CSV, with the names of JSON
+    let csv = |arguments: &[&str]| ends(&[arguments, &["--config", config, "--format", "csv"]].concat(), 0).0;
+    let names = "sequence,record_id,accepted_at,unit,regime,period,series,receivers,submitted_at,revision,supersedes,\
+                 state,media_type,payload_length";
+    for arguments in [&["list", "--order", "oldest"][..], &["history", &id]] {
+        let (table, objects) = (csv(arguments), lines(&json(arguments).0));
+        assert_eq!(table.lines().next(), Some(names));
+        let rows: Vec<_> = table.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>()).collect();
+        assert_eq!(rows.len(), objects.len());
+        for (row, object) in rows.iter().zip(&objects) {
+            assert_eq!((row[0], row[1]), (&*object["sequence"].to_string(), object["record_id"].as_str().unwrap()));
+            assert!(row[2].ends_with("+07:00") && row[6] == object["series"], "{row:?}");
+        }
+    }
+    assert_eq!(csv(&["list", "--from", "2020-07"]).trim(), names);
+    assert_eq!(csv(&["list", "--count"]), "count,size\n7,8\n");
+    let watched = csv(&["watch", "--start", "2", "--limit", "2"]);
+    let told: Vec<_> = watched.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+    assert_eq!(told, ["next", "3", "4"], "{watched}");
 
     let auditor = dir.path().join("auditor.toml");
     let pki = cluster.layout().dir().to_owned();

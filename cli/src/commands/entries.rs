@@ -1,10 +1,14 @@
 //! Records in a list, as people and as scripts read them.
 
+use std::io;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use kho_client::{About, Entry, Fresh, Listing};
 use serde_json::{Value, json};
 
+use super::csv;
 use crate::exit::Result;
+use crate::lang::{self, Text};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -13,6 +17,57 @@ pub enum Format {
     Table,
     /// One JSON object a line.
     Json,
+    /// Comma-separated values, with a header line.
+    Csv,
+}
+
+/// Fields of a record as [`object`] names them, in the order of CSV.
+const FIELDS: [&str; 14] = [
+    "sequence",
+    "record_id",
+    "accepted_at",
+    "unit",
+    "regime",
+    "period",
+    "series",
+    "receivers",
+    "submitted_at",
+    "revision",
+    "supersedes",
+    "state",
+    "media_type",
+    "payload_length",
+];
+/// Those that an auditor gets.
+const EVIDENCE_FIELDS: [&str; 6] = ["sequence", "record_id", "accepted_at", "leaf", "leaf_hash", "header_digest"];
+
+/// Entries as comma-separated values: the fields of [`object`], receivers with spaces between them.
+pub struct Csv {
+    fields: Vec<&'static str>,
+}
+
+impl Csv {
+    /// Fields by what the first entry is: a record, or an auditor's evidence; and what a command adds.
+    pub fn new(first: Option<&Entry>, more: &[&'static str]) -> Self {
+        let evidence = first.is_some_and(|entry| entry.about.is_none());
+        let fields = if evidence { &EVIDENCE_FIELDS[..] } else { &FIELDS };
+        Self { fields: [fields, more].concat() }
+    }
+
+    /// The header line.
+    pub fn header(&self) -> io::Result<String> {
+        csv::line(&self.fields)
+    }
+
+    /// A line.
+    pub fn line(&self, object: &Value) -> io::Result<String> {
+        csv::line(self.fields.iter().map(|field| match &object[*field] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+            other => other.to_string(),
+        }))
+    }
 }
 
 fn state(about: &About) -> &'static str {
@@ -61,7 +116,7 @@ pub fn cells(entry: &Entry) -> Vec<String> {
             about.series.clone(),
             about.receivers.iter().map(|unit| unit.as_str()).collect::<Vec<_>>().join(" "),
             about.revision.to_string(),
-            state(about).to_owned(),
+            if about.superseded { lang::SUPERSEDED } else { lang::LATEST }.get().to_owned(),
             id,
         ],
         (None, leaf) => {
@@ -70,18 +125,28 @@ pub fn cells(entry: &Entry) -> Vec<String> {
     }
 }
 
-const COLUMNS: [&str; 10] =
-    ["sequence", "accepted at", "unit", "regime", "period", "series", "receivers", "revision", "state", "record id"];
-const EVIDENCE_COLUMNS: [&str; 4] = ["sequence", "accepted at", "leaf hash", "record id"];
+const COLUMNS: [Text; 10] = [
+    lang::SEQUENCE,
+    lang::ACCEPTED_AT,
+    lang::UNIT,
+    lang::REGIME,
+    lang::PERIOD,
+    lang::SERIES,
+    lang::RECEIVERS,
+    lang::REVISION,
+    lang::STATE,
+    lang::RECORD_ID,
+];
+const EVIDENCE_COLUMNS: [Text; 4] = [lang::SEQUENCE, lang::ACCEPTED_AT, lang::LEAF_HASH, lang::RECORD_ID];
 
 fn table(entries: &[Entry]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     let evidence = entries.iter().any(|entry| entry.about.is_none());
     if evidence {
-        table.set_header(EVIDENCE_COLUMNS)
+        table.set_header(EVIDENCE_COLUMNS.map(Text::get))
     } else {
-        table.set_header(COLUMNS)
+        table.set_header(COLUMNS.map(Text::get))
     };
     for entry in entries {
         table.add_row(cells(entry));
@@ -108,19 +173,30 @@ pub fn freshness(fresh: Fresh) -> String {
 pub async fn print(mut listing: Listing, format: Format, limit: Option<usize>) -> Result {
     let mut rows = Vec::new();
     let mut count = 0;
+    let mut csv = Csv::new(None, &[]);
     while limit.is_none_or(|limit| count < limit) {
         let Some(entry) = listing.next().await? else { break };
         count += 1;
         match format {
             Format::Json => outln!("{}", object(&entry))?,
+            Format::Csv => {
+                if count == 1 {
+                    csv = Csv::new(Some(&entry), &[]);
+                    outln!("{}", csv.header()?)?;
+                }
+                outln!("{}", csv.line(&object(&entry))?)?;
+            }
             Format::Table => rows.push(entry),
         }
     }
-    if format == Format::Table {
-        outln!("{}", table(&rows))?;
+    match format {
+        Format::Table => outln!("{}", table(&rows))?,
+        // without a record, too, a reader finds the names
+        Format::Csv if count == 0 => outln!("{}", csv.header()?)?,
+        _ => {}
     }
     if let Some(fresh) = listing.fresh() {
-        eprintln!("{count} records {}", freshness(fresh));
+        eprintln!("{}", lang::RECORDS.with(lang::current(), &[("count", &count), ("of", &freshness(fresh))]));
     }
     Ok(())
 }
@@ -178,6 +254,27 @@ mod tests {
         );
         assert_eq!(object["receivers"], json!(["VPCP"]));
         assert_eq!(object["supersedes"], json!("02020202-0202-0202-0202-020202020202"));
+    }
+
+    #[test]
+    fn csv_has_the_fields_of_json() {
+        let mut entry = entry();
+        if let Some(about) = &mut entry.about {
+            about.series = "khoa \"A\", tầng 2".to_owned();
+            about.receivers.push("BTC".parse().expect("a code"));
+        }
+        let csv = Csv::new(Some(&entry), &["next"]);
+        let mut json = object(&entry);
+        json["next"] = json!(8);
+        assert_eq!(json.as_object().expect("an object").keys().map(String::as_str).collect::<Vec<_>>(), csv.fields);
+        assert_eq!(
+            csv.line(&json).expect("a line"),
+            "7,01010101-0101-0101-0101-010101010101,2020-06-12T08:30:00.250+07:00,BYT,YT-01,2020-06,\
+             \"khoa \"\"A\"\", tầng 2\",VPCP BTC,2020-06-12T08:30:00.250+07:00,2,02020202-0202-0202-0202-020202020202,\
+             superseded,application/json,12,8"
+        );
+        let evidence = Entry { about: None, ..entry };
+        assert!(Csv::new(Some(&evidence), &[]).header().expect("a line").ends_with("leaf,leaf_hash,header_digest"));
     }
 
     #[test]

@@ -31,6 +31,7 @@ Examples:
   kho list --config client.toml --unit BYT --limit 20
   kho list --config client.toml --regime YT-01 --receiver VPCP --from 2020-01 --to 2020-03 --order period
   kho list --config client.toml --state superseded --accepted-from 2020-06-01 --format json | jq .record_id
+  kho list --config client.toml --regime YT-01 --format csv > june.csv
   kho list --config client.toml --unit BYT --count")]
 pub struct Args {
     #[command(flatten)]
@@ -69,6 +70,7 @@ pub async fn run(args: Args) -> Result {
         match args.format {
             Format::Table => outln!("{}", count.count)?,
             Format::Json => outln!("{}", json!({ "count": count.count, "size": count.fresh.size }))?,
+            Format::Csv => outln!("count,size\n{},{}", count.count, count.fresh.size)?,
         }
         eprintln!("counted {}", entries::freshness(count.fresh));
         return Ok(());

@@ -5,8 +5,10 @@ mod bench;
 mod catalogue;
 mod certs;
 mod cluster;
+mod completions;
 mod config;
 mod crl;
+mod csv;
 mod data;
 mod entries;
 mod evidence;
@@ -17,6 +19,7 @@ mod history;
 mod keys;
 mod list;
 mod log;
+mod man;
 mod outbox;
 mod replace;
 mod serve;
@@ -34,6 +37,7 @@ use std::future::Future;
 use clap::{Parser, Subcommand};
 
 use crate::exit::{HELP, Result};
+use crate::lang::Lang;
 use crate::{demo, drill};
 
 /// A replicated, sealed, receipt-issuing store for signed report records.
@@ -42,6 +46,16 @@ use crate::{demo, drill};
 pub struct Kho {
     #[command(subcommand)]
     command: Command,
+    /// Language of messages; else by LC_ALL, LC_MESSAGES or LANG. Help, JSON and CSV are the same in both.
+    #[arg(long, global = true, value_enum, value_name = "LANG")]
+    lang: Option<Lang>,
+}
+
+impl Kho {
+    /// The language that was asked for.
+    pub fn lang(&self) -> Option<Lang> {
+        self.lang
+    }
 }
 
 #[derive(Subcommand)]
@@ -79,6 +93,8 @@ enum Command {
     Config(config::Command),
     #[command(subcommand)]
     Data(data::Command),
+    Completions(completions::Args),
+    Man(man::Args),
     Version(version::Args),
 }
 
@@ -107,6 +123,8 @@ pub fn run(kho: Kho) -> Result {
         Command::Keys(command) => keys::run(command),
         Command::Config(command) => config::run(command),
         Command::Data(command) => data::run(command),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }

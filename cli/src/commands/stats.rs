@@ -9,20 +9,11 @@ use kho_proto::id::{RegimeCode, UnitCode};
 use kho_proto::period::Period;
 use serde_json::{Value, json};
 
-use super::entries::freshness;
+use super::csv;
+use super::entries::{Format, freshness};
 use super::filter::Moment;
 use crate::exit::Result;
-
-/// How statistics are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// One JSON object a line.
-    Json,
-    /// Comma-separated values, with a header.
-    Csv,
-}
+use crate::lang;
 
 /// What is added up, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -119,10 +110,31 @@ fn name<'a>(row: &'a StatsRow, of: &str) -> &'a str {
     }
 }
 
+/// A field's name for people.
+fn heading(field: &str) -> String {
+    let text = match field {
+        "regime" => lang::REGIME,
+        "unit" => lang::UNIT,
+        "period" => lang::PERIOD,
+        "deadline" => lang::DEADLINE,
+        "expected" => lang::EXPECTED,
+        "on_time" => lang::ON_TIME,
+        "late" => lang::LATE,
+        "missing" => lang::MISSING,
+        "open" => lang::OPEN,
+        "corrected" => lang::CORRECTED,
+        "superseded" => lang::SUPERSEDED,
+        "unscheduled" => lang::UNSCHEDULED,
+        "records" => lang::COUNTED,
+        other => return other.to_owned(),
+    };
+    text.get().to_owned()
+}
+
 fn table(stats: &Stats, by: By) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(names(by).iter().copied().chain(COUNTS).map(|text| text.replace('_', " ")));
+    table.set_header(names(by).iter().copied().chain(COUNTS).map(heading));
     let mut sum = [0; COUNTS.len()];
     for row in &stats.rows {
         let counts = counts(row);
@@ -131,7 +143,7 @@ fn table(stats: &Stats, by: By) -> Table {
         table.add_row(cells.chain(counts.map(|count| count.to_string())));
     }
     if let Some(rest) = names(by).len().checked_sub(1) {
-        let cells = std::iter::once("all".to_owned()).chain(std::iter::repeat_n(String::new(), rest));
+        let cells = std::iter::once(lang::TOTAL.get().to_owned()).chain(std::iter::repeat_n(String::new(), rest));
         table.add_row(cells.chain(sum.map(|count| count.to_string())));
     }
     for column in names(by).len()..names(by).len() + COUNTS.len() {
@@ -153,10 +165,9 @@ fn object(row: &StatsRow, by: By) -> Value {
     object
 }
 
-/// Codes, periods and moments have no comma, quote or line break in them.
-fn csv(row: &StatsRow, by: By) -> String {
+fn cells(row: &StatsRow, by: By) -> Vec<String> {
     let cells = names(by).iter().map(|of| name(row, of).to_owned());
-    cells.chain(counts(row).map(|count| count.to_string())).collect::<Vec<_>>().join(",")
+    cells.chain(counts(row).map(|count| count.to_string())).collect()
 }
 
 pub async fn run(args: Args) -> Result {
@@ -187,9 +198,9 @@ pub async fn run(args: Args) -> Result {
             }
         }
         Format::Csv => {
-            outln!("{}", names(args.by).iter().copied().chain(COUNTS).collect::<Vec<_>>().join(","))?;
+            outln!("{}", csv::line(names(args.by).iter().copied().chain(COUNTS))?)?;
             for row in &stats.rows {
-                outln!("{}", csv(row, args.by))?;
+                outln!("{}", csv::line(cells(row, args.by))?)?;
             }
         }
     }
@@ -220,8 +231,9 @@ mod tests {
     fn every_way_to_write_has_the_same_numbers() {
         let stats = stats();
         let row = &stats.rows[1];
-        assert_eq!(csv(row, By::Period), "KTXH-01,T02,2020-06,2020-06-26T00:00:00.000+07:00,3,0,2,0,0,0,0,0,7");
-        assert_eq!(csv(row, By::Total), "3,0,2,0,0,0,0,0,7");
+        let csv = |by| csv::line(cells(row, by)).expect("a line");
+        assert_eq!(csv(By::Period), "KTXH-01,T02,2020-06,2020-06-26T00:00:00.000+07:00,3,0,2,0,0,0,0,0,7");
+        assert_eq!(csv(By::Total), "3,0,2,0,0,0,0,0,7");
         let object = object(row, By::Unit);
         assert_eq!((&object["unit"], &object["late"], &object["regime"]), (&json!("T02"), &json!(2), &Value::Null));
         let table = table(&stats, By::UnitRegime).to_string();

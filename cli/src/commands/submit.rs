@@ -1,11 +1,18 @@
 //! `kho submit`
 
+mod batch;
+mod line;
+mod source;
+mod state;
+mod tally;
+
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kho::client_file::ClientFile;
-use kho_client::{Acknowledged, Client, Draft, Signed, SubmitError};
+use kho_client::{Acknowledged, Client, Draft, PemSigner, Signed, SubmitError};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::{Header, SubmittedAt};
@@ -30,8 +37,18 @@ Files given with --attach are uploaded first, each only as far as the store does
 off is given again. The header names them by file name, and their SHA-256 is signed. With an ID.record that was signed
 before, --attach uploads again what it names.
 
+Many reports: a directory (its .json, .ndjson and .jsonl, by name, below it too), NDJSON with one report a line, or - for
+NDJSON from standard input. A line is a report document; instead of figures or text it may have media_type and either
+payload_base64 or payload_file, which is relative to the NDJSON (docs/cli.md has the table). A bad line is told with its file,
+line, code and field, and does not sink the others. Reports of one series go in their order. A run that was interrupted or
+killed is given again as it was, and goes on: OUT/submit.state has the id of each report, and a report that says the same is
+the same report. Ends with 3 if an outcome is unknown, else with 4 if nobody answered, else with 1 if one was refused.
+
 Examples:
   kho submit --config client.toml report.json --out records
+  kho submit --config client.toml june.ndjson --out records                 (killed? the same once more)
+  kho submit --config client.toml june/ more/ --out records --state june.state
+  make-reports | kho submit --config client.toml - --out records
   kho submit --config client.toml report.json --attach map.pdf --attach cases.csv --out records
   kho submit --config client.toml june/*.json --out records
   kho submit --config client.toml records/0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e.record --out records
@@ -40,7 +57,8 @@ Examples:
   { \"unit\": \"BYT\", \"regime\": \"YT-01\", \"period\": \"2020-06-12\", \"receivers\": [\"VPCP\"],
     \"figures\": { \"new_cases\": 2, \"recovered\": 5, \"deaths\": 0 } }")]
 pub struct Args {
-    /// Report documents (JSON), or signed records (ID.record) to send again; several go to the store together.
+    /// Report documents (JSON), NDJSON, directories of them, - for NDJSON from standard input, or signed records
+    /// (ID.record) to send again; several go to the store together.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Attaches a file to the report; may be given again. With it there is one report.
@@ -52,19 +70,27 @@ pub struct Args {
     /// Writes ID.record and ID.tlog-proof there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
+    /// Which id each report was given, for a run that goes on; with directories and NDJSON OUT/submit.state if absent.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
 }
 
 pub async fn run(args: Args) -> Result {
     let config = ClientFile::load(&args.config)?;
     let client = config.client()?;
+    let many = args.state.is_some() || args.files.iter().any(|file| source::holds_many(file));
+    if many && args.attach.is_empty() {
+        return batch::run(&args, &config, &client).await;
+    }
     // all are signed, and written down, before the first is sent
     let mut all = Vec::new();
-    if !args.attach.is_empty() && args.files.len() > 1 {
+    if many || (!args.attach.is_empty() && args.files.len() > 1) {
         return Err(Failure::new(Exit::Refused, "--attach: expected one report to attach files to, found more"));
     }
     let attached = args.attach.iter().map(|path| Attached::measure(path)).collect::<Result<Vec<_>>>()?;
+    let signing = Signing::new(&args.out, &config, &client, true);
     for file in &args.files {
-        all.push(load(file, &args, &config, &client, &attached).await?);
+        all.push(load(file, &signing, &attached).await?);
     }
     let answers = match all.as_slice() {
         [one] => vec![submit(&client, one, &attached).await?],
@@ -72,7 +98,7 @@ pub async fn run(args: Args) -> Result {
     };
     let mut worst: Option<Failure> = None;
     for (signed, answer) in all.iter().zip(answers) {
-        let Err(failure) = receive(&args, signed, answer) else { continue };
+        let Err(failure) = receive(&args, signed, answer, true) else { continue };
         // an unknown outcome asks most of who reads it, and ends the command
         let (told, kept) = match worst.take() {
             None => (None, failure),
@@ -106,12 +132,12 @@ async fn upload_all(client: &Client, unit: &UnitCode, attached: &[Attached]) -> 
     Ok(())
 }
 
-async fn load(file: &Path, args: &Args, config: &ClientFile, client: &Client, attached: &[Attached]) -> Result<Signed> {
+async fn load(file: &Path, signing: &Signing<'_>, attached: &[Attached]) -> Result<Signed> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     if file.extension().is_some_and(|extension| extension == "record") {
-        return resend(record::from_file(bytes)?, client, attached).await;
+        return resend(record::from_file(bytes)?, signing.client, attached).await;
     }
-    sign(args, config, client, &bytes, attached).await
+    signing.sign(Report::from_json(&bytes)?, attached).await
 }
 
 /// A record that was signed before.
@@ -134,7 +160,7 @@ pub fn tell_fields(refusal: &Refusal) {
 }
 
 /// Writes the receipt, or says why there is none.
-fn receive(args: &Args, signed: &Signed, answer: std::result::Result<Acknowledged, SubmitError>) -> Result {
+fn receive(args: &Args, signed: &Signed, answer: std::result::Result<Acknowledged, SubmitError>, tell: bool) -> Result {
     let id = signed.record_id();
     let done = answer.inspect_err(|error| match error {
         SubmitError::Receipt { rejected, .. } => evidence(rejected, &args.out, id),
@@ -150,6 +176,9 @@ fn receive(args: &Args, signed: &Signed, answer: std::result::Result<Acknowledge
         return Err(Failure::new(Exit::Unknown, message));
     }
     outln!("{}", path.display())?;
+    if !tell {
+        return Ok(());
+    }
     eprintln!(
         "record {id}: sequence {}, accepted {}{}, by node {}",
         done.receipt.sequence,
@@ -185,40 +214,65 @@ fn difference(report: &Report, record: &SignedRecord) -> Result<Option<(&'static
     Ok(fields.into_iter().find(|(_, expected, found)| expected != found))
 }
 
-/// Signs a document; one that names its id, and was signed before, is not signed again: another signature time
-/// would make it another record under the same id. Nor is the record sent if the document was edited since.
-async fn sign(
-    args: &Args,
-    config: &ClientFile,
-    client: &Client,
-    document: &[u8],
-    attached: &[Attached],
-) -> Result<Signed> {
-    let report = Report::from_json(document)?;
-    if let Some(path) = report.id.map(|id| args.out.join(format!("{id}.record"))).filter(|path| path.exists()) {
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let record = record::from_file(bytes)?;
-        if let Some((field, expected, found)) = difference(&report, &record)? {
-            return Err(Refusal::new(
-                Code::RecordIdConflict,
-                format!(
-                    "{} was signed for other content: {field}: expected {expected:?} as the document says, found \
-                     {found:?}; give the document a new id",
-                    path.display()
-                ),
-            )
-            .into());
-        }
-        eprintln!("signed before: sending {} again", path.display());
-        return resend(record, client, attached).await;
+/// Who signs, and where signed records lie.
+struct Signing<'a> {
+    out: &'a Path,
+    config: &'a ClientFile,
+    client: &'a Client,
+    /// Read when first needed: what is only sent again needs none.
+    signer: OnceCell<PemSigner>,
+    /// Tells of each record.
+    tell: bool,
+}
+
+impl<'a> Signing<'a> {
+    fn new(out: &'a Path, config: &'a ClientFile, client: &'a Client, tell: bool) -> Self {
+        Self { out, config, client, signer: OnceCell::new(), tell }
     }
-    let signer = config.signer()?;
-    upload_all(client, &report.unit, attached).await?;
-    let attachments = attached.iter().map(|file| file.attachment.clone()).collect();
-    let signed = Draft::from(report).sign_with(attachments, &signer, client.surroundings()).await?;
-    let path = args.out.join(format!("{}.record", signed.record_id()));
-    // it holds the report in clear
-    kho::files::write_private(&path, &record::to_file(signed.record())).with_context(|| path.display().to_string())?;
-    outln!("{}", path.display())?;
-    Ok(signed)
+
+    fn signer(&self) -> Result<&PemSigner> {
+        match self.signer.get() {
+            Some(signer) => Ok(signer),
+            None => {
+                let signer = self.config.signer()?;
+                Ok(self.signer.get_or_init(|| signer))
+            }
+        }
+    }
+
+    /// Signs a report; one that names its id, and was signed before, is not signed again: another signature time
+    /// would make it another record under the same id. Nor is the record sent if the document was edited since.
+    async fn sign(&self, report: Report, attached: &[Attached]) -> Result<Signed> {
+        if let Some(path) = report.id.map(|id| self.out.join(format!("{id}.record"))).filter(|path| path.exists()) {
+            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            let record = record::from_file(bytes)?;
+            if let Some((field, expected, found)) = difference(&report, &record)? {
+                return Err(Refusal::new(
+                    Code::RecordIdConflict,
+                    format!(
+                        "{} was signed for other content: {field}: expected {expected:?} as the document says, found \
+                         {found:?}; give the document a new id",
+                        path.display()
+                    ),
+                )
+                .into());
+            }
+            if self.tell {
+                eprintln!("signed before: sending {} again", path.display());
+            }
+            return resend(record, self.client, attached).await;
+        }
+        let signer = self.signer()?;
+        upload_all(self.client, &report.unit, attached).await?;
+        let attachments = attached.iter().map(|file| file.attachment.clone()).collect();
+        let signed = Draft::from(report).sign_with(attachments, signer, self.client.surroundings()).await?;
+        let path = self.out.join(format!("{}.record", signed.record_id()));
+        // it holds the report in clear
+        kho::files::write_private(&path, &record::to_file(signed.record()))
+            .with_context(|| path.display().to_string())?;
+        if self.tell {
+            outln!("{}", path.display())?;
+        }
+        Ok(signed)
+    }
 }

@@ -8,7 +8,7 @@ use kho_client::{Event, WatchFrom};
 use kho_proto::id::Seq;
 use serde_json::json;
 
-use super::entries::{self, Format};
+use super::entries::{self, Csv, Format};
 use super::filter::{FilterArgs, State};
 use crate::exit::Result;
 
@@ -33,7 +33,7 @@ impl FromStr for Begin {
 /// Tells of every record as it is accepted, in order, without a gap.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Goes on at another node when one is lost, from where it was. Each JSON line has `next`: begin there with --start, and nothing is
+Goes on at another node when one is lost, from where it was. Each line of JSON or CSV has `next`: begin there with --start, and nothing is
 missed and nothing comes twice. With --progress, records that are not asked for and quiet times are told as lines with `next`
 alone. The first record is 1.
 
@@ -65,6 +65,7 @@ pub async fn run(args: Args) -> Result {
     let client = ClientFile::load(&args.config)?.client()?;
     let mut watching = client.watch(&args.filter.filter(State::All), args.start.0).await?;
     let mut count = 0;
+    let mut csv = Csv::new(None, &["next"]);
     while args.limit.is_none_or(|limit| count < limit) {
         let event = watching.next().await?;
         let next = watching.position().map(|seq| seq.0);
@@ -74,6 +75,17 @@ pub async fn run(args: Args) -> Result {
                 let mut object = entries::object(&entry);
                 object["next"] = json!(next);
                 object.to_string()
+            }
+            (Event::Record(entry), Format::Csv) => {
+                count += 1;
+                let mut object = entries::object(&entry);
+                object["next"] = json!(next);
+                if count == 1 {
+                    csv = Csv::new(Some(&entry), &["next"]);
+                    format!("{}\n{}", csv.header()?, csv.line(&object)?)
+                } else {
+                    csv.line(&object)?
+                }
             }
             (Event::Record(entry), Format::Table) => {
                 count += 1;

@@ -33,7 +33,7 @@ impl Ran {
 }
 
 pub fn kho(arguments: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kho")).args(arguments).env("LC_ALL", "C").output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { exit: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }

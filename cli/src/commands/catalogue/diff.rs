@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::files::{self, Key, Read};
 use super::{Common, name};
+use crate::commands::csv;
 use crate::commands::entries::Format;
 use crate::exit::Result;
 
@@ -124,6 +125,13 @@ pub fn print(differences: &[Difference], format: Format, gone: &str) -> Result {
                 "change": word(*change), "kind": kind.as_str(), "code": code, "effective_from": from, "members": members
             });
             outln!("{object}")?;
+        }
+        return Ok(());
+    }
+    if format == Format::Csv {
+        outln!("{}", csv::line(["change", "kind", "code", "effective_from", "members"])?)?;
+        for Difference { key: (kind, code, from), change, members, .. } in differences {
+            outln!("{}", csv::line([word(*change), kind.as_str(), code, from, &members.join(" ")])?)?;
         }
         return Ok(());
     }

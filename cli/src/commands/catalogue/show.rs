@@ -6,6 +6,7 @@ use kho_client::{CatalogueEntry, CatalogueQuery};
 use serde_json::{Value, json};
 
 use super::{Common, Kind, name};
+use crate::commands::csv;
 use crate::commands::entries::{Format, freshness};
 use crate::exit::{Exit, Failure, Result};
 
@@ -60,6 +61,19 @@ fn object(entry: &CatalogueEntry) -> Value {
     })
 }
 
+/// The fields of [`object`]; the document as JSON.
+const FIELDS: [&str; 7] = ["kind", "code", "effective_from", "revision", "sequence", "record_id", "document"];
+
+fn print_csv(entries: &[CatalogueEntry]) -> Result {
+    outln!("{}", csv::line(FIELDS)?)?;
+    for entry in entries {
+        let object = object(entry);
+        let cell = |field: &&str| object[*field].as_str().map_or_else(|| object[*field].to_string(), str::to_owned);
+        outln!("{}", csv::line(FIELDS.iter().map(cell))?)?;
+    }
+    Ok(())
+}
+
 fn about(document: &Value) -> String {
     let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
     let parts = match document["kind"].as_str() {
@@ -82,6 +96,7 @@ pub async fn list(args: ListArgs) -> Result {
                 outln!("{}", object(entry))?;
             }
         }
+        Format::Csv => print_csv(&entries)?,
         Format::Table => {
             let mut table = Table::new();
             table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
@@ -111,9 +126,12 @@ pub async fn show(args: ShowArgs) -> Result {
     if entries.is_empty() {
         return Err(Failure::new(Exit::Refused, format!("the catalogue has no {} then", args.code)));
     }
+    if args.common.format == Format::Csv {
+        return print_csv(&entries);
+    }
     for entry in &entries {
         match args.common.format {
-            Format::Json => outln!("{}", object(entry))?,
+            Format::Json | Format::Csv => outln!("{}", object(entry))?,
             Format::Table => {
                 let (kind, code, from) = (name(entry.kind), &entry.code, &entry.effective_from);
                 let (revision, sequence, id) = (entry.revision, entry.sequence, entry.record_id);
