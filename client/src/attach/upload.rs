@@ -138,7 +138,7 @@ impl Client {
         let sent = Arc::new(Sent { at: AtomicU64::new(offset), failed: parking_lot::Mutex::default() });
         let begin = Part::Begin(PutAttachmentBegin { content: Some(said.clone()), offset });
         let parts = parts(begin, content, said.length, sent.clone());
-        let mut store = node.store.clone();
+        let mut store = node.store();
         let put = store.put_attachment(parts);
         tokio::pin!(put);
         let (mut last, mut since) = (offset, Instant::now());
