@@ -30,6 +30,7 @@ use kho_proto::receipt::Receipt;
 pub use log::{log, receipt_of};
 use prost::Message;
 use reads::{Events, Read, Reads};
+#[allow(unused_imports)] // each test file uses its part
 pub use records::{several, signed, signed_as};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
