@@ -1,5 +1,5 @@
 //! The client library's examples, run as they stand against three real nodes; and the log held to its promise there.
-#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
+#![allow(clippy::unwrap_used, clippy::duplicate_mod)] // helpers fail like the test; each example brings the file that they share
 
 use std::fs;
 use std::path::Path;

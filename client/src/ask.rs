@@ -146,7 +146,8 @@ impl Client {
                 Some(done) = flight.next() => done,
                 () = slow => {
                     hedge = None;
-                    if self.hedges().spend() && let Some((node, budget)) = rounds.second() {
+                    let may = rounds.has_second() && self.hedges().spend();
+                    if may && let Some((node, budget)) = rounds.second() {
                         tracing::debug!(node = %node.address, "a read is slow: another node is asked as well");
                         observe::hedged();
                         asked.push(node);

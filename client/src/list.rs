@@ -108,7 +108,7 @@ impl Listing {
         Self { client: client.clone(), pages, entries: VecDeque::new(), fresh: None, over: false }
     }
 
-    /// The next entry; none at the end. After an error the same entry can be asked for again.
+    /// The next entry; none at the end. After an error the same entry can be asked for again. Cancel safe, in the same way.
     pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
         while self.entries.is_empty() && !self.over {
             self.fetch().await?;

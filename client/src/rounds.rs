@@ -74,6 +74,11 @@ impl<'a> Rounds<'a> {
         self.attempts
     }
 
+    /// Whether there is a second node to ask.
+    pub(crate) fn has_second(&self) -> bool {
+        !self.left.is_empty() && self.deadline.saturating_duration_since(Instant::now()) >= ATTEMPT_MIN
+    }
+
     /// A second node to ask while the first is slow: another one of this round, without a pause.
     pub(crate) fn second(&mut self) -> Option<(&'a Node, Duration)> {
         let budget = self.deadline.saturating_duration_since(Instant::now());

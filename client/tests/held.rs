@@ -1,4 +1,5 @@
 //! A log that forks or shrinks is refused, and what proves it is kept.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
 mod fake;
 

@@ -1,4 +1,5 @@
 //! Several sites, and clients that are put together.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
 mod fake;
 
