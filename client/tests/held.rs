@@ -68,7 +68,8 @@ async fn two_roots_of_one_size_are_a_fork_and_end_the_log() {
     // nothing of it is accepted any more, not even what verified before
     let after = client.submit(&signed_as(1).await).await.unwrap_err();
     let SubmitError::Receipt { source: ReceiptError::Breach(after), .. } = after else { panic!("{after}") };
-    assert_eq!((after.code, std::fs::read_dir(dir.path()).unwrap().count()), (Code::LogForked, 1));
+    assert_eq!((after.code, after.said), (Code::LogForked, Said::Before));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "one piece of evidence");
     let remembered = client.remembered();
     assert_eq!(remembered[0].breach.as_ref().map(|breach| breach.code), Some(Code::LogForked));
 }

@@ -95,7 +95,7 @@ impl Held {
     /// Whether anything of this log is accepted.
     pub fn stands(&self, origin: &Origin) -> Result<(), Breach> {
         match self.logs.lock().get(origin).and_then(|log| log.breach.clone()) {
-            Some(breach) => Err(breach),
+            Some(breach) => Err(Breach { said: Said::Before, ..breach }),
             None => Ok(()),
         }
     }
