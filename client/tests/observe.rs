@@ -11,6 +11,9 @@ use kho_proto::error::Code;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+/// One test at a time: what spans are wanted is cached for the whole process.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -35,6 +38,7 @@ impl Lines {
 
 #[tokio::test]
 async fn spans_hold_ids_nodes_and_outcomes_and_no_payload() {
+    let _alone = ALONE.lock().await;
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -136,6 +140,7 @@ mod metered {
 
     #[test]
     fn calls_and_attempts_are_counted() {
+        let _alone = ALONE.blocking_lock();
         let counts = Counts::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         metrics::with_local_recorder(&Counting(counts.clone()), || {
