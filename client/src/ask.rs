@@ -1,14 +1,18 @@
 //! A question that changes nothing: asked of one node after the other, until one answers.
 
-use std::future::Future;
-use std::time::Instant;
+use std::future::{Future, pending};
+use std::time::{Duration, Instant};
 
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use kho_proto::error::{Code, Refusal};
 use tonic::{Request, Response, Status};
 
 use crate::attempt::{Failed, sentence};
 use crate::client::Client;
+use crate::held::{Answer, Breach, Floor};
 use crate::nodes::{Node, Store};
+use crate::observe;
 use crate::rounds::{Next, Rounds, within};
 
 /// Why a list, a count, a history or a watch ended.
@@ -40,6 +44,9 @@ pub enum ReadError {
         /// What it was.
         found: String,
     },
+    /// The answer reflects less of the log than was signed before it was asked for.
+    #[error(transparent)]
+    Breach(#[from] Box<Breach>),
 }
 
 impl ReadError {
@@ -49,6 +56,7 @@ impl ReadError {
             ReadError::Refused { refusal } => refusal.code,
             ReadError::Unreachable { .. } => Code::NoLeader,
             ReadError::Answer { .. } => Code::RequestMalformed,
+            ReadError::Breach(breach) => breach.code,
         }
     }
 }
@@ -72,10 +80,33 @@ impl From<NoAnswer> for ReadError {
 }
 
 impl Client {
-    /// Asks until a node answers, refuses for good, or the time is over.
+    /// Holds a linearizable answer against what was signed before it was asked for. A node that is behind is asked last for
+    /// a while.
+    pub(crate) fn reflects(&self, floor: &Floor, answer: &Answer<'_>, node: &Node) -> Result<(), Box<Breach>> {
+        self.receipts().held().at_least(floor, answer).map_err(|breach| {
+            node.unwell(Instant::now());
+            Box::new(breach)
+        })
+    }
+
+    /// Asks until a node answers, refuses for good, or the time is over. Cancel safe: it changes nothing.
     pub(crate) async fn ask<Q: Clone, A, F>(
         &self,
         question: Q,
+        call: impl Fn(Store, Request<Q>) -> F,
+    ) -> Result<(A, &Node), NoAnswer>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.ask_hedged(question, None, call).await
+    }
+
+    /// The same; an attempt without an answer after `hedge` gets company, once a call and as far as the budget goes. The first
+    /// good answer ends both.
+    pub(crate) async fn ask_hedged<Q: Clone, A, F>(
+        &self,
+        question: Q,
+        mut hedge: Option<Duration>,
         call: impl Fn(Store, Request<Q>) -> F,
     ) -> Result<(A, &Node), NoAnswer>
     where
@@ -85,15 +116,55 @@ impl Client {
         let mut last = Failed::Unreached("no attempt was made".to_owned());
         // says more than the silence of the nodes that were asked after it
         let mut refused = None;
-        while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
+        let (mut flight, mut asked) = (FuturesUnordered::new(), Vec::new());
+        let attempt = |node, budget, number| {
             let request = within(budget, question.clone());
-            let failed = match tokio::time::timeout(budget, call(node.store.clone(), request)).await {
-                Ok(Ok(answer)) => {
-                    node.well();
-                    return Ok((answer.into_inner(), node));
+            let answer = tokio::time::timeout(budget, call(Node::store(node), request));
+            let answer = answer.map(move |answer| match answer {
+                Ok(Ok(answer)) => Ok(answer.into_inner()),
+                Ok(Err(status)) => Err(Failed::of(&status)),
+                Err(_) => Err(Failed::timed_out(budget)),
+            });
+            observe::attempt(node, number, answer).map(move |answer| (node, answer))
+        };
+        if hedge.is_some() {
+            self.hedges().earn();
+        }
+        loop {
+            if flight.is_empty() {
+                let Next::Ask { node, budget } = rounds.next(self.nodes()).await else { break };
+                asked.push(node);
+                flight.push(attempt(node, budget, rounds.attempts()));
+            }
+            let slow = async {
+                match hedge {
+                    Some(after) => tokio::time::sleep(after).await,
+                    None => pending().await,
                 }
-                Ok(Err(status)) => Failed::of(&status),
-                Err(_) => Failed::timed_out(budget),
+            };
+            let (node, answer): (&Node, _) = tokio::select! {
+                Some(done) = flight.next() => done,
+                () = slow => {
+                    hedge = None;
+                    let may = rounds.has_second() && self.hedges().spend();
+                    if may && let Some((node, budget)) = rounds.second() {
+                        tracing::debug!(node = %node.address, "a read is slow: another node is asked as well");
+                        observe::hedged();
+                        asked.push(node);
+                        flight.push(attempt(node, budget, rounds.attempts()));
+                    }
+                    continue;
+                }
+            };
+            asked.retain(|asked| !std::ptr::eq(*asked, node));
+            let failed = match answer {
+                Ok(answer) => {
+                    node.well();
+                    // still silent after all this time: others first, for a while
+                    asked.iter().for_each(|slow| slow.unwell(Instant::now()));
+                    return Ok((answer, node));
+                }
+                Err(failed) => failed,
             };
             tracing::debug!(node = %node.address, %failed, "attempt failed");
             if failed.rests_node() {

@@ -88,6 +88,16 @@ impl Failed {
         }
     }
 
+    /// In a word, for spans and metrics: a code, or what became of the connection.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Failed::Refused(refusal) | Failed::Admitted(refusal) => refusal.code.as_str(),
+            Failed::Unreached(_) => "unreached",
+            Failed::Foreign(_) => "foreign",
+            Failed::Unknown(_) => "unknown",
+        }
+    }
+
     /// How long the node asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -93,15 +93,18 @@ impl Client {
             page_token: Bytes::new(),
             stale: query.stale,
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut floor) = (Vec::new(), self.receipts().held().floor());
         loop {
             let ask = |mut store: Store, request| async move { store.catalogue(request).await };
             let (page, node): (pb::CatalogueResponse, _) = self.ask(request.clone(), ask).await?;
             for found in page.entries {
                 entries.push(entry(found, node)?);
             }
+            // later pages are of the moment of the first
+            let floor = std::mem::take(&mut floor);
+            let fresh = Fresh::of(page.freshness, page.size, page.node_id).held(self, &floor, page.epoch, node)?;
             if page.next_page_token.is_empty() {
-                return Ok((entries, Fresh::of(page.freshness, page.size, page.node_id)));
+                return Ok((entries, fresh));
             }
             request.page_token = page.next_page_token;
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kho_proto::digest::Digest;
 use kho_proto::error::Code;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -63,11 +64,64 @@ impl Error {
     }
 }
 
+/// Files are looked at so often: a certificate is renewed weeks before it ends.
+pub const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Where an identity lies.
+#[derive(Debug, Clone)]
+pub(crate) struct PemFiles {
+    pub certificate: PathBuf,
+    key: PathBuf,
+    trust: PathBuf,
+    /// Looked at so often.
+    pub every: Duration,
+}
+
+/// What lies there.
+pub(crate) struct Pem {
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+    trust: Vec<u8>,
+}
+
+impl PemFiles {
+    /// What the files hold, and a digest that tells whether it is the same.
+    pub fn read(&self) -> Result<(Pem, Digest), Error> {
+        let read = |what, path: &Path| {
+            std::fs::read(path).map_err(|source| Error::File { what, path: path.to_owned(), source })
+        };
+        let key = Zeroizing::new(read("key", &self.key)?);
+        let pem = Pem { certificate: read("certificate", &self.certificate)?, key, trust: read("trust", &self.trust)? };
+        let of = [&pem.certificate, &*pem.key, &pem.trust].map(|bytes| *Digest::of(bytes).as_bytes());
+        let seen = Digest::of(of.as_flattened());
+        Ok((pem, seen))
+    }
+}
+
+impl Pem {
+    pub fn tls(&self) -> Result<Tls, Error> {
+        Tls::from_pem(&self.certificate, &self.key, &self.trust)
+    }
+}
+
+/// How TLS files fare that are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsStatus {
+    /// How long ago those in use were read.
+    pub age: Duration,
+    /// How often they were read again.
+    pub reloads: u64,
+    /// Why what lies there now is not used.
+    pub failed: Option<String>,
+}
+
 /// A connection's identity, and the authority that it trusts to name nodes.
 #[derive(Clone)]
 pub struct Tls {
     identity: Identity,
     trust: Certificate,
+    /// Where it came from and is looked for again, and the digest of what was there.
+    files: Option<(PemFiles, Digest)>,
 }
 
 impl Tls {
@@ -81,24 +135,50 @@ impl Tls {
         certificates("certificate", certificate)?;
         certificates("trust", trust)?;
         PrivateKeyDer::from_pem_slice(key).map_err(|error| Error::Pem { what: "key", found: error.to_string() })?;
-        Ok(Self { identity: Identity::from_pem(certificate, key), trust: Certificate::from_pem(trust) })
+        let (identity, trust) = (Identity::from_pem(certificate, key), Certificate::from_pem(trust));
+        Ok(Self { identity, trust, files: None })
     }
 
-    /// The same from files.
+    /// The same from files, read once.
     pub fn from_files(certificate: &Path, key: &Path, trust: &Path) -> Result<Self, Error> {
-        let read = |what, path: &Path| {
-            std::fs::read(path).map_err(|source| Error::File { what, path: path.to_owned(), source })
-        };
-        let key = Zeroizing::new(read("key", key)?);
-        Self::from_pem(&read("certificate", certificate)?, &key, &read("trust", trust)?)
+        Ok(Self { files: None, ..Self::reloading(certificate, key, trust)? })
     }
+
+    /// The same from files that a [`Client`](crate::Client) looks at every [`RELOAD_INTERVAL`]: when they change, new calls
+    /// take new connections, and calls under way end on the old ones. What is not usable is not taken
+    /// ([`Client::tls_status`](crate::Client::tls_status)). Put a new file in place by a rename.
+    pub fn reloading(certificate: &Path, key: &Path, trust: &Path) -> Result<Self, Error> {
+        let [certificate, key, trust] = [certificate, key, trust].map(Path::to_owned);
+        let files = PemFiles { certificate, key, trust, every: RELOAD_INTERVAL };
+        let (pem, seen) = files.read()?;
+        Ok(Self { files: Some((files, seen)), ..pem.tls()? })
+    }
+
+    /// Looks at its files at another interval.
+    #[must_use = "it is the identity that has the interval"]
+    pub fn every(mut self, interval: Duration) -> Self {
+        if let Some((files, _)) = &mut self.files {
+            files.every = interval;
+        }
+        self
+    }
+
+    pub(crate) fn files(self) -> Option<(PemFiles, Digest)> {
+        self.files
+    }
+}
+
+/// Whether it may be a `host:port`.
+pub(crate) fn is_address(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        && Endpoint::from_shared(format!("http://{address}")).is_ok()
 }
 
 /// A channel to `host:port` that connects when it is first used, and again whenever it has to.
 /// `connect_timeout` bounds each of TCP and TLS.
 pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Result<Channel, Error> {
     let bad = || Error::Address { found: address.to_owned() };
-    if !address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+    if !is_address(address) {
         return Err(bad());
     }
     let scheme = if tls.is_some() { "https" } else { "http" };

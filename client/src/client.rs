@@ -1,105 +1,74 @@
-//! The client itself: nodes, times, the pinned key.
+//! The client itself: nodes, times, pinned keys, what is remembered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::chains::Chains;
-use crate::channel::{self, Tls};
-use crate::clock::{Surroundings, System};
-use crate::nodes::{Nodes, Preference};
-use crate::receipts::{ReceiptCheck, Receipts};
+use crate::channel::{self, TlsStatus};
+use crate::clock::Surroundings;
+use crate::config::{Config, ConfigError};
+use crate::hedge::Budget;
+use crate::held::{Held, MemoryError, Remembered};
+use crate::nodes::Nodes;
+use crate::receipts::Receipts;
+use crate::reload::Reload;
 use crate::timing::Timing;
-
-/// Nodes that a client may know, at most.
-pub const NODES_MAX: usize = 16;
-
-/// What a client is told.
-#[derive(Clone)]
-pub struct Config {
-    /// `host:port` of each node's client listener.
-    pub nodes: Vec<String>,
-    /// Identity and trust; `None` speaks plain HTTP/2, for tests.
-    pub tls: Option<Tls>,
-    /// What receipts are checked against.
-    pub receipts: ReceiptCheck,
-    /// Whom to ask first.
-    pub preference: Preference,
-    /// How long to wait.
-    pub timing: Timing,
-    /// Clock and entropy.
-    pub surroundings: Arc<dyn Surroundings>,
-}
-
-impl Config {
-    /// The usual configuration: mutual TLS, every receipt checked, 3 s.
-    pub fn new(nodes: Vec<String>, tls: Tls, receipts: ReceiptCheck) -> Self {
-        Self {
-            nodes,
-            tls: Some(tls),
-            receipts,
-            preference: Preference::default(),
-            timing: Timing::default(),
-            surroundings: Arc::new(System),
-        }
-    }
-}
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// Too few or too many nodes.
-    #[error("expected 1 to {NODES_MAX} nodes, found {found}")]
-    Nodes {
-        /// How many.
-        found: usize,
-    },
-    /// A file or address.
-    #[error(transparent)]
-    Channel(#[from] channel::Error),
-}
-
-impl ConfigError {
-    /// Stable code.
-    pub fn code(&self) -> kho_proto::error::Code {
-        match self {
-            ConfigError::Nodes { .. } => kho_proto::error::Code::ConfigInvalid,
-            ConfigError::Channel(error) => error.code(),
-        }
-    }
-}
 
 /// A connection to a cluster. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Of this clone's calls.
+    timing: Timing,
 }
 
 struct Shared {
-    nodes: Nodes,
+    nodes: Arc<Nodes>,
     receipts: Receipts,
     chains: Chains,
-    timing: Timing,
+    hedges: Budget,
+    reload: Option<Arc<Reload>>,
     surroundings: Arc<dyn Surroundings>,
 }
 
 impl Client {
     /// Sets up connections; they are made when first needed. Must be called within a tokio runtime.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        if config.nodes.is_empty() || config.nodes.len() > NODES_MAX {
-            return Err(ConfigError::Nodes { found: config.nodes.len() });
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid { problems });
         }
-        let channels = config
-            .nodes
-            .iter()
-            .map(|address| Ok((address.clone(), channel::open(address, config.tls.as_ref(), config.timing.connect)?)))
-            .collect::<Result<Vec<_>, channel::Error>>()?;
+        let connect = config.timing.connect;
+        let open = |address: &String| Ok((address.clone(), channel::open(address, config.tls.as_ref(), connect)?));
+        let sites = config
+            .sites()
+            .map(|site| site.iter().map(open).collect())
+            .collect::<Result<Vec<Vec<_>>, channel::Error>>()?;
+        let nodes = Arc::new(Nodes::new(sites, config.preference));
+        let held = Held::open(&config.memory, config.receipts.keys())?;
         let shared = Shared {
-            nodes: Nodes::new(channels, config.preference),
-            receipts: Receipts::new(config.receipts),
+            reload: Reload::watching(config.tls, connect, &nodes),
+            nodes,
+            receipts: Receipts::new(config.receipts, held),
             chains: Chains::default(),
-            timing: config.timing,
+            hedges: Budget::default(),
             surroundings: config.surroundings,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), timing: config.timing })
+    }
+
+    /// The same client with another deadline for its calls: one call's, as in `client.within(time).get(id)`, or a clone's. A
+    /// longer one leaves each attempt longer, too: a third of it.
+    #[must_use = "it is a clone that has the deadline"]
+    pub fn within(&self, deadline: Duration) -> Self {
+        let attempt = (deadline / 3).max(self.timing.attempt.min(deadline));
+        Self { shared: self.shared.clone(), timing: Timing { deadline, attempt, ..self.timing } }
+    }
+
+    /// The same client with other waits. What bounds connections stays as it was built.
+    #[must_use = "it is a clone that has the waits"]
+    pub fn with_timing(&self, timing: Timing) -> Self {
+        Self { shared: self.shared.clone(), timing }
     }
 
     /// Clock and entropy, as [`crate::Draft::sign`] takes them.
@@ -112,7 +81,7 @@ impl Client {
     }
 
     pub(crate) fn timing(&self) -> &Timing {
-        &self.shared.timing
+        &self.timing
     }
 
     pub(crate) fn receipts(&self) -> &Receipts {
@@ -123,10 +92,41 @@ impl Client {
         &self.shared.chains
     }
 
+    pub(crate) fn hedges(&self) -> &Budget {
+        &self.shared.hedges
+    }
+
     /// Signatures of checkpoints that this client has verified: fewer than receipts, since the records of one entry share
     /// theirs.
     pub fn checkpoints_verified(&self) -> u64 {
         self.shared.receipts.verified()
+    }
+
+    /// Reads that were asked of a second node because the first was slow.
+    pub fn hedged(&self) -> u64 {
+        self.shared.hedges.spent()
+    }
+
+    /// What is remembered of each log, and whether it still stands.
+    pub fn remembered(&self) -> Vec<Remembered> {
+        self.shared.receipts.held().remembered()
+    }
+
+    /// Writes what is remembered now, not within [`SAVE_INTERVAL`](crate::SAVE_INTERVAL); returns when it is durable. Blocks on
+    /// the disk.
+    pub fn save_memory(&self) -> Result<(), MemoryError> {
+        self.shared.receipts.held().save()
+    }
+
+    /// How the TLS files fare; none where there are none to be read again.
+    pub fn tls_status(&self) -> Option<TlsStatus> {
+        self.shared.reload.as_ref().map(|reload| reload.status())
+    }
+
+    /// Reads the TLS files now; true: they had changed, and new calls take what they hold. An error: what was there stays. Blocks
+    /// on the disk.
+    pub fn reload_tls(&self) -> Result<bool, channel::Error> {
+        self.shared.reload.as_ref().map_or(Ok(false), |reload| reload.now())
     }
 
     /// Seed of the jitter of one call.

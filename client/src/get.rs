@@ -9,7 +9,9 @@ use kho_proto::receipt::Receipt;
 use crate::ask::NoAnswer;
 use crate::attempt::sentence;
 use crate::client::Client;
-use crate::nodes::Node;
+use crate::held::{Answer, Breach};
+use crate::nodes::{Node, Store};
+use crate::observe;
 use crate::receipts::{self, ReceiptError, Rejected};
 
 /// A record as its sender made it, and its receipt.
@@ -62,6 +64,14 @@ pub enum GetError {
         /// The evidence: keep it.
         rejected: Box<Rejected>,
     },
+    /// The answer reflects less of the log than was signed before it was asked for.
+    #[error("record {record_id}: {breach}")]
+    Breach {
+        /// Which record.
+        record_id: RecordId,
+        /// What is known of it.
+        breach: Box<Breach>,
+    },
 }
 
 impl GetError {
@@ -70,20 +80,37 @@ impl GetError {
         match self {
             GetError::Refused { refusal, .. } => refusal.code,
             GetError::Unreachable { .. } => Code::NoLeader,
-            GetError::Receipt { .. } => Code::ReceiptInvalid,
+            GetError::Receipt { source, .. } => source.code(),
+            GetError::Breach { breach, .. } => breach.code,
         }
     }
 }
 
 impl Client {
     /// Reads a record. An answer reflects every write acknowledged before the call.
+    ///
+    /// A node that does not answer for a while gets company ([`Timing::hedge`](crate::Timing)): the first good answer is
+    /// taken. Cancel safe: dropping it changes nothing.
     pub async fn get(&self, record_id: RecordId) -> Result<Fetched, GetError> {
+        observe::call("get", Some(record_id), GetError::code, self.get_once(record_id)).await
+    }
+
+    async fn get_once(&self, record_id: RecordId) -> Result<Fetched, GetError> {
         let question = GetRequest { record_id: record_id.as_bytes().to_vec().into() };
-        let answer = self.ask(question, |mut store, request| async move { store.get(request).await }).await;
+        let floor = self.receipts().held().floor();
+        let call = |mut store: Store, request| async move { store.get(request).await };
+        let answer = self.ask_hedged(question, self.timing().hedge, call).await;
         let (response, node) = answer.map_err(|none| match none {
             NoAnswer::Refused(refusal) => GetError::Refused { record_id, refusal },
             NoAnswer::Unreachable { tried, last } => GetError::Unreachable { record_id, tried, last },
         })?;
+        let answer = Answer {
+            address: &node.address,
+            node: NodeId(response.node_id),
+            epoch: Epoch(response.epoch),
+            size: response.size,
+        };
+        self.reflects(&floor, &answer, node).map_err(|breach| GetError::Breach { record_id, breach })?;
         self.fetched(record_id, response, node)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use kho_proto::id::{NodeId, RecordId, RegimeCode, UnitCode};
+use kho_proto::id::{Epoch, NodeId, RecordId, RegimeCode, UnitCode};
 use kho_proto::pb::v1 as pb;
 use kho_proto::period::Period;
 
@@ -13,7 +13,8 @@ use crate::ask::ReadError;
 use crate::client::Client;
 use crate::entry::Entry;
 use crate::filter::{Filter, Order};
-use crate::nodes::Store;
+use crate::held::{Answer, Floor};
+use crate::nodes::{Node, Store};
 
 /// A list to ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,6 +67,15 @@ impl Fresh {
         let age = freshness.age_ms.map(Duration::from_millis);
         Self { linearizable: freshness.linearizable, age, size, node: NodeId(node_id) }
     }
+
+    /// Holds it against what was signed before the question, where it is linearizable.
+    pub(crate) fn held(self, client: &Client, floor: &Floor, epoch: u64, node: &Node) -> Result<Self, ReadError> {
+        if self.linearizable {
+            let answer = Answer { address: &node.address, node: self.node, epoch: Epoch(epoch), size: self.size };
+            client.reflects(floor, &answer, node)?;
+        }
+        Ok(self)
+    }
 }
 
 /// A number of records.
@@ -98,7 +108,7 @@ impl Listing {
         Self { client: client.clone(), pages, entries: VecDeque::new(), fresh: None, over: false }
     }
 
-    /// The next entry; none at the end. After an error the same entry can be asked for again.
+    /// The next entry; none at the end. After an error the same entry can be asked for again. Cancel safe, in the same way.
     pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
         while self.entries.is_empty() && !self.over {
             self.fetch().await?;
@@ -133,17 +143,21 @@ impl Listing {
 
     async fn fetch(&mut self) -> Result<(), ReadError> {
         let client = self.client.clone();
+        // later pages are of the moment of the first
+        let floor = if self.fresh.is_none() { client.receipts().held().floor() } else { Floor::default() };
         let (entries, next, fresh, address) = match &self.pages {
             Pages::List(request) => {
                 let ask = |mut store: Store, request| async move { store.list(request).await };
                 let (page, node): (pb::ListResponse, _) = client.ask(request.clone(), ask).await?;
-                let fresh = Fresh::of(page.freshness, page.size, page.node_id);
+                let fresh =
+                    Fresh::of(page.freshness, page.size, page.node_id).held(&client, &floor, page.epoch, node)?;
                 (page.entries, page.next_page_token, fresh, &node.address)
             }
             Pages::History(request) => {
                 let ask = |mut store: Store, request| async move { store.history(request).await };
                 let (page, node): (pb::HistoryResponse, _) = client.ask(request.clone(), ask).await?;
-                let fresh = Fresh::of(page.freshness, page.size, page.node_id);
+                let fresh =
+                    Fresh::of(page.freshness, page.size, page.node_id).held(&client, &floor, page.epoch, node)?;
                 (page.revisions, page.next_page_token, fresh, &node.address)
             }
         };
@@ -215,13 +229,16 @@ impl Client {
     /// How many records a list would have.
     pub async fn count(&self, filter: &Filter, stale: bool) -> Result<Count, ReadError> {
         let mut request = pb::CountRequest { filter: Some(filter.to_pb()), page_token: Bytes::new(), stale };
-        let mut count = 0;
+        let (mut count, mut floor) = (0, self.receipts().held().floor());
         loop {
             let ask = |mut store: Store, request| async move { store.count(request).await };
-            let (part, _): (pb::CountResponse, _) = self.ask(request.clone(), ask).await?;
+            let (part, node): (pb::CountResponse, _) = self.ask(request.clone(), ask).await?;
             count += part.count;
+            // later parts are of the moment of the first
+            let floor = std::mem::take(&mut floor);
+            let fresh = Fresh::of(part.freshness, part.size, part.node_id).held(self, &floor, part.epoch, node)?;
             if part.next_page_token.is_empty() {
-                return Ok(Count { count, fresh: Fresh::of(part.freshness, part.size, part.node_id) });
+                return Ok(Count { count, fresh });
             }
             request.page_token = part.next_page_token;
         }

@@ -17,6 +17,7 @@ use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
 use crate::nodes::Node;
+use crate::observe;
 use crate::rounds::{Next, Rounds, within};
 use crate::submit::{Acknowledged, Answered, SubmitError};
 
@@ -97,6 +98,9 @@ impl Client {
     /// an earlier one. Each message has the deadline of a call for itself, and the next begins when it is answered. For
     /// records as they come a stream is better: [`Client::submit_stream`].
     ///
+    /// Dropped while it waits, the records of the message under way are in doubt, those behind it were not sent: submit them
+    /// all again, each gets its first receipt.
+    ///
     /// ```no_run
     /// # async fn example(client: kho_client::Client, records: Vec<kho_client::Signed>) {
     /// for (record, answer) in records.iter().zip(client.submit_many(&records).await) {
@@ -119,10 +123,12 @@ impl Client {
             self.submit_message(open, &mut answers).await;
             from = upto;
         }
-        answers.into_iter().flatten().collect()
+        let answers: Vec<Answer> = answers.into_iter().flatten().collect();
+        answers.iter().for_each(|answer| observe::settled("submit_many", answer.as_ref().err().map(SubmitError::code)));
+        answers
     }
 
-    /// Answers all of `open`.
+    /// Answers all of `open`. Dropped while it waits, each of them that was sent is in doubt.
     async fn submit_message(&self, mut open: Vec<Open<'_>>, answers: &mut [Option<Answer>]) {
         let mut timing = *self.timing();
         timing.attempt = (timing.attempt * ATTEMPT_FACTOR).min(timing.deadline);
@@ -138,13 +144,16 @@ impl Client {
             open.iter_mut().for_each(|open| open.case.attempt());
             // whatever ends this call, a record without an answer may have been taken
             let under_way: Vec<_> = open.iter().map(|open| open.record.send()).collect();
-            let mut store = node.store.clone();
-            let call = store.submit_many(within(budget, message.request()));
-            let results = match tokio::time::timeout(budget, call).await {
-                Ok(Ok(response)) => self.results(response.into_inner(), node, open.len()),
-                Ok(Err(status)) => Err(Failed::of(&status)),
-                Err(_) => Err(Failed::timed_out(budget)),
+            let mut store = node.store();
+            let attempt = async {
+                let call = store.submit_many(within(budget, message.request()));
+                match tokio::time::timeout(budget, call).await {
+                    Ok(Ok(response)) => self.results(response.into_inner(), node, open.len()),
+                    Ok(Err(status)) => Err(Failed::of(&status)),
+                    Err(_) => Err(Failed::timed_out(budget)),
+                }
             };
+            let results = observe::attempt(node, rounds.attempts(), attempt).await;
             let (results, from) = match results {
                 Ok((results, from)) => (results, from),
                 Err(failed) => (open.iter().map(|_| Err(failed.clone())).collect(), Answered::default()),

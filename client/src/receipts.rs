@@ -1,11 +1,13 @@
 //! Every receipt is checked before a caller sees it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use kho_proto::checkpoint::{Checkpoint, VerifierKey};
 use kho_proto::digest::Digest;
+use kho_proto::error::Code;
 use kho_proto::id::RecordId;
 use kho_proto::leaf::LeafKind;
 use kho_proto::pb::v1 as pb;
@@ -13,13 +15,29 @@ use kho_proto::receipt::{self, Receipt};
 use parking_lot::Mutex;
 use prost::Message;
 
+use crate::held::{Breach, Held, Note};
+use crate::observe;
+
 /// What receipts are checked against.
 #[derive(Debug, Clone)]
 pub enum ReceiptCheck {
     /// The log's key, pinned: `kho keys public` prints it.
     Pinned(VerifierKey),
+    /// Several of them: of each epoch and site whose receipts may come. A checkpoint's origin says which one it needs.
+    PinnedKeys(Vec<VerifierKey>),
     /// Nothing is checked. For tools that check later, and for tests.
     Unchecked,
+}
+
+impl ReceiptCheck {
+    /// The pinned keys; none: nothing is checked.
+    pub fn keys(&self) -> &[VerifierKey] {
+        match self {
+            ReceiptCheck::Pinned(key) => std::slice::from_ref(key),
+            ReceiptCheck::PinnedKeys(keys) => keys,
+            ReceiptCheck::Unchecked => &[],
+        }
+    }
 }
 
 /// Why a receipt is no proof. Keep it: a node that signs a wrong receipt has to answer for it.
@@ -42,6 +60,21 @@ pub enum ReceiptError {
         /// Where they differ.
         field: &'static str,
     },
+    /// It verifies, and contradicts a checkpoint that was signed before: whose tree it stands in is not known.
+    #[error(transparent)]
+    Breach(#[from] Box<Breach>),
+}
+
+impl ReceiptError {
+    /// Stable code: `receipt-invalid`, or the breach's.
+    pub fn code(&self) -> Code {
+        match self {
+            ReceiptError::Breach(breach) => breach.code,
+            ReceiptError::Malformed { .. } | ReceiptError::Invalid(_) | ReceiptError::OtherRecord { .. } => {
+                Code::ReceiptInvalid
+            }
+        }
+    }
 }
 
 /// A receipt that was rejected, as the node sent it.
@@ -75,11 +108,21 @@ pub(crate) struct Receipts {
     /// The signed note, byte for byte, and what it says; the newest last.
     opened: Mutex<VecDeque<(Bytes, Checkpoint)>>,
     verified: AtomicU64,
+    /// What the logs are held to.
+    held: Arc<Held>,
 }
 
 impl Receipts {
-    pub(crate) fn new(check: ReceiptCheck) -> Self {
-        Self { check, opened: Mutex::default(), verified: AtomicU64::new(0) }
+    pub(crate) fn new(check: ReceiptCheck, held: Arc<Held>) -> Self {
+        Self { check, opened: Mutex::default(), verified: AtomicU64::new(0), held }
+    }
+
+    pub(crate) fn held(&self) -> &Arc<Held> {
+        &self.held
+    }
+
+    pub(crate) fn keys(&self) -> &[VerifierKey] {
+        self.check.keys()
     }
 
     /// Signatures of checkpoints that were verified.
@@ -97,7 +140,9 @@ impl Receipts {
         duplicate: bool,
     ) -> Result<Option<Checkpoint>, ReceiptError> {
         let differs = |field| Err(ReceiptError::OtherRecord { expected: record_id, field });
-        let ReceiptCheck::Pinned(key) = &self.check else { return Ok(None) };
+        if matches!(self.check, ReceiptCheck::Unchecked) {
+            return Ok(None);
+        }
         if receipt.leaf.record_id != record_id {
             return differs("record id");
         }
@@ -108,24 +153,37 @@ impl Receipts {
         } else if receipt.leaf.header_digest != Digest::of(&record.header) {
             return differs("header digest");
         }
-        let checkpoint = self.open(key, &receipt.checkpoint)?;
-        receipt.verify_place(&checkpoint)?;
+        let (note, key) = self.open(&receipt.checkpoint)?;
+        receipt.verify_place(&note.checkpoint)?;
+        let checkpoint = note.checkpoint.clone();
+        match key {
+            // only what proves a place is held against the log: nothing that a node made up gets in
+            Some(ref key) => self.held.accept(key, note.clone()).map_err(Box::new)?,
+            None => self.held.stands(&checkpoint.origin).map_err(Box::new)?,
+        }
+        if key.is_some() {
+            self.remember(note);
+        }
         Ok(Some(checkpoint))
     }
 
-    /// Each note is verified once: the same bytes are as true the second time.
-    fn open(&self, key: &VerifierKey, note: &Bytes) -> Result<Checkpoint, ReceiptError> {
-        if let Some((_, checkpoint)) = self.opened.lock().iter().rev().find(|(opened, _)| opened == note) {
-            return Ok(checkpoint.clone());
+    /// Each note is verified once: the same bytes are as true the second time. With the key that has just verified it.
+    fn open(&self, note: &Bytes) -> Result<(Note, Option<VerifierKey>), ReceiptError> {
+        if let Some((bytes, checkpoint)) = self.opened.lock().iter().rev().find(|(opened, _)| opened == note) {
+            return Ok((Note { checkpoint: checkpoint.clone(), bytes: bytes.clone() }, None));
         }
-        let checkpoint = key.open(note).map_err(receipt::Error::from)?;
+        let (note, key) = Note::open(self.keys(), note).map_err(receipt::Error::from)?;
         self.verified.fetch_add(1, Ordering::Relaxed);
+        observe::checkpoint_verified();
+        Ok((note, Some(key.clone())))
+    }
+
+    fn remember(&self, note: Note) {
         let mut opened = self.opened.lock();
         if opened.len() >= CHECKPOINTS_MAX {
             opened.pop_front();
         }
-        opened.push_back((note.clone(), checkpoint.clone()));
-        Ok(checkpoint)
+        opened.push_back((note.bytes, note.checkpoint));
     }
 }
 

@@ -69,6 +69,27 @@ impl<'a> Rounds<'a> {
         Next::Ask { node, budget: budget.min(self.attempt) }
     }
 
+    /// Attempts that were named.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Whether there is a second node to ask.
+    pub(crate) fn has_second(&self) -> bool {
+        !self.left.is_empty() && self.deadline.saturating_duration_since(Instant::now()) >= ATTEMPT_MIN
+    }
+
+    /// A second node to ask while the first is slow: another one of this round, without a pause.
+    pub(crate) fn second(&mut self) -> Option<(&'a Node, Duration)> {
+        let budget = self.deadline.saturating_duration_since(Instant::now());
+        if budget < ATTEMPT_MIN {
+            return None;
+        }
+        let node = self.left.pop()?;
+        self.attempts += 1;
+        Some((node, budget.min(self.attempt)))
+    }
+
     /// Respects a node's wish to be left alone: the others are likely in the same state.
     pub(crate) fn failed(&mut self, failed: &Failed) {
         if let Some(after) = failed.retry_after() {

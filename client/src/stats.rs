@@ -133,9 +133,10 @@ impl Client {
             stale: query.stale,
         };
         let mut rows: BTreeMap<[String; 3], StatsRow> = BTreeMap::new();
+        let mut floor = self.receipts().held().floor();
         loop {
             let ask = |mut store: Store, request| async move { store.stats(request).await };
-            let (part, _): (pb::StatsResponse, _) = self.ask(request.clone(), ask).await?;
+            let (part, node): (pb::StatsResponse, _) = self.ask(request.clone(), ask).await?;
             for row in part.rows {
                 let key = [row.regime.clone(), row.unit.clone(), row.period.clone()];
                 let (deadline, counts) = (row.deadline, row.counts.unwrap_or_default());
@@ -143,8 +144,10 @@ impl Client {
                 let empty = StatsRow { regime, unit, period, deadline, counts: StatsCounts::default() };
                 rows.entry(key).or_insert(empty).counts.add(counts);
             }
+            // later parts are of the moment of the first
+            let floor = std::mem::take(&mut floor);
+            let fresh = Fresh::of(part.freshness, part.size, part.node_id).held(self, &floor, part.epoch, node)?;
             if part.next_page_token.is_empty() {
-                let fresh = Fresh::of(part.freshness, part.size, part.node_id);
                 return Ok(Stats { rows: rows.into_values().collect(), as_of: part.as_of, fresh });
             }
             request.page_token = part.next_page_token;

@@ -13,6 +13,7 @@ use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
 use crate::nodes::Node;
+use crate::observe;
 use crate::receipts::{self, ReceiptError, Rejected};
 use crate::rounds::{Next, Rounds, within};
 
@@ -78,7 +79,8 @@ pub enum SubmitError {
         /// What it said.
         status: String,
     },
-    /// A node says it has the record, but its receipt proves nothing: neither that the record is in nor that it is not.
+    /// A node says it has the record, but its receipt proves nothing: neither that the record is in nor that it is not. With
+    /// [`ReceiptError::Breach`] it verifies, in a log that has signed two trees.
     #[error("record {record_id}: receipt from {address} does not verify: {source}")]
     Receipt {
         /// Which record.
@@ -100,7 +102,7 @@ impl SubmitError {
             SubmitError::Refused { refusal, .. } => refusal.code,
             SubmitError::Unreachable { .. } => Code::NoLeader,
             SubmitError::Foreign { .. } => Code::RequestMalformed,
-            SubmitError::Receipt { .. } => Code::ReceiptInvalid,
+            SubmitError::Receipt { source, .. } => source.code(),
         }
     }
 
@@ -118,7 +120,13 @@ impl Client {
     /// and any attempt may have been taken, the error is [`SubmitError::Unknown`]: never a failure. An attempt of an
     /// earlier call with the same [`Signed`] counts, and one that somebody may have made before
     /// [`Signed::from_record`].
+    ///
+    /// Dropped while it waits, the attempt under way leaves its doubt with the [`Signed`]: submit the same again.
     pub async fn submit(&self, record: &Signed) -> Result<Acknowledged, SubmitError> {
+        observe::call("submit", Some(record.record_id()), SubmitError::code, self.submit_once(record)).await
+    }
+
+    async fn submit_once(&self, record: &Signed) -> Result<Acknowledged, SubmitError> {
         let mut rounds = Rounds::new(self.timing(), self.seed());
         let mut case = Case::of(record);
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
@@ -129,13 +137,19 @@ impl Client {
                 sent.certificates.clear();
             }
             let request = within(budget, SubmitRequest { record: Some(sent) });
-            let mut store = node.store.clone();
+            let mut store = node.store();
             let under_way = record.send();
             case.attempt();
-            let failed = match tokio::time::timeout(budget, store.submit(request)).await {
-                Ok(Ok(response)) => return self.answered(record, response.into_inner(), node, case.attempts()),
-                Ok(Err(status)) => Failed::of(&status),
-                Err(_) => Failed::timed_out(budget),
+            let attempt = async {
+                match tokio::time::timeout(budget, store.submit(request)).await {
+                    Ok(Ok(response)) => Ok(response.into_inner()),
+                    Ok(Err(status)) => Err(Failed::of(&status)),
+                    Err(_) => Err(Failed::timed_out(budget)),
+                }
+            };
+            let failed = match observe::attempt(node, case.attempts(), attempt).await {
+                Ok(response) => return self.answered(record, response, node, case.attempts()),
+                Err(failed) => failed,
             };
             if short && failed.answer().is_some_and(|refusal| refusal.code == Code::CertificateMissing) {
                 self.chains().forget(record.chain());

@@ -16,7 +16,7 @@ async fn an_answer_is_verified_and_says_who_gave_it() {
     let record = signed().await;
     let done = client(&[&node]).submit(&record).await.unwrap();
     assert_eq!((done.record_id, done.node, done.attempts), (record.record_id(), NodeId(2), 1));
-    assert_eq!(done.checkpoint.unwrap().size, 1);
+    assert_eq!(done.checkpoint.unwrap().size, fake::log::SIZE);
 }
 
 #[tokio::test]

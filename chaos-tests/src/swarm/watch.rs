@@ -124,6 +124,7 @@ async fn reader(board: &Board, counts: &Counts, machine: usize) -> Result<()> {
             Ok(found) => Ok(found.record),
             Err(GetError::Refused { refusal, .. }) if refusal.code == Code::RecordUnknown => Err(refusal.to_string()),
             Err(GetError::Receipt { source, .. }) => bail!("I4 broken: {source}"),
+            Err(GetError::Breach { breach, .. }) => bail!("I3 broken: {breach}"),
             Err(GetError::Refused { refusal, .. }) if refusal.code == Code::RecordDamaged => {
                 bail!("I1 broken: {refusal}")
             }

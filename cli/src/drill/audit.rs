@@ -174,7 +174,7 @@ async fn read(client: &Client, sent: &Signed, answer: &Acknowledged) -> Found {
         {
             Found::Lost(format!("record {record_id}: {refusal}"))
         }
-        Err(error @ GetError::Receipt { .. }) => Found::Lost(error.to_string()),
+        Err(error @ (GetError::Receipt { .. } | GetError::Breach { .. })) => Found::Lost(error.to_string()),
         Err(error) => Found::Unanswered(error.to_string()),
     }
 }

@@ -63,6 +63,7 @@ impl Downloading<'_> {
     }
 
     /// The next piece; none: that was all, and it is what the header says. A piece before that proves nothing yet.
+    /// Cancel safe: what was not returned comes again.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AttachmentError> {
         let name = self.attachment.name.clone();
         loop {

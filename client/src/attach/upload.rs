@@ -37,7 +37,7 @@ struct Sent {
 
 impl Client {
     /// Uploads a content for records of `unit`; `progress` hears how many bytes are sent, which may go back where a node was
-    /// lost. Returns once all of it is durable and has the digest: at once, if it was there before.
+    /// lost. Returns once all of it is durable and has the digest: at once, if it was there before. Dropped while it waits, the next one goes on behind what the cluster has stored.
     pub async fn upload(
         &self,
         unit: &UnitCode,
@@ -138,7 +138,7 @@ impl Client {
         let sent = Arc::new(Sent { at: AtomicU64::new(offset), failed: parking_lot::Mutex::default() });
         let begin = Part::Begin(PutAttachmentBegin { content: Some(said.clone()), offset });
         let parts = parts(begin, content, said.length, sent.clone());
-        let mut store = node.store.clone();
+        let mut store = node.store();
         let put = store.put_attachment(parts);
         tokio::pin!(put);
         let (mut last, mut since) = (offset, Instant::now());

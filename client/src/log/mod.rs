@@ -54,6 +54,11 @@ impl PublicLog {
         Self { source: Source::Directory(path.to_owned()), patience: Duration::ZERO }
     }
 
+    /// For how long it asks again for what may pass.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// The newest checkpoint, as it came: a signed note that nobody has opened yet.
     pub async fn checkpoint(&self) -> Result<Bytes, Error> {
         self.patiently(Resource::Checkpoint, Resource::Checkpoint).await

@@ -20,6 +20,7 @@ use crate::client::Client;
 use crate::draft::Signed;
 use crate::many::read;
 use crate::nodes::Node;
+use crate::observe;
 use crate::submit::{Acknowledged, Answered, SubmitError};
 
 /// A node that has not answered a record after so many times the length of an attempt hangs: it was asked to answer within one.
@@ -289,6 +290,7 @@ impl Driver {
     }
 
     fn tell(&self, record: Signed, permit: OwnedSemaphorePermit, answer: Result<Acknowledged, SubmitError>) {
+        observe::settled("submit_stream", answer.as_ref().err().map(SubmitError::code));
         // There is room for as many as there are permits. An error: nobody takes answers, and the driver ends next.
         drop(self.settled.try_send((Settled { record, answer }, permit)));
     }

@@ -47,7 +47,7 @@ impl Link {
     pub fn open(node: Arc<Node>, limit: Duration) -> Opening {
         Box::pin(async move {
             let (outbound, requests) = mpsc::channel(OUTBOUND_MAX);
-            let mut store = node.store.clone();
+            let mut store = node.store();
             let failed = match tokio::time::timeout(limit, store.submit_stream(ReceiverStream::new(requests))).await {
                 Ok(Ok(response)) => {
                     let inbound = response.into_inner();

@@ -51,7 +51,7 @@ impl StreamSender {
     /// Gives a record to the stream; its time begins now. Waits while [`IN_FLIGHT_MAX`] answers are still to be taken: take
     /// them elsewhere than where you send.
     ///
-    /// An error: the record was not given to anybody.
+    /// An error: the record was not given to anybody. The same where it is dropped while it waits: keep a clone.
     pub async fn send(&self, record: Signed) -> Result<(), StreamClosed> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StreamClosed)?;
         self.given.send(Given { record, place }).await.map_err(|_| StreamClosed)
@@ -66,7 +66,7 @@ pub struct StreamResults {
 }
 
 impl StreamResults {
-    /// The next answer; none: every sender is dropped, and every record has been answered.
+    /// The next answer; none: every sender is dropped, and every record has been answered. Cancel safe.
     pub async fn next(&mut self) -> Option<Settled> {
         self.settled.recv().await.map(|(settled, _place)| settled)
     }

@@ -1,23 +1,20 @@
-//! A node that does as it is told, and a log of one leaf behind it.
+//! A node that does as it is told, and a log behind it.
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; and this is a test
 
 pub mod attachments;
+pub mod log;
 pub mod reads;
+pub mod records;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use attachments::{Attachments, Pieces};
-use kho_client::{Client, Config, Draft, PemSigner, Preference, ReceiptCheck, Signed, Surroundings, Timing};
+use kho_client::{Client, Config, LogMemory, Preference, ReceiptCheck, Timing};
 use kho_proto::batch::Known;
-use kho_proto::checkpoint::{Checkpoint, LogKey, LogSigner, Origin};
 use kho_proto::detail::not_taken;
-use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::header::Header;
-use kho_proto::id::{ClusterId, Epoch, KeyId, Seq, UnixMs};
-use kho_proto::leaf::{Leaf, LeafKind};
 use kho_proto::pb::v1::WatchRequest;
 use kho_proto::pb::v1::store_server::{Store, StoreServer};
 use kho_proto::pb::v1::submit_result::Result as Wire;
@@ -29,15 +26,17 @@ use kho_proto::pb::v1::{
 };
 use kho_proto::pb::v1::{PutAttachmentRequest, PutAttachmentResponse};
 use kho_proto::pb::v1::{SubmitResponse, SubmitResult, SubmitStreamRequest, SubmitStreamResponse, Taken};
-use kho_proto::receipt::{Receipt, ReceiptState};
+use kho_proto::receipt::Receipt;
+pub use log::{log, receipt_of};
 use prost::Message;
-use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use reads::{Events, Read, Reads};
+#[allow(unused_imports)] // each test file uses its part
+pub use records::{several, signed, signed_as};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 /// How long a node works for a request that brings no deadline.
@@ -64,6 +63,8 @@ pub enum Act {
     Foreign(tonic::Code),
     /// Takes it in and never answers.
     Hang,
+    /// Serves a read after so long.
+    Late(Duration),
     /// Answers with a receipt that was tampered with.
     Forge(fn(&mut Receipt)),
     /// Ends the stream of records, in good order and without an answer.
@@ -80,8 +81,12 @@ pub fn refuse(code: Code) -> Act {
 }
 
 /// A fake node; ends with the test's runtime.
+#[derive(Default)]
 pub struct Fake {
     pub address: String,
+    /// Of the last read over TLS.
+    pub peer: Arc<std::sync::Mutex<Vec<u8>>>,
+    given_up: Arc<AtomicU32>,
     requests: Arc<AtomicU32>,
     streams: Arc<AtomicU32>,
     short: Arc<AtomicU32>,
@@ -91,6 +96,8 @@ pub struct Fake {
 
 #[derive(Clone)]
 struct Script {
+    peer: Arc<std::sync::Mutex<Vec<u8>>>,
+    given_up: Arc<AtomicU32>,
     reads: Arc<std::sync::Mutex<Reads>>,
     attachments: Attachments,
     acts: Vec<Act>,
@@ -102,6 +109,8 @@ struct Script {
     short: Arc<AtomicU32>,
     /// It keeps no certificates.
     forgets: bool,
+    /// Leaves that its linearizable reads reflect.
+    size: u64,
 }
 
 impl Fake {
@@ -115,33 +124,55 @@ impl Fake {
         Self::with(id, 1, &[Act::Accept], false, (records, acts)).await
     }
 
+    /// A node whose linearizable reads reflect so many leaves.
+    pub async fn sized(id: u64, size: u64) -> Self {
+        Self::with_size(id, 1, &[Act::Accept], false, (0, &[Read::Serve]), size).await
+    }
+
     /// A node that keeps no certificates.
     pub async fn forgetful(acts: &[Act]) -> Self {
         Self::with(1, 1, acts, true, (0, &[Read::Serve])).await
     }
 
-    async fn with(id: u64, leader: u64, acts: &[Act], forgets: bool, (records, reads): (u64, &[Read])) -> Self {
-        let reads = Arc::new(std::sync::Mutex::new(Reads { node: id, records, acts: reads.to_vec(), done: 0 }));
+    async fn with(id: u64, leader: u64, acts: &[Act], forgets: bool, reads: (u64, &[Read])) -> Self {
+        Self::with_size(id, leader, acts, forgets, reads, log::SIZE).await
+    }
+
+    async fn with_size(
+        id: u64,
+        leader: u64,
+        acts: &[Act],
+        forgets: bool,
+        (records, reads): (u64, &[Read]),
+        size: u64,
+    ) -> Self {
+        let mut script = Script::new(id, leader, acts);
+        script.reads = Arc::new(std::sync::Mutex::new(Reads { node: id, records, acts: reads.to_vec(), done: 0 }));
+        (script.forgets, script.size) = (forgets, size);
+        Self::serve(script, Server::builder()).await
+    }
+
+    /// A node that speaks TLS.
+    pub async fn secure(acts: &[Act], tls: ServerTlsConfig) -> Self {
+        Self::serve(Script::new(1, 1, acts), Server::builder().tls_config(tls).unwrap()).await
+    }
+
+    async fn serve(script: Script, mut server: Server) -> Self {
+        // made before anybody waits for it
+        receipt_of(signed().await.record());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let [requests, streams, short] = std::array::from_fn(|_| Arc::new(AtomicU32::new(0)));
-        let counts = (requests.clone(), streams.clone(), short.clone());
-        let attachments = Attachments::default();
-        let script = Script {
-            reads,
-            attachments: attachments.clone(),
-            acts: acts.to_vec(),
-            id,
-            leader,
-            requests,
-            streams,
-            short,
-            forgets,
+        let fake = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            peer: script.peer.clone(),
+            given_up: script.given_up.clone(),
+            requests: script.requests.clone(),
+            streams: script.streams.clone(),
+            short: script.short.clone(),
+            attachments: script.attachments.clone(),
         };
-        let (requests, streams, short) = counts;
-        let server = Server::builder().add_service(StoreServer::new(script));
+        let server = server.add_service(StoreServer::new(script));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        Self { address, requests, streams, short, attachments }
+        fake
     }
 
     /// Accepts connections, reads what comes, and hangs up.
@@ -158,20 +189,19 @@ impl Fake {
                 seen.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Self { address, requests, streams: Arc::default(), short: Arc::default(), attachments: Attachments::default() }
+        Self { address, requests, ..Self::default() }
     }
 
     /// An address where nobody listens.
     pub async fn absent() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        Self {
-            address,
-            requests: Arc::default(),
-            streams: Arc::default(),
-            short: Arc::default(),
-            attachments: Attachments::default(),
-        }
+        Self { address, ..Self::default() }
+    }
+
+    /// Reads that hung and whose callers went away.
+    pub fn given_up(&self) -> u32 {
+        self.given_up.load(Ordering::SeqCst)
     }
 
     /// Streams that were opened.
@@ -190,7 +220,34 @@ impl Fake {
     }
 }
 
+/// Counts calls whose callers went away.
+struct GivenUp(Arc<AtomicU32>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 impl Script {
+    fn new(id: u64, leader: u64, acts: &[Act]) -> Self {
+        let reads = Reads { node: id, records: 0, acts: vec![Read::Serve], done: 0 };
+        Self {
+            peer: Arc::default(),
+            given_up: Arc::default(),
+            reads: Arc::new(std::sync::Mutex::new(reads)),
+            attachments: Attachments::default(),
+            acts: acts.to_vec(),
+            id,
+            leader,
+            requests: Arc::default(),
+            streams: Arc::default(),
+            short: Arc::default(),
+            forgets: false,
+            size: log::SIZE,
+        }
+    }
+
     fn next(&self) -> Act {
         let n = self.requests.fetch_add(1, Ordering::SeqCst) as usize;
         self.acts[n.min(self.acts.len() - 1)].clone()
@@ -212,7 +269,7 @@ impl Store for Script {
             Act::Foreign(code) => return Err(Status::new(*code, "no node of yours")),
             Act::Hang => std::future::pending().await,
             Act::Forge(forge) => forge(&mut receipt),
-            Act::End | Act::Admit(_) => panic!("of many records only"),
+            Act::End | Act::Admit(_) | Act::Late(_) => panic!("not of one record's submit"),
             Act::RefuseInTime(code) => {
                 let wait = asked.as_deref().map_or(NODE_DEADLINE, timeout);
                 tokio::time::sleep(wait * 3 / 4).await;
@@ -283,20 +340,27 @@ impl Store for Script {
         Ok(Response::new(ReceiverStream::new(results)))
     }
 
-    async fn get(&self, _: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        if let Some(certificates) = request.peer_certs() {
+            *self.peer.lock().unwrap() = certificates[0].to_vec();
+        }
         let record = signed().await.record().clone();
         let mut receipt = receipt_of(&record);
         match self.next() {
             Act::Accept | Act::Duplicate => {}
             Act::Refuse(refusal) => return Err(refusal.into()),
             Act::Foreign(code) => return Err(Status::new(code, "no node of yours")),
-            Act::Hang => std::future::pending().await,
+            Act::Hang => {
+                let _given_up = GivenUp(self.given_up.clone());
+                std::future::pending().await
+            }
+            Act::Late(after) => tokio::time::sleep(after).await,
             Act::Forge(forge) => forge(&mut receipt),
             Act::End | Act::Admit(_) => panic!("of many records only"),
             Act::RefuseInTime(code) => return Err(Refusal::new(code, "nobody took it in time").into()),
         }
         let receipt = Some(receipt.to_pb());
-        Ok(Response::new(GetResponse { record: Some(record), receipt, size: 1, node_id: self.id, epoch: 1 }))
+        Ok(Response::new(GetResponse { record: Some(record), receipt, size: self.size, node_id: self.id, epoch: 1 }))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
@@ -369,88 +433,9 @@ fn result(act: &Act, record: &SignedRecord) -> SubmitResult {
         }
         Act::Refuse(refusal) => Wire::Refused(not_taken(refusal)),
         Act::Admit(code) => Wire::Unknown(not_taken(&Refusal::new(*code, "who knows"))),
-        Act::Foreign(_) | Act::Hang | Act::End | Act::RefuseInTime(_) => panic!("not of one record"),
+        Act::Foreign(_) | Act::Hang | Act::Late(_) | Act::End | Act::RefuseInTime(_) => panic!("not of one record"),
     };
     SubmitResult { result: Some(result) }
-}
-
-/// The fake's log.
-pub fn log() -> LogSigner {
-    LogSigner::new(&LogKey::new([7; 32]), Origin::new(ClusterId([1; 16]), Epoch(1), Digest::of(b"genesis")))
-}
-
-/// A valid receipt in a log whose only leaf is the record's.
-pub fn receipt_of(record: &SignedRecord) -> Receipt {
-    let leaf = Leaf {
-        kind: LeafKind::Record,
-        record_id: Header::decode(&record.header).unwrap().record_id,
-        accepted_at: UnixMs(1_591_925_400_000),
-        key_id: KeyId([3; 16]),
-        header_digest: Digest::of(&record.header),
-        signature_block_digest: Digest::of(&record.signature_block),
-        sealed_head_digest: Digest::of(b"head"),
-        sealed_payload_digest: Digest::of(b"payload"),
-        attachments_digest: Digest::ZERO,
-    };
-    let log = log();
-    let checkpoint = Checkpoint { origin: log.origin().clone(), size: 1, root: leaf.hash() };
-    Receipt {
-        leaf,
-        sequence: Seq(0),
-        inclusion: Vec::new(),
-        checkpoint: log.sign(&checkpoint),
-        state: ReceiptState::Accepted,
-    }
-}
-
-/// Always the same: two calls sign the same header.
-pub struct Still(u8);
-
-impl Surroundings for Still {
-    fn now(&self) -> UnixMs {
-        UnixMs(1_591_925_400_000)
-    }
-
-    fn fill(&self, out: &mut [u8]) {
-        out.fill(self.0);
-    }
-}
-
-/// A signed record; the same in every call of one process, certificate aside.
-pub async fn signed() -> Signed {
-    signed_as(5).await
-}
-
-/// So many different records.
-pub async fn several(count: u8) -> Vec<Signed> {
-    let mut records = Vec::new();
-    for n in 0..count {
-        records.push(signed_as(n).await);
-    }
-    records
-}
-
-/// One of 256 records.
-pub async fn signed_as(n: u8) -> Signed {
-    static KEY: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
-    let (certificate, key) = KEY.get_or_init(|| {
-        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        let certificate = CertificateParams::new(vec!["signer".to_owned()]).unwrap().self_signed(&key).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    });
-    let signer = PemSigner::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap();
-    let draft = Draft {
-        record_id: None,
-        unit: "BYT".parse().unwrap(),
-        regime: "YT-01".parse().unwrap(),
-        period: "2020-06-12".parse().unwrap(),
-        series: String::new(),
-        supersedes: None,
-        receivers: vec!["VPCP".parse().unwrap(), "BTC".parse().unwrap(), "VPCP".parse().unwrap()],
-        media_type: "application/json".to_owned(),
-        payload: "{\"new_cases\": 0}".into(),
-    };
-    draft.sign(&signer, &Still(n)).await.unwrap()
 }
 
 /// Short waits, so that tests are short.
@@ -461,18 +446,25 @@ pub fn timing() -> Timing {
         connect: Duration::from_millis(200),
         backoff_min: Duration::from_millis(5),
         backoff_max: Duration::from_millis(40),
+        hedge: None,
     }
 }
 
 /// A client of these nodes, asked in this order.
 pub fn client(nodes: &[&Fake]) -> Client {
-    Client::new(Config {
+    Client::new(config(nodes)).unwrap()
+}
+
+/// How it is made.
+pub fn config(nodes: &[&Fake]) -> Config {
+    Config {
         nodes: nodes.iter().map(|node| node.address.clone()).collect(),
+        further_sites: Vec::new(),
         tls: None,
         receipts: ReceiptCheck::Pinned(log().verifier_key().clone()),
+        memory: LogMemory::default(),
         preference: Preference::Leader,
         timing: timing(),
         surroundings: Arc::new(kho_client::System),
-    })
-    .unwrap()
+    }
 }
