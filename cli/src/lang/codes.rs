@@ -127,5 +127,11 @@ pub fn sentence(code: Code) -> &'static str {
         Code::ConfigInvalid => "tệp cấu hình không đọc được hoặc có trường không hợp lệ",
         Code::ConfigOutOfRange => "một giá trị cấu hình nằm ngoài khoảng cho phép",
         Code::TlsFileInvalid => "tệp chứng thư, khóa hoặc tin cậy không có hoặc không đọc được",
+        Code::OutboxFull => "hộp thư đi không còn chỗ cho bản ghi nào nữa",
+        Code::OutboxLocked => "hộp thư đi đang được một tiến trình khác mở",
+        Code::OutboxMissing => "thư mục này không có hộp thư đi",
+        Code::OutboxDamaged => "hộp thư đi trong thư mục này bị hỏng, không mở được",
+        Code::OutboxStorageFailed => "đĩa chứa hộp thư đi gặp lỗi",
+        Code::OutboxPredecessorRefused => "bản ghi này thay thế một bản ghi đã bị từ chối nên bị từ chối theo",
     }
 }

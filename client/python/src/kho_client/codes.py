@@ -125,6 +125,12 @@ RETRY: dict[str, bool] = {
     "config-invalid": False,
     "config-out-of-range": False,
     "tls-file-invalid": False,
+    "outbox-full": True,
+    "outbox-locked": True,
+    "outbox-missing": False,
+    "outbox-damaged": False,
+    "outbox-storage-failed": True,
+    "outbox-predecessor-refused": False,
 }
 """Whether the same request may succeed later, by code."""
 
@@ -138,6 +144,8 @@ ADMITTED = frozenset(
         "log-shrank",
         "log-tiles-invalid",
         "log-leaf-invalid",
+        "outbox-damaged",
+        "outbox-storage-failed",
     }
 )
 """Codes with which a node says that it does not know what became of a request, or tells of a fault of its own (gRPC
