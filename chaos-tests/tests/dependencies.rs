@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kho-simulation", &["kho-chaos-tests", "kho-client", "kho-node", "kho-proto"]),
     ("kho-fuzz", &["kho-ledger", "kho-node", "kho-proto"]),
     ("kho-benches", &["kho", "kho-client", "kho-proto", "kho-sample"]),
+    ("kho-instructions", &["kho-ledger", "kho-proto"]),
 ];
 
 /// A word that may stand only at some places.

@@ -199,6 +199,16 @@ fn certificates_come_from_their_authorities() {
     for file in ["ca/peer-ca.pem", "nodes/node1/admin.key.pem", "identities/operator.pem", "signers/BYT.key.pem"] {
         assert!(dir.path().join(file).is_file(), "{file}");
     }
+    // `make test` installs openssl
+    for algorithm in ["ed25519", "p256", "rsa2048"] {
+        let made = kho(&["certs", "signer", "--dir", pki, "--unit", "BTC", "--algorithm", algorithm]);
+        assert_eq!(code(&made), 0, "{algorithm}: {}", err(&made));
+        let key = dir.path().join("signers/BTC.key.pem");
+        let read = Command::new("openssl").args(["pkey", "-noout", "-in"]).arg(&key).output().unwrap();
+        assert!(read.status.success(), "{algorithm}: {}", String::from_utf8_lossy(&read.stderr));
+        std::fs::remove_file(&key).unwrap();
+        std::fs::remove_file(dir.path().join("signers/BTC.pem")).unwrap();
+    }
     let without = kho(&["certs", "signer", "--dir", text(&dir.path().join("nowhere")), "--unit", "BYT"]);
     assert_eq!(code(&without), 1);
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use kho_proto::id::UnixMs;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RevokedCertParams,
-    RsaKeySize, SerialNumber,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize,
+    SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 use x509_parser::pem::Pem;
@@ -53,7 +54,11 @@ pub struct Authority {
 
 fn generate(kind: KeyKind) -> Result<KeyPair, rcgen::Error> {
     match kind {
-        KeyKind::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
+        // version 1 of PKCS #8, which everybody reads: openssl 3.0 does not read the version with the public key
+        KeyKind::Ed25519 => {
+            let key = Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8v1());
+            KeyPair::try_from(key.map_err(|_| rcgen::Error::KeyGenerationUnavailable)?.as_ref())
+        }
         KeyKind::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
         KeyKind::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
     }

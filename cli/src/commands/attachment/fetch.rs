@@ -11,6 +11,8 @@ use kho_proto::digest::Digest;
 use kho_proto::header::{Attachment, Header};
 use kho_proto::id::RecordId;
 use kho_proto::object::CHUNK_LENGTH;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::progress::Progress;
 use crate::exit::Result;
@@ -81,12 +83,22 @@ async fn fetch(
     if force {
         std::fs::rename(&partial, &path).with_context(shown)?;
     } else {
-        // fails where a file of the name has come meanwhile
-        std::fs::hard_link(&partial, &path).with_context(shown)?;
-        std::fs::remove_file(&partial).with_context(shown)?;
+        rename_to_new(&partial, &path).with_context(shown)?;
     }
     File::open(dir).and_then(|dir| dir.sync_all()).with_context(shown)?;
     Ok(path)
+}
+
+/// Fails where a file of the name has come meanwhile.
+fn rename_to_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // a file system that does not know how
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        done => Ok(done?),
+    }
 }
 
 /// Reads a file, and its digest if it is not a part.
