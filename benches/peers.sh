@@ -15,6 +15,10 @@ name=${NAME:-peers}
 # RabbitMQ's nodes talk through sockets of their own, PostgreSQL's user must reach its files: of this run only
 dir="$target/bench-$name"
 rm -rf "$dir"
+if [ "$(id -u)" -eq 0 ] && ! setpriv --reuid postgres --regid postgres --clear-groups test -x "$target"; then
+  echo "PostgreSQL's user can't reach $target: set CARGO_TARGET_DIR to a directory that others may enter, and KHO_BIN, BENCH_BIN to what is built already" >&2
+  exit 1
+fi
 quick=()
 [ -z "${QUICK:-}" ] || quick=(--rounds 1 --seconds 1 --warm-up 0.5 --connections 16 --kills 1 --syncs 100)
 version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo unknown; }

@@ -129,11 +129,12 @@ pub async fn leader_goes<S: System>(system: &mut S, fault: Fault) -> Result<Noti
         slowest_us: AtomicU64::new(0),
         records: AtomicU64::new(0),
     });
-    let mut tasks = Vec::new();
+    // an error on the way ends them with this: none sends into what is measured next
+    let mut tasks = tokio::task::JoinSet::new();
     for place in 0..CONNECTIONS {
         let connections = system.sender(&work, place).await?;
         let first = place % connections.len();
-        tasks.push(tokio::spawn(drive(connections, first, shared.clone())));
+        tasks.spawn(drive(connections, first, shared.clone()));
     }
     tokio::time::sleep(BEFORE).await;
     let leader = system.leader().await?;
@@ -147,8 +148,8 @@ pub async fn leader_goes<S: System>(system: &mut S, fault: Fault) -> Result<Noti
     // a gap that has not ended counts as well
     let open = shared.now_us().saturating_sub(shared.last_us.load(Ordering::Relaxed));
     shared.done.store(true, Ordering::Relaxed);
-    for task in tasks {
-        task.await.context("a connection")?;
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("a connection")?;
     }
     anyhow::ensure!(!shared.exhausted.load(Ordering::Relaxed), "{}: the records made ready ran out", S::NAME);
     system.restart(leader).await?;

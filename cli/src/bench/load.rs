@@ -1,7 +1,7 @@
 //! Closed and open loops over connections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -79,8 +79,8 @@ struct Shared<C> {
     begin: Instant,
     end: Instant,
     piece: Duration,
-    /// The records ran out.
-    exhausted: AtomicBool,
+    /// When the records ran out, microseconds after `start`: what ends later does not count, as the time does not.
+    exhausted_us: AtomicU64,
     /// When each lane's call was meant to begin, microseconds after `begin` less the warm-up; 0: none under way.
     under_way: Vec<AtomicU64>,
     start: Instant,
@@ -88,7 +88,15 @@ struct Shared<C> {
 
 impl<C: Connection> Shared<C> {
     fn measured(&self, at: Instant) -> bool {
-        (self.begin..self.end).contains(&at)
+        (self.begin..self.over()).contains(&at)
+    }
+
+    /// The end of what is measured.
+    fn over(&self) -> Instant {
+        match self.exhausted_us.load(Ordering::Relaxed) {
+            u64::MAX => self.end,
+            us => self.end.min(self.start + Duration::from_micros(us)),
+        }
     }
 
     /// Makes one call on the connection of `lane`; false: nothing is left to send.
@@ -114,7 +122,7 @@ impl<C: Connection> Shared<C> {
         let mut tally = self.tallies[place].lock();
         match outcome {
             Ok(Done::Exhausted) => {
-                self.exhausted.store(true, Ordering::Relaxed);
+                self.exhausted_us.fetch_min(us(self.start.elapsed()), Ordering::Relaxed);
                 return false;
             }
             Ok(Done::Records(records)) => {
@@ -156,7 +164,7 @@ impl<C: Connection> Shared<C> {
         match &self.arrivals {
             None => loop {
                 let now = Instant::now();
-                let over = now >= self.end || self.exhausted.load(Ordering::Relaxed);
+                let over = now >= self.over();
                 if over || !self.call(place, lane, now).await {
                     return;
                 }
@@ -189,7 +197,7 @@ pub async fn run<C: Connection>(connections: Vec<C>, plan: &Plan, groups: &[Grou
         begin,
         end: begin + plan.duration,
         piece,
-        exhausted: AtomicBool::new(false),
+        exhausted_us: AtomicU64::new(u64::MAX),
         under_way: (0..lanes).map(|_| AtomicU64::new(0)).collect(),
         start,
     });
@@ -208,7 +216,7 @@ pub async fn run<C: Connection>(connections: Vec<C>, plan: &Plan, groups: &[Grou
     tokio::time::sleep_until(begin.into()).await;
     let before = watch(groups)?;
     until_end(&shared).await;
-    let elapsed = shared.begin.elapsed().min(plan.duration);
+    let elapsed = Instant::now().min(shared.over()).saturating_duration_since(shared.begin);
     let after = watch(groups)?;
     let all_ended = async { while tasks.join_next().await.is_some() {} };
     let ended = tokio::time::timeout(GRACE, all_ended).await;
@@ -236,7 +244,7 @@ pub async fn run<C: Connection>(connections: Vec<C>, plan: &Plan, groups: &[Grou
 /// Until the measured time is over, or the records are.
 async fn until_end<C: Connection>(shared: &Shared<C>) {
     const LOOK: Duration = Duration::from_millis(20);
-    while Instant::now() < shared.end && !shared.exhausted.load(Ordering::Relaxed) {
+    while Instant::now() < shared.over() {
         let next = (Instant::now() + LOOK).min(shared.end);
         tokio::time::sleep_until(next.into()).await;
     }

@@ -48,7 +48,7 @@ impl Tool {
         };
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
+        command.status().is_ok_and(|status| status.success()) && (self == Tool::Perf || may_attach())
     }
 
     /// As reports name it.
@@ -116,6 +116,12 @@ impl Tool {
     }
 }
 
+/// Whether Yama, where there is one, lets processes be traced that are no children of the tracer.
+fn may_attach() -> bool {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    rustix::process::geteuid().is_root() || scope.map_or(true, |scope| scope.trim() == "0")
+}
+
 /// A tool that watches one node.
 struct Watch {
     name: String,
@@ -181,6 +187,10 @@ fn start(tool: Tool, groups: &[Group], dir: &Path) -> Result<Vec<Watch>> {
 
 async fn stop(tool: Tool, watches: Vec<Watch>) -> Result<Vec<NodeSyncs>> {
     let end = move |mut watch: Watch| {
+        // e.g. Yama lets nobody but root trace what is not its child: then nothing was counted, and none is no count
+        if let Some(status) = watch.child.try_wait()? {
+            bail!("{} of {} ended by itself, {status}", tool.as_str(), watch.name);
+        }
         let pid = Pid::from_raw(i32::try_from(watch.child.id())?).context("a process id")?;
         rustix::process::kill_process(pid, Signal::INT)?;
         watch.child.wait()?;

@@ -9,7 +9,7 @@ import pytest
 
 from fake import Cluster, FakeNode, hang, refuse, to_pb
 from kho_client import tiles
-from kho_client.__main__ import main
+from kho_client.__main__ import main, tell
 from kho_client._wire import store_pb2
 from kho_client.audit import Fetch, audit, https
 from kho_client.errors import FormatError, LogError
@@ -85,14 +85,29 @@ def test_what_a_log_may_not_do() -> None:
         ("receipt-invalid", serve(log, note=Log(b"other").note()), {}),
     ]:
         with pytest.raises(FormatError) as caught:
-            audit(fetch, log.verifier, **more)  # type: ignore[arg-type]
+            audit(fetch, log.verifier, patience=0, **more)  # type: ignore[arg-type]
         assert caught.value.code == code, caught.value
+
+
+def test_a_server_that_lags_a_moment_accuses_nobody() -> None:
+    log = grow(Log(), 10)
+    behind = log.note()
+    grow(log, 10)
+    newest = log.verifier.open(log.note())
+    notes, content = [log.note(), behind, behind], serve(log)
+
+    def fetch(path: str) -> bytes:
+        return notes.pop() if path == "checkpoint" else content(path)
+
+    assert audit(fetch, log.verifier, older=[newest]).checkpoint.size == newest.size
+    assert not notes
 
 
 def test_a_log_that_does_not_answer(tmp_path: Path) -> None:
     with pytest.raises(LogError) as caught:
         https("https://127.0.0.1:1", None)("checkpoint")
     assert caught.value.code == "log-unusable"
+    assert tell(caught.value) == 4, "as kho log ends where nobody answers"
 
 
 def config(folder: Path, node: str) -> Path:

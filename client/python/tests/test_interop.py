@@ -76,13 +76,14 @@ def cluster(kho: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clu
     """`kho demo`, whose leader is killed half-way, left running."""
     directory = tmp_path_factory.mktemp("demo") / "cluster"
     command = [str(kho), "demo", "--reports", str(REPORTS), "--dir", str(directory), "--keep"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    pids = re.search(r"^\s+kill ([0-9 ]+)$", done.stdout, re.MULTILINE)
-    assert done.returncode == 0 and pids, (done.stdout, done.stderr)
-    cluster = Cluster(kho, directory, dict(enumerate(map(int, pids.group(1).split()), 1)))
-    yield cluster
-    for pid in cluster.pids.values():
-        os.kill(pid, signal.SIGTERM)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+        pids = re.search(r"^\s+kill ([0-9 ]+)$", done.stdout, re.MULTILINE)
+        assert done.returncode == 0 and pids, (done.stdout, done.stderr)
+        yield Cluster(kho, directory, dict(enumerate(map(int, pids.group(1).split()), 1)))
+    finally:
+        # whatever became of the demo: its nodes are those whose command line names its directory
+        subprocess.run(["pkill", "-KILL", "-f", f"serve --config {directory}"], check=False)
 
 
 @pytest.fixture(scope="module")

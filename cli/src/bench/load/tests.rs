@@ -93,6 +93,27 @@ async fn records_that_run_out_end_the_measurement() {
     }
 }
 
+/// The first call takes its time, and when it ends the records have run out long ago.
+struct Late(AtomicU64);
+
+impl Connection for Late {
+    async fn call(&self) -> Result<Done, String> {
+        if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Ok(Done::Exhausted);
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        Ok(Done::Records(1_000))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_after_the_records_ran_out_does_not_count() {
+    let plan = Plan { warm_up: Duration::ZERO, duration: Duration::from_secs(2), lanes: 2, ..plan(Pace::Closed) };
+    let measured = run(vec![Late(AtomicU64::new(0))], &plan, &[]).await.expect("a load");
+    assert!(measured.elapsed < Duration::from_millis(400), "{:?}", measured.elapsed);
+    assert_eq!(measured.tally.records, 0, "its time is not in the rate, nor are its records");
+}
+
 /// Never answers.
 struct Silent;
 

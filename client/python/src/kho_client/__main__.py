@@ -115,7 +115,7 @@ def tell(error: KhoError) -> int:
             print(f"  {field.path}: {field.message_vi} / {field.message_en}", file=sys.stderr)
     if isinstance(error, (OutcomeUnknown, ReceiptRejected)):
         return UNKNOWN
-    if isinstance(error, Unreachable):
+    if isinstance(error, Unreachable) or error.code == "log-unusable":
         return UNREACHABLE
     return REFUSED
 

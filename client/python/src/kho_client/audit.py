@@ -69,7 +69,12 @@ class Audited:
 
 
 def audit(
-    fetch: Fetch, key: VerifierKey, *, older: Iterable[Checkpoint] = (), receipts: Iterable[Receipt] = ()
+    fetch: Fetch,
+    key: VerifierKey,
+    *,
+    older: Iterable[Checkpoint] = (),
+    receipts: Iterable[Receipt] = (),
+    patience: float = PATIENCE,
 ) -> Audited:
     """Reads the whole log and recomputes it, and holds it to what was signed before. The receipts must have been verified, each
     by itself: here they are found to be of this tree.
@@ -77,11 +82,18 @@ def audit(
     Raises `log-tiles-invalid`: what was read is not what was signed, and whoever served it is to blame; and only once that is
     excluded `log-forked`, `log-shrank` or `log-leaf-invalid`: the log is.
     """
-    note = fetch("checkpoint")
-    checkpoint, proven = key.open(note), list(receipts)
-    signed = [checkpoint, *older, *(key.open(one.checkpoint) for one in proven)]
-    roots = signed_roots(signed)
-    newest = max(roots)
+    proven = list(receipts)
+    before = [*older, *(key.open(one.checkpoint) for one in proven)]
+    newest = max((one.size for one in before), default=0)
+    end = time.monotonic() + patience
+    while True:
+        note = fetch("checkpoint")
+        checkpoint = key.open(note)
+        # another node may answer, which has not applied yet what was signed a moment ago
+        if checkpoint.size >= newest or time.monotonic() >= end:
+            break
+        time.sleep(0.5)
+    roots = signed_roots([checkpoint, *before])
     if newest > checkpoint.size:
         message = f"expected at least {newest} leaves, as an older checkpoint has, found {checkpoint.size}"
         raise LogError("log-shrank", message, expected=newest, found=checkpoint.size)
