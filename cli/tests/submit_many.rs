@@ -206,8 +206,19 @@ async fn what_is_refused_or_in_doubt_is_in_the_way_of_nothing_else() {
         assert!(err.contains("1 refused, 0 unknown, 0 not sent"), "{err}");
         assert!(files(&out, ".record").is_empty(), "certainly not in: never sent");
     }
+    // what is in is counted so, also where standard output takes no more
+    let output = Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(["submit", "--config", config, "--out", text(&out), text(&one)])
+        .env("LC_ALL", "C")
+        .stdout(std::fs::File::options().write(true).open("/dev/full").unwrap())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("1 reports: 1 accepted") && err.contains("No space left"), "{err}");
+    assert_eq!(output.status.code(), Some(1), "{err}");
     let err = submit(config, &[&one], 0);
-    assert!(err.contains("1 reports: 1 accepted"), "{err}");
+    assert!(err.contains("1 reports: 0 accepted, 0 there already, 1 done by an earlier run"), "{err}");
 
     // a directory goes as many at a time as a message takes
     for node in [1, 2, 3] {

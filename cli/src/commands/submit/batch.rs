@@ -47,6 +47,8 @@ struct Batch<'a> {
     /// How long the nodes asked to be left alone.
     pause: Duration,
     gathered: Gathered,
+    /// Standard output failed.
+    unprinted: Option<Failure>,
     tally: Tally,
     bar: ProgressBar,
 }
@@ -66,6 +68,7 @@ pub async fn run(args: &Args, config: &ClientFile, client: &Client) -> Result {
         stopped: false,
         pause: Duration::ZERO,
         gathered: Gathered::default(),
+        unprinted: None,
         tally: Tally::default(),
         bar: bar(&files),
     };
@@ -79,7 +82,7 @@ pub async fn run(args: &Args, config: &ClientFile, client: &Client) -> Result {
         Some(exit) => Some(Failure::new(exit, lang::AGAIN.get())),
     };
     // what broke here does not hide what is in doubt there
-    Failure::worst([broken, end].into_iter().flatten()).map_or(Ok(()), Err)
+    Failure::worst([broken, batch.unprinted, end].into_iter().flatten()).map_or(Ok(()), Err)
 }
 
 /// On a terminal; elsewhere nothing is drawn.
@@ -229,12 +232,20 @@ impl Batch<'_> {
         let fate = Fate::of(&answer);
         let (args, id) = (self.args, ready.signed.record_id());
         let received = self.bar.suspend(|| receive(args, &ready.signed, answer, false));
-        let Err(failure) = received else {
-            match fate {
-                Fate::Duplicate => self.tally.duplicates += 1,
-                _ => self.tally.accepted += 1,
+        let is_in = matches!(fate, Fate::Accepted | Fate::Duplicate);
+        let failure = match received {
+            Err(failure) if !is_in || failure.exit() != Exit::Refused as u8 => failure,
+            // the receipt is written: what may have failed is to print its path
+            printed => {
+                match fate {
+                    Fate::Duplicate => self.tally.duplicates += 1,
+                    _ => self.tally.accepted += 1,
+                }
+                if let Err(failure) = printed {
+                    self.unprinted.get_or_insert(failure.at("standard output"));
+                }
+                return;
             }
-            return;
         };
         if ready.from_document && matches!(fate, Fate::Refused | Fate::PutOff) {
             // it is not in: the next run signs the report anew, with the certificate that it has then, and is not held to

@@ -11,7 +11,7 @@ use crate::exit::Result;
 
 /// Reports that are read and signed before they are sent: as many as a message takes.
 pub const REPORTS_MAX: usize = kho_proto::batch::SUBMIT_MANY_RECORDS_MAX;
-/// Bytes of them: bounds the memory, since a document, or the file that one names, may have 16 MiB.
+/// Bytes of them: bounds the memory, since a document may have 16 MiB, and the file that one names 4 MiB.
 pub const BYTES_MAX: u64 = 32 << 20;
 
 /// What a document turned out to be.
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_payload_counts_also_where_it_is_a_file_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let payload = 12 << 20;
+        let payload = 4 << 20;
         std::fs::write(dir.path().join("map.tif"), vec![0; payload]).unwrap();
         let document = br#"{"unit":"BYT","regime":"YT-01","period":"2020-06-12","media_type":"image/tiff","payload_file":"map.tif"}"#;
         let mut gathered = Gathered::default();
