@@ -20,7 +20,7 @@ pub enum Exit {
     Refused = 1,
     /// The outcome is not known, or not proven: the record may be in.
     Unknown = 3,
-    /// No node was reached.
+    /// No node was reached; of many reports, some were not sent.
     Unreachable = 4,
     /// A drill was made, and a requirement is not met.
     NotMet = 5,
@@ -35,7 +35,7 @@ Exit codes:
   1  refused, or a check failed
   2  wrong usage
   3  outcome unknown, or no good receipt: the record may be in; submit the same ID.record again
-  4  no node reached
+  4  no node reached; kho submit of many: some were not sent, none of these is in
   5  kho drill: a requirement is not met, or the fault took no effect; the report says which
   6  kho drill: what it broke is not mended; the message says what to run
 kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";
@@ -71,6 +71,21 @@ impl Failure {
     pub fn exit(&self) -> u8 {
         let chosen = self.exit.map(|exit| exit as u8);
         chosen.or_else(|| self.error.chain().find_map(of)).unwrap_or(Exit::Refused as u8)
+    }
+
+    /// Of several, the one that the command ends as: an unknown outcome asks most of who reads it, then what did not reach
+    /// anybody. The others are told.
+    pub fn worst(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let weight = |failure: &Self| match failure.exit() {
+            exit if exit == Exit::Unknown as u8 => 2,
+            exit if exit == Exit::Unreachable as u8 => 1,
+            _ => 0,
+        };
+        failures.into_iter().reduce(|before, failure| {
+            let (told, kept) = if weight(&failure) > weight(&before) { (before, failure) } else { (failure, before) };
+            told.tell();
+            kept
+        })
     }
 
     /// Prints what went wrong.
@@ -190,5 +205,20 @@ mod tests {
             "lỗi [period-invalid]: kỳ báo cáo viết không đúng quy cách\n  reports.ndjson:3: expected 2020-06, found 06/2020"
         );
         assert_eq!(told(Lang::Vi, None, "absent"), "lỗi: absent");
+    }
+
+    #[test]
+    fn of_several_what_is_in_doubt_ends_the_command() {
+        let failure = |exit| Failure::new(exit, "one of several");
+        let (refused, unknown, unreachable) = (Exit::Refused, Exit::Unknown, Exit::Unreachable);
+        for (all, worst) in [
+            (vec![refused], refused),
+            (vec![refused, unreachable, refused], unreachable),
+            (vec![unreachable, unknown], unknown),
+            (vec![unknown, unreachable, refused], unknown),
+        ] {
+            assert_eq!(Failure::worst(all.into_iter().map(failure)).map(|failure| failure.exit()), Some(worst as u8));
+        }
+        assert!(Failure::worst([]).is_none());
     }
 }

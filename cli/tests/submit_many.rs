@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{cluster, ends, text};
-use kho::dev::NodeId;
+use kho::dev::{DevCluster, NodeId, Options};
 
 fn report(series: &str, more: &str) -> String {
     format!(
@@ -169,4 +169,129 @@ async fn a_run_that_is_killed_goes_on_without_a_loss_or_a_second_record() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("standard input:3: ") && err.contains("refused: 3 series-has-head"), "{err}");
+}
+
+/// The client file with a signer whom the nodes don't trust.
+fn untrusted(dir: &Path, config: &str) -> String {
+    let other = dir.join("other");
+    for make in ["ca", "signer"] {
+        let unit: &[&str] = if make == "signer" { &["--unit", "BYT"] } else { &[] };
+        ends(&[&["certs", make, "--dir", text(&other)], unit].concat(), 0);
+    }
+    let mut file: toml::Table = std::fs::read_to_string(config).unwrap().parse().unwrap();
+    let files = [("certificate", "BYT.pem"), ("key", "BYT.key.pem")];
+    let signer = files.map(|(field, name)| (field.to_owned(), text(&other.join("signers").join(name)).into()));
+    file.insert("signer".to_owned(), toml::Table::from_iter(signer).into());
+    let path = Path::new(config).with_file_name("untrusted.toml");
+    std::fs::write(&path, toml::to_string(&file).unwrap()).unwrap();
+    text(&path).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_or_in_doubt_is_in_the_way_of_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let (config, out) = (cluster.layout().client_file(), dir.path().join("records"));
+    let (config, wrong) = (text(&config), untrusted(dir.path(), text(&config)));
+    let submit = |config: &str, files: &[&Path], code| {
+        let files: Vec<_> = files.iter().map(|file| text(file)).collect();
+        ends(&[&["submit", "--config", config, "--out", text(&out)], files.as_slice()].concat(), code).1
+    };
+
+    // refused for the signer: signed anew by the right one
+    let one = dir.path().join("one.ndjson");
+    std::fs::write(&one, report("one", r#""text":"x""#)).unwrap();
+    for _ in 0..2 {
+        let err = submit(&wrong, &[&one], 1);
+        assert!(err.contains("1 refused, 0 unknown, 0 not sent"), "{err}");
+        assert!(files(&out, ".record").is_empty(), "certainly not in: never sent");
+    }
+    // what is in is counted so, also where standard output takes no more
+    let output = Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(["submit", "--config", config, "--out", text(&out), text(&one)])
+        .env("LC_ALL", "C")
+        .stdout(std::fs::File::options().write(true).open("/dev/full").unwrap())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("1 reports: 1 accepted") && err.contains("No space left"), "{err}");
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    let err = submit(config, &[&one], 0);
+    assert!(err.contains("1 reports: 0 accepted, 0 there already, 1 done by an earlier run"), "{err}");
+
+    // a directory goes as many at a time as a message takes
+    for node in [1, 2, 3] {
+        cluster.kill(NodeId(node)).unwrap();
+    }
+    let june = dir.path().join("june");
+    std::fs::create_dir(&june).unwrap();
+    for n in 0..300 {
+        std::fs::write(june.join(format!("{n:03}.json")), report(&format!("file {n}"), r#""text":"x""#)).unwrap();
+    }
+    let err = submit(&wrong, &[&june], 4);
+    assert!(err.contains("300 reports: ") && err.contains("0 unknown, 300 not sent"), "{err}");
+    assert_eq!(files(&out, ".record").len(), 1 + 256);
+
+    // of plain files, too, one in doubt says more than one that is certainly not in
+    let plain = dir.path().join("plain.json");
+    std::fs::write(&plain, report("plain", r#""text":"x""#)).unwrap();
+    let written = files(&out, ".record").difference(&files(&out, ".tlog-proof")).next().unwrap().clone();
+    let written = out.join(format!("{written}.record"));
+    for order in [[&plain, &written], [&written, &plain]] {
+        let order = order.map(|file| text(file));
+        let elsewhere = dir.path().join("plain");
+        ends(&["submit", "--config", config, "--out", text(&elsewhere), order[0], order[1]], 3);
+    }
+
+    // now their refusals settle nothing: they may have been sent; a disk that fails hides none of that
+    for node in [1, 2, 3] {
+        cluster.start(NodeId(node)).unwrap();
+    }
+    cluster.wait_ready().await.unwrap();
+    let more = dir.path().join("more.ndjson");
+    let reports: Vec<_> = (0..300).map(|n| report(&format!("line {n}"), r#""text":"x""#)).collect();
+    std::fs::write(&more, reports.join("\n")).unwrap();
+    let output = Command::new("bash")
+        .args(["-c", r#"trap "" XFSZ; ulimit -f 32; exec "$@""#, "bash", env!("CARGO_BIN_EXE_kho"), "submit"])
+        .args(["--config", config, "--out", text(&out), text(&june), text(&more)])
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("submit.state: File too large"), "{err}");
+    assert!(err.contains("0 refused, 256 unknown, 256 not sent"), "{err}");
+
+    // and what stands behind them is sent
+    let err = submit(config, &[&june, &more], 3);
+    assert!(err.contains("600 reports: 344 accepted") && err.contains("256 unknown, 0 not sent"), "{err}");
+    assert_eq!(series(config).len(), 345);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_run_may_bring_is_not_sent_and_holds_its_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = "[quotas]\nbytes_per_s = 4000\nbytes_burst = 40000\n".parse().unwrap();
+    let options = Options { settings, ..Options::default() };
+    let mut cluster = DevCluster::create_with(&dir.path().join("c"), &options).unwrap();
+    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+    cluster.launch().await.unwrap();
+    let (config, out) = (cluster.layout().client_file(), dir.path().join("records"));
+    let large = "x".repeat(30_000);
+    let id = "01930000-0000-7000-8000-000000000001";
+    let lines = [
+        report("a", &format!(r#""text":"{large}""#)),
+        report("b", &format!(r#""id":"{id}","text":"{large}""#)),
+        report("b", &format!(r#""supersedes":"{id}","text":"small""#)),
+    ];
+    let input = dir.path().join("reports.ndjson");
+    std::fs::write(&input, lines.join("\n")).unwrap();
+    let submit = ["submit", "--config", text(&config), "--out", text(&out), text(&input)];
+    let (_, err) = ends(&submit, 4);
+    assert!(err.contains("3 reports: 1 accepted") && err.contains("0 refused, 0 unknown, 2 not sent"), "{err}");
+    assert!(err.contains("error [quota-exceeded]: ") && err.contains("run it again as it is"), "{err}");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let (_, err) = ends(&submit, 0);
+    assert!(err.contains("3 reports: 2 accepted, 0 there already, 1 done by an earlier run"), "{err}");
 }

@@ -1,6 +1,8 @@
 //! `kho submit`
 
 mod batch;
+mod fate;
+mod gather;
 mod line;
 mod source;
 mod state;
@@ -31,7 +33,7 @@ use crate::exit::{Exit, Failure, Result};
 A report document is JSON: unit, regime, period, optional series, receivers and supersedes, and either figures or text
 (docs/formats/report.md). It is signed once with the signer of the client file; ID.record is written before anything
 is sent. A document with an `id` that was signed before is not signed again: its ID.record is sent, and refused if the
-document was edited since. Of several files each has its own outcome, and the command ends as the worst of them. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
+document was edited since. Of several files each has its own outcome, and the command ends as the worst of them: 3, else 4, else 1. When the outcome stays unknown (exit code 3), submit that file: the same record is never stored twice.
 
 Files given with --attach are uploaded first, each only as far as the store does not have it yet: a command that was cut
 off is given again. The header names them by file name, and their SHA-256 is signed. With an ID.record that was signed
@@ -39,10 +41,11 @@ before, --attach uploads again what it names.
 
 Many reports: a directory (its .json, .ndjson and .jsonl, by name, below it too), NDJSON with one report a line, or - for
 NDJSON from standard input. A line is a report document; instead of figures or text it may have media_type and either
-payload_base64 or payload_file, which is relative to the NDJSON (docs/cli.md has the table). A bad line is told with its file,
+payload_base64 or payload_file, a file below the directory of the NDJSON (docs/cli.md has the table). A bad line is told with its file,
 line, code and field, and does not sink the others. Reports of one series go in their order. A run that was interrupted or
 killed is given again as it was, and goes on: OUT/submit.state has the id of each report, and a report that says the same is
-the same report. Ends with 3 if an outcome is unknown, else with 4 if nobody answered, else with 1 if one was refused.
+the same report. Ends with 3 if an outcome is unknown, else with 4 if some were not sent (nobody answered, or a node put them
+off: over quota), else with 1 if one was refused.
 
 Examples:
   kho submit --config client.toml report.json --out records
@@ -96,19 +99,8 @@ pub async fn run(args: Args) -> Result {
         [one] => vec![submit(&client, one, &attached).await?],
         many => client.submit_many(many).await,
     };
-    let mut worst: Option<Failure> = None;
-    for (signed, answer) in all.iter().zip(answers) {
-        let Err(failure) = receive(&args, signed, answer, true) else { continue };
-        // an unknown outcome asks most of who reads it, and ends the command
-        let (told, kept) = match worst.take() {
-            None => (None, failure),
-            Some(before) if failure.exit() > before.exit() => (Some(before), failure),
-            Some(before) => (Some(failure), before),
-        };
-        told.iter().for_each(Failure::tell);
-        worst = Some(kept);
-    }
-    worst.map_or(Ok(()), Err)
+    let failures = all.iter().zip(answers).filter_map(|(signed, answer)| receive(&args, signed, answer, true).err());
+    Failure::worst(failures).map_or(Ok(()), Err)
 }
 
 /// What waited too long for its record was collected: then it is uploaded once more.

@@ -1,28 +1,26 @@
 //! Many reports: read and signed a batch at a time, each series in its order, with what is needed to go on after a kill.
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kho::client_file::ClientFile;
-use kho_client::{Client, Signed, SubmitError};
+use kho_client::{Client, Signed};
 use kho_proto::digest::Digester;
 use kho_proto::header::Header;
 use kho_proto::id::RecordId;
-use kho_proto::record;
 use kho_proto::report::Report;
 
+use super::fate::{Answer, Fate, nobody_takes, pause};
+use super::gather::{Gathered, Read};
 use super::source::{self, Document, Source};
 use super::state::{Key, State};
 use super::tally::Tally;
-use super::{Args, Signing, line, receive, resend};
+use super::{Args, Signing, receive, resend};
 use crate::exit::{Exit, Failure, Result};
 use crate::lang;
-
-/// Reports that are read and signed before they are sent: as many as a message takes.
-const BATCH_REPORTS_MAX: usize = kho_proto::batch::SUBMIT_MANY_RECORDS_MAX;
-/// Bytes of their documents: bounds the memory, since one may have 16 MiB.
-const BATCH_BYTES_MAX: u64 = 32 << 20;
 
 /// Reports of one series go one after another.
 type Series = (String, String, String, String);
@@ -31,6 +29,8 @@ struct Ready {
     place: String,
     series: Series,
     signed: Signed,
+    /// `ID.record` was made of a document, and can be made again.
+    from_document: bool,
 }
 
 struct Batch<'a> {
@@ -40,10 +40,15 @@ struct Batch<'a> {
     state: State,
     /// How many reports of the same content came.
     alike: HashMap<[u8; 32], u32>,
-    /// What comes behind a report in doubt waits for the next run.
+    /// What comes behind a report in doubt, or one that nodes put off, waits for the next run.
     doubtful: HashSet<Series>,
-    /// Nobody answers.
+    /// Nobody takes any.
     stopped: bool,
+    /// How long the nodes asked to be left alone.
+    pause: Duration,
+    gathered: Gathered,
+    /// Standard output failed.
+    unprinted: Option<Failure>,
     tally: Tally,
     bar: ProgressBar,
 }
@@ -53,22 +58,31 @@ pub async fn run(args: &Args, config: &ClientFile, client: &Client) -> Result {
     let files = source::files(&args.files)?;
     let state = State::open(&args.state.clone().unwrap_or_else(|| args.out.join("submit.state")))?;
     let signing = Signing::new(&args.out, config, client, false);
-    let (alike, doubtful, tally) = (HashMap::new(), HashSet::new(), Tally::default());
-    let mut batch = Batch { args, client, signing, state, alike, doubtful, stopped: false, tally, bar: bar(&files) };
-    for file in &files {
-        match Source::open(file) {
-            Ok(source) => batch.submit_all(source).await?,
-            Err(error) => batch.refuse(&file.display().to_string(), error.into()),
-        }
-    }
+    let mut batch = Batch {
+        args,
+        client,
+        signing,
+        state,
+        alike: HashMap::new(),
+        doubtful: HashSet::new(),
+        stopped: false,
+        pause: Duration::ZERO,
+        gathered: Gathered::default(),
+        unprinted: None,
+        tally: Tally::default(),
+        bar: bar(&files),
+    };
+    let broken = batch.submit_all(&files).await.err();
     batch.bar.finish_and_clear();
     let tally = batch.tally;
     eprintln!("{}", tally.text(lang::current()));
-    match tally.exit() {
-        None => Ok(()),
-        Some(Exit::Refused) => Err(Failure::new(Exit::Refused, lang::MEND.get())),
-        Some(exit) => Err(Failure::new(exit, lang::AGAIN.get())),
-    }
+    let end = match tally.exit() {
+        None => None,
+        Some(Exit::Refused) => Some(Failure::new(Exit::Refused, lang::MEND.get())),
+        Some(exit) => Some(Failure::new(exit, lang::AGAIN.get())),
+    };
+    // what broke here does not hide what is in doubt there
+    Failure::worst([broken, batch.unprinted, end].into_iter().flatten()).map_or(Ok(()), Err)
 }
 
 /// On a terminal; elsewhere nothing is drawn.
@@ -89,51 +103,55 @@ fn bar(files: &[PathBuf]) -> ProgressBar {
 }
 
 impl Batch<'_> {
-    async fn submit_all(&mut self, mut source: Source) -> Result {
-        let mut documents = Vec::new();
-        let mut bytes = 0;
-        while let Some(document) = source.next() {
-            bytes += document.length;
-            documents.push(document);
-            if documents.len() >= BATCH_REPORTS_MAX || bytes >= BATCH_BYTES_MAX {
-                self.submit(std::mem::take(&mut documents)).await?;
-                bytes = 0;
+    async fn submit_all(&mut self, files: &[PathBuf]) -> Result {
+        for file in files {
+            match Source::open(file) {
+                Ok(mut source) => {
+                    while let Some(document) = source.next() {
+                        self.add(document).await?;
+                    }
+                }
+                Err(error) => self.refuse(&file.display().to_string(), error.into()),
             }
         }
-        self.submit(documents).await
+        self.submit().await
     }
 
-    /// Reads, signs and sends a batch.
-    async fn submit(&mut self, documents: Vec<Document>) -> Result {
-        let length: u64 = documents.iter().map(|document| document.length).sum();
+    /// Reads a document; when there are enough of them, they are sent.
+    async fn add(&mut self, Document { place, base, bytes, length, is_record }: Document) -> Result {
+        self.bar.inc(length);
         if self.stopped {
-            self.tally.held += documents.len() as u64;
+            self.tally.held += 1;
             return Ok(());
         }
-        let mut reports = Vec::new();
-        for Document { place, base, bytes, is_record, .. } in documents {
-            let read = bytes.and_then(|bytes| match is_record {
-                true => Ok(Read::Record(record::from_file(bytes)?)),
-                false => Ok(Read::Report(line::parse(&bytes, &base)?)),
-            });
-            match read {
-                Ok(Read::Report(mut report)) => {
-                    let key = self.key(&report);
+        match bytes.and_then(|bytes| Read::of(bytes, &base, is_record)) {
+            Ok(mut read) => {
+                if let Read::Report(report) = &mut read {
+                    let key = self.key(report);
                     if report.id.is_none() {
                         report.id = Some(self.state.id(key, self.fresh_id()));
                     }
-                    reports.push((place, Read::Report(report)));
                 }
-                Ok(read) => reports.push((place, read)),
-                Err(failure) => self.refuse(&place, failure),
+                self.gathered.add(place, read, length);
             }
+            Err(failure) => self.refuse(&place, failure),
         }
+        if self.gathered.is_full() { self.submit().await } else { Ok(()) }
+    }
+
+    /// Signs and sends what was gathered.
+    async fn submit(&mut self) -> Result {
+        let reports = self.gathered.take();
         // an id that a record was signed under is never forgotten
-        self.state.sync()?;
+        if let Err(failure) = self.state.sync() {
+            self.tally.held += reports.len() as u64;
+            return Err(failure);
+        }
         let mut ready = Vec::new();
         for (place, read) in reports {
+            let from_document = matches!(read, Read::Report(_));
             match self.sign(read).await {
-                Ok(Some((series, signed))) => ready.push(Ready { place, series, signed }),
+                Ok(Some((series, signed))) => ready.push(Ready { place, series, signed, from_document }),
                 Ok(None) => self.tally.done_before += 1,
                 Err(failure) => self.refuse(&place, failure),
             }
@@ -142,7 +160,6 @@ impl Batch<'_> {
             ready = self.wave(ready).await;
         }
         self.tally.held += ready.len() as u64;
-        self.bar.inc(length);
         self.bar.set_message(lang::REPORTS.with(lang::current(), &[("count", &self.tally.total())]));
         Ok(())
     }
@@ -198,31 +215,56 @@ impl Batch<'_> {
         let (wave, held): (Vec<_>, Vec<_>) = wave.into_iter().partition(|ready| !self.doubtful.contains(&ready.series));
         self.tally.held += held.len() as u64;
         let records: Vec<Signed> = wave.iter().map(|ready| ready.signed.clone()).collect();
+        if !records.is_empty() {
+            tokio::time::sleep(std::mem::take(&mut self.pause)).await;
+        }
         let answers = self.client.submit_many(&records).await;
-        let silent =
-            |error: &SubmitError| matches!(error, SubmitError::Unreachable { .. } | SubmitError::Unknown { .. });
-        self.stopped = !answers.is_empty() && answers.iter().all(|answer| answer.as_ref().is_err_and(silent));
+        self.pause = pause(&answers);
+        self.stopped = nobody_takes(self.client, &records, &answers).await;
         for (ready, answer) in wave.into_iter().zip(answers) {
-            let duplicate = answer.as_ref().is_ok_and(|done| done.duplicate);
-            let (args, bar) = (self.args, &self.bar);
-            match bar.suspend(|| receive(args, &ready.signed, answer, false)) {
-                Ok(()) if duplicate => self.tally.duplicates += 1,
-                Ok(()) => self.tally.accepted += 1,
-                Err(failure) => {
-                    match failure.exit() {
-                        exit if exit == Exit::Unknown as u8 => self.tally.unknown += 1,
-                        exit if exit == Exit::Unreachable as u8 => self.tally.unreachable += 1,
-                        _ => {
-                            self.refuse(&ready.place, failure);
-                            continue;
-                        }
-                    }
-                    self.doubtful.insert(ready.series);
-                    self.bar.suspend(|| failure.at(&ready.place).tell());
-                }
-            }
+            self.settle(ready, answer);
         }
         left
+    }
+
+    /// Writes the receipt, or tells why there is none; counts it.
+    fn settle(&mut self, ready: Ready, answer: Answer) {
+        let fate = Fate::of(&answer);
+        let (args, id) = (self.args, ready.signed.record_id());
+        let received = self.bar.suspend(|| receive(args, &ready.signed, answer, false));
+        let is_in = matches!(fate, Fate::Accepted | Fate::Duplicate);
+        let failure = match received {
+            Err(failure) if !is_in || failure.exit() != Exit::Refused as u8 => failure,
+            // the receipt is written: what may have failed is to print its path
+            printed => {
+                match fate {
+                    Fate::Duplicate => self.tally.duplicates += 1,
+                    _ => self.tally.accepted += 1,
+                }
+                if let Err(failure) = printed {
+                    self.unprinted.get_or_insert(failure.at("standard output"));
+                }
+                return;
+            }
+        };
+        if ready.from_document && matches!(fate, Fate::Refused | Fate::PutOff) {
+            // it is not in: the next run signs the report anew, with the certificate that it has then, and is not held to
+            // a record that somebody may have sent
+            let path = args.out.join(format!("{id}.record"));
+            if let Err(error) = std::fs::remove_file(&path)
+                && error.kind() != ErrorKind::NotFound
+            {
+                self.bar.suspend(|| Failure::from(error).at(&path.display().to_string()).tell());
+            }
+        }
+        match (fate, failure.exit()) {
+            (Fate::PutOff, _) => self.tally.put_off += 1,
+            (_, exit) if exit == Exit::Unknown as u8 => self.tally.unknown += 1,
+            (_, exit) if exit == Exit::Unreachable as u8 => self.tally.unreachable += 1,
+            _ => return self.refuse(&ready.place, failure),
+        }
+        self.doubtful.insert(ready.series);
+        self.bar.suspend(|| failure.at(&ready.place).tell());
     }
 
     fn refuse(&mut self, place: &str, failure: Failure) {
@@ -230,10 +272,4 @@ impl Batch<'_> {
         *self.tally.refused.entry(code).or_default() += 1;
         self.bar.suspend(|| failure.at(place).tell());
     }
-}
-
-/// What a document turned out to be.
-enum Read {
-    Report(Report),
-    Record(kho_proto::pb::v1::SignedRecord),
 }

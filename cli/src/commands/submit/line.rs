@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use anyhow::Context;
 use base64::Engine;
@@ -49,19 +49,38 @@ fn invalid(field: &str, expected: &str, found: impl Into<String>) -> Refusal {
         .expected_found(expected, found)
 }
 
+/// A file below `base` and nothing else: a line may come from somebody who is not to choose which file of this machine is
+/// signed and sent. A pipe would have no end.
+fn open_below(base: &Path, name: &str) -> Result<(File, String)> {
+    let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
+    let path = base.join(name);
+    let shown = format!("payload_file: {}", path.display());
+    let expected = "a regular file below the directory of the NDJSON, as a relative path without ..";
+    let refused = |found: &str| invalid("payload_file", expected, format!("{} ({found})", excerpt(name)));
+    let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !Path::new(name).components().all(plain) {
+        return Err(refused("an absolute path, or one with ..").into());
+    }
+    let real = path.canonicalize().with_context(|| shown.clone())?;
+    if !real.starts_with(base.canonicalize().with_context(|| shown.clone())?) {
+        return Err(refused("a link that leads out of it").into());
+    }
+    if !real.metadata().with_context(|| shown.clone())?.is_file() {
+        return Err(refused("no regular file").into());
+    }
+    Ok((File::open(&real).with_context(|| shown.clone())?, shown))
+}
+
 fn payload(bytes: &Bytes, base: &Path) -> Result<Vec<u8>> {
     match (&bytes.payload_base64, &bytes.payload_file) {
         (Some(text), None) => Ok(STANDARD
             .decode(text)
             .map_err(|error| invalid("payload_base64", "base64 with its padding (RFC 4648)", error.to_string()))?),
         (None, Some(name)) => {
-            let path = base.join(name);
-            let shown = || format!("payload_file: {}", path.display());
+            let (file, shown) = open_below(base, name)?;
             let mut payload = Vec::new();
             // whatever is longer than a payload may be is not read to its end
-            File::open(&path)
-                .and_then(|file| file.take(PAYLOAD_LENGTH_MAX as u64 + 1).read_to_end(&mut payload))
-                .with_context(shown)?;
+            file.take(PAYLOAD_LENGTH_MAX as u64 + 1).read_to_end(&mut payload).with_context(|| shown)?;
             Ok(payload)
         }
         _ => Err(invalid("payload_base64", "exactly one of payload_base64 and payload_file", "both").into()),
@@ -152,6 +171,34 @@ mod tests {
         ] {
             let failure = parse(line(more).as_bytes(), Path::new("/")).expect_err(more);
             assert!(format!("{failure:?}").contains(field), "{more}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_payload_file_is_a_regular_file_below_the_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("june");
+        std::fs::create_dir_all(base.join("maps")).unwrap();
+        let outside = dir.path().join("secret");
+        for file in [&outside, &base.join("maps/a")] {
+            std::fs::write(file, "x").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, base.join("out")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), base.join("up")).unwrap();
+        std::os::unix::fs::symlink("maps/a", base.join("in")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(base.join("socket")).unwrap();
+        let read = |name: &str| {
+            parse(line(&format!(r#""media_type":"a/b","payload_file":{name:?}"#)).as_bytes(), &base)
+                .map(|report| report.payload)
+        };
+        for inside in ["maps/a", "./maps/a", "in"] {
+            assert_eq!(&read(inside).unwrap_or_else(|failure| panic!("{inside}: {failure:?}"))[..], b"x");
+        }
+        for other in [outside.to_str().unwrap(), "../secret", "maps/../../secret", "out", "up/secret", "socket", "maps"]
+        {
+            let failure = read(other).expect_err(other);
+            assert_eq!(failure.code(), Some(Code::ReportInvalid), "{other}: {failure:?}");
+            assert!(format!("{failure:?}").contains("payload_file: expected a regular file below"), "{failure:?}");
         }
     }
 }

@@ -1,14 +1,15 @@
 //! What a run with many reports writes down, so that another one goes on: which record id each report was given.
 //!
 //! A line is written, and synced, before the record is signed; the record (`ID.record`) before it is sent; the receipt
-//! (`ID.tlog-proof`) when it is there. Whatever ends a run between any two of these, the next one finds the report's id: it
-//! signs under that id what was never signed, sends again what has no receipt, and leaves alone what has one.
+//! (`ID.tlog-proof`) when it is there. The record of a report that was refused is deleted: no node has it. Whatever ends
+//! a run between any two of these, the next one finds the report's id: it signs under that id what was never signed,
+//! sends again what has no receipt, and leaves alone what has one.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use kho_proto::digest::Digest;
@@ -24,6 +25,7 @@ pub type Key = (Digest, u32);
 
 /// The file, held by this process alone.
 pub struct State {
+    path: PathBuf,
     file: File,
     ids: HashMap<Key, RecordId>,
     /// Lines that are not on the disk yet.
@@ -79,7 +81,7 @@ impl State {
         }
         file.sync_all().with_context(shown)?;
         File::open(dir).and_then(|dir| dir.sync_all()).with_context(shown)?;
-        Ok(Self { file, ids, pending: String::new() })
+        Ok(Self { path: path.to_owned(), file, ids, pending: String::new() })
     }
 
     /// The id of a report: that of an earlier run, or `fresh`.
@@ -93,8 +95,8 @@ impl State {
     /// When this returns, the ids given so far outlive a power cut. Nothing is signed before.
     pub fn sync(&mut self) -> Result {
         if !self.pending.is_empty() {
-            self.file.write_all(self.pending.as_bytes())?;
-            self.file.sync_data()?;
+            let written = self.file.write_all(self.pending.as_bytes()).and_then(|()| self.file.sync_data());
+            written.with_context(|| self.path.display().to_string())?;
             self.pending.clear();
         }
         Ok(())

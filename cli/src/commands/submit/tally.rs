@@ -20,7 +20,9 @@ pub struct Tally {
     pub unknown: u64,
     /// No node was reached: certainly not in.
     pub unreachable: u64,
-    /// Not sent: an earlier report of the series is in doubt, or no node answers.
+    /// Refused for now, and certainly not in: a quota, a node without room. A later run brings it as it is.
+    pub put_off: u64,
+    /// Not sent: an earlier report of the series is in doubt or put off, no node takes any, or the state can't be written.
     pub held: u64,
 }
 
@@ -29,17 +31,22 @@ impl Tally {
         self.refused.values().sum()
     }
 
+    /// Certainly not in, and nothing has to be mended.
+    fn not_sent(&self) -> u64 {
+        self.unreachable + self.put_off + self.held
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
-        let Tally { accepted, duplicates, done_before, unknown, unreachable, held, .. } = self;
-        accepted + duplicates + done_before + unknown + unreachable + held + self.refused()
+        let Tally { accepted, duplicates, done_before, unknown, unreachable, put_off, held, .. } = self;
+        accepted + duplicates + done_before + unknown + unreachable + put_off + held + self.refused()
     }
 
     /// The worst of them: what is in doubt asks most of who reads it.
     pub fn exit(&self) -> Option<Exit> {
         if self.unknown > 0 {
             Some(Exit::Unknown)
-        } else if self.unreachable + self.held > 0 {
+        } else if self.not_sent() > 0 {
             Some(Exit::Unreachable)
         } else if self.refused() > 0 {
             Some(Exit::Refused)
@@ -61,7 +68,7 @@ impl Tally {
                 ("done", &self.done_before),
                 ("refused", &self.refused()),
                 ("unknown", &self.unknown),
-                ("held", &(self.unreachable + self.held)),
+                ("held", &self.not_sent()),
             ],
         );
         for (code, count) in &self.refused {
@@ -82,6 +89,8 @@ mod tests {
         assert_eq!(tally.exit(), None);
         *tally.refused.entry("report-invalid").or_default() += 2;
         assert_eq!(tally.exit(), Some(Exit::Refused));
+        tally.put_off = 1;
+        assert_eq!(tally.exit(), Some(Exit::Unreachable));
         tally.held = 1;
         assert_eq!(tally.exit(), Some(Exit::Unreachable));
         tally.unreachable = 1;
@@ -89,9 +98,9 @@ mod tests {
         assert_eq!(tally.exit(), Some(Exit::Unknown));
         assert_eq!(
             tally.text(Lang::En),
-            "15 reports: 7 accepted, 1 there already, 2 done by an earlier run, 2 refused, 1 unknown, 2 not sent\n  \
+            "16 reports: 7 accepted, 1 there already, 2 done by an earlier run, 2 refused, 1 unknown, 3 not sent\n  \
              refused: 2 report-invalid"
         );
-        assert!(tally.text(Lang::Vi).starts_with("15 báo cáo: 7 được tiếp nhận, 1 đã có"), "{}", tally.text(Lang::Vi));
+        assert!(tally.text(Lang::Vi).starts_with("16 báo cáo: 7 được tiếp nhận, 1 đã có"), "{}", tally.text(Lang::Vi));
     }
 }
