@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod ask;
 mod deliver;
 mod error;
 mod event;
@@ -26,20 +27,23 @@ mod look;
 mod mutant;
 mod round;
 mod row;
+mod settle;
 mod state;
 mod step;
 mod store;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use kho_proto::id::RecordId;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, OwnedMutexGuard, broadcast};
 
 pub use error::OutboxError;
 pub use event::OutboxEvent;
@@ -75,6 +79,9 @@ pub struct Outbox {
     shared: Arc<Shared>,
 }
 
+/// The right to deliver. A write that nobody waits for any more has a share of it: the next deliverer begins after it.
+type Turn = Arc<OwnedMutexGuard<()>>;
+
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
@@ -85,8 +92,10 @@ struct Shared {
     state: Mutex<State>,
     /// Something may be sent that could not be before.
     changed: Notify,
-    /// Who holds it delivers.
-    delivering: tokio::sync::Mutex<()>,
+    /// Somebody who has mended something wants his records sent now.
+    retried: Notify,
+    /// Who holds it delivers, until the last of his writes has ended.
+    delivering: Arc<tokio::sync::Mutex<()>>,
     events: broadcast::Sender<OutboxEvent>,
     steps: Arc<dyn Steps>,
     /// Dropped last: the store is closed by then.
@@ -103,7 +112,7 @@ impl Outbox {
 
     /// The same, but where there is none it is an error: for those who look at what a service has left.
     pub fn open_existing(dir: &Path, limits: Limits) -> Result<Self, OutboxError> {
-        if !files::exists(dir) {
+        if !files::exists(dir)? {
             return Err(OutboxError::Absent { path: dir.to_owned() });
         }
         Self::open(dir, limits)
@@ -125,7 +134,8 @@ impl Outbox {
             writer: Mutex::default(),
             state: Mutex::new(state),
             changed: Notify::new(),
-            delivering: tokio::sync::Mutex::default(),
+            retried: Notify::new(),
+            delivering: Arc::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             steps,
             _lock: lock,
@@ -167,6 +177,21 @@ impl Outbox {
         self.blocking(move |shared| shared.forget(&records)).await
     }
 
+    /// The same for a deliverer.
+    async fn blocking_in<T: Send + 'static>(
+        &self,
+        turn: &Turn,
+        work: impl FnOnce(&Shared) -> Result<T, OutboxError> + Send + 'static,
+    ) -> Result<T, OutboxError> {
+        let turn = turn.clone();
+        self.blocking(move |shared| {
+            let done = work(shared);
+            drop(turn);
+            done
+        })
+        .await
+    }
+
     /// Runs on a thread that may block. What it began it ends, also where nobody waits any more.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -201,6 +226,7 @@ impl Shared {
         let _writer = self.writer.lock();
         let (mut changes, mut answers) = (Vec::new(), Vec::new());
         let mut fresh: BTreeSet<RecordId> = BTreeSet::new();
+        let mut again = Vec::new();
         {
             let state = self.state.lock();
             let (mut records, mut bytes, mut next) = (state.held(), state.held_bytes, state.next);
@@ -209,16 +235,20 @@ impl Shared {
                     if state.header_digest(*number) != Some(&row.header_digest) {
                         return Err(OutboxError::Conflict { record_id });
                     }
+                    if row.doubt_ms != 0 {
+                        changes.extend(state.doubted(*number, row.doubt_ms));
+                        again.push(*number);
+                    }
                     answers.push(Added::Before(*place));
                     continue;
                 }
                 if !fresh.insert(record_id) {
-                    let same = changes.iter().any(
-                        |change| matches!(change, Change::Add(_, other, _) if other.header_digest == row.header_digest),
-                    );
-                    if !same {
-                        return Err(OutboxError::Conflict { record_id });
-                    }
+                    let same = changes.iter_mut().find_map(|change| match change {
+                        Change::Add(_, other, _) if other.header_digest == row.header_digest => Some(other),
+                        _ => None,
+                    });
+                    let same = same.ok_or(OutboxError::Conflict { record_id })?;
+                    same.doubt_ms = same.doubt_ms.max(row.doubt_ms);
                     answers.push(Added::Before(Place::Queued));
                     continue;
                 }
@@ -241,6 +271,13 @@ impl Shared {
             self.steps.at(Step::Added);
             self.changed.notify_one();
         }
+        // also where the row was in doubt already: a round under way may be about to say that it is not
+        let mut state = self.state.lock();
+        for number in again {
+            if let Some(queued) = state.queue.get_mut(&number) {
+                queued.again = true;
+            }
+        }
         Ok(answers)
     }
 
@@ -261,6 +298,7 @@ impl Shared {
         if count > 0 {
             self.commit(changes, Step::Retrying)?;
             self.changed.notify_one();
+            self.retried.notify_one();
         }
         Ok(count)
     }
@@ -286,12 +324,5 @@ impl Shared {
             }
         };
         records.iter().map(number).collect()
-    }
-
-    /// Nothing of `number` is sent before.
-    fn pause(&self, number: store::Number, until: Instant) {
-        if let Some(queued) = self.state.lock().queue.get_mut(&number) {
-            queued.not_before = Some(until);
-        }
     }
 }
