@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kho_client::{Client, Config, PemSigner, ReceiptCheck, Timing, Tls};
+use kho_client::{Client, Config, LogMemory, PemSigner, ReceiptCheck, Timing, Tls};
 use kho_proto::checkpoint::VerifierKey;
 use kho_proto::error::Code;
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,11 @@ impl Error {
 }
 
 impl TlsFiles {
+    /// Reads the files, and looks at them again as long as a client has them.
+    pub fn reloading(&self) -> Result<Tls, kho_client::channel::Error> {
+        Tls::reloading(&self.certificate, &self.key, &self.trust)
+    }
+
     /// Reads the files.
     pub fn load(&self) -> Result<Tls, kho_client::channel::Error> {
         Tls::from_files(&self.certificate, &self.key, &self.trust)
@@ -229,8 +234,17 @@ impl ClientFile {
 
     /// A client that checks every receipt.
     pub fn client(&self) -> Result<Client, Error> {
-        let mut config = Config::new(self.nodes.clone(), self.tls.load()?, ReceiptCheck::Pinned(self.verifier_key()?));
-        config.timing = self.timing()?;
+        self.client_with(self.tls.load()?, LogMemory::default())
+    }
+
+    /// One for a command that runs for long: it follows its TLS files, and remembers what the log has signed.
+    pub fn standing_client(&self, memory: LogMemory) -> Result<Client, Error> {
+        self.client_with(self.tls.reloading()?, memory)
+    }
+
+    fn client_with(&self, tls: Tls, memory: LogMemory) -> Result<Client, Error> {
+        let mut config = Config::new(self.nodes.clone(), tls, ReceiptCheck::Pinned(self.verifier_key()?));
+        (config.timing, config.memory) = (self.timing()?, memory);
         Ok(Client::new(config)?)
     }
 
@@ -273,22 +287,4 @@ impl ClientFile {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_deadline_out_of_range_is_refused() {
-        let file = |deadline_ms: u64| {
-            let text = format!(
-                "nodes = []\ndeadline_ms = {deadline_ms}\n[tls]\ncertificate = \"c\"\nkey = \"k\"\ntrust = \"t\"\n"
-            );
-            toml::from_str::<ClientFile>(&text).expect("a client file")
-        };
-        assert_eq!(file(200).timing().expect("the least").deadline, Duration::from_millis(200));
-        for bad in [0, 79, 199, 600_001] {
-            let error = file(bad).timing().expect_err("out of range");
-            assert!(error.to_string().contains("deadline_ms"), "{error}");
-            assert_eq!(error.code(), Code::ConfigInvalid);
-        }
-    }
-}
+mod tests;

@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kho::client_file::ClientFile;
 use kho::dev::DevCluster;
-use kho_client::{Limits, Outbox};
+use kho_client::{Limits, LogMemory, Outbox};
 use rustix::process::{Pid, Signal, kill_process};
 
 struct Machine {
@@ -150,9 +151,18 @@ async fn run_goes_on_until_it_is_told_to_stop() {
     let mut running = machine.kho(&["outbox", "run"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(running.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains(": sequence ")));
+    // it follows its TLS files, and holds the log to what it has signed before
+    let file = ClientFile::load(&machine.path("c/client.toml")).unwrap();
+    let memory = LogMemory { file: Some(machine.path("spool/logs.json")), evidence: None };
+    let error = file.standing_client(memory.clone()).err().expect("the process has it");
+    assert!(error.to_string().contains("another client that has it open"), "{error}");
     kill_process(Pid::from_raw(running.id() as i32).unwrap(), Signal::TERM).unwrap();
     assert!(lines.any(|line| line.contains("stopped: 0 records wait, 0 are refused")));
     assert_eq!(running.wait().unwrap().code(), Some(0));
+    let client = file.standing_client(memory).unwrap();
+    assert_eq!(client.remembered().len(), 1);
+    assert!(client.tls_status().is_some());
+    drop(client);
     assert_eq!(machine.list(&["--delivered"], "state"), ["delivered"]);
     cluster.terminate_all().await.unwrap();
 }

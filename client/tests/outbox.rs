@@ -6,79 +6,11 @@ mod fake;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fake::spool::{WAIT, code_of, deliver_for, drain, of, open, pace, places, stored, with};
 use fake::{Act, Fake, client, log, receipt_of, refuse};
-use kho_client::{
-    Added, Draft, Limits, Outbox, OutboxError, OutboxEvent, Pace, PemSigner, Place, Signed, Stored, System,
-};
+use kho_client::{Added, Limits, Outbox, OutboxError, OutboxEvent, Pace, Place};
 use kho_proto::error::{Code, Refusal};
-use kho_proto::id::RecordId;
 use kho_proto::receipt::Receipt;
-use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
-
-const WAIT: Duration = Duration::from_secs(10);
-
-fn pace() -> Pace {
-    let (pause_min, pause_max) = (Duration::from_millis(10), Duration::from_millis(100));
-    Pace { pause_min, pause_max, doubt: Duration::from_millis(300), ..Pace::default() }
-}
-
-fn signer() -> PemSigner {
-    static KEY: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
-    let (certificate, key) = KEY.get_or_init(|| {
-        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        let certificate = CertificateParams::new(vec!["signer".to_owned()]).unwrap().self_signed(&key).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    });
-    PemSigner::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap()
-}
-
-/// A record of this series.
-async fn of(series: &str, supersedes: Option<&Signed>) -> Signed {
-    with(series, supersedes, None, "{}").await
-}
-
-async fn with(series: &str, supersedes: Option<&Signed>, record_id: Option<RecordId>, payload: &str) -> Signed {
-    let draft = Draft {
-        record_id,
-        unit: "BYT".parse().unwrap(),
-        regime: "YT-01".parse().unwrap(),
-        period: "2020-06-12".parse().unwrap(),
-        series: series.to_owned(),
-        supersedes: supersedes.map(Signed::record_id),
-        receivers: Vec::new(),
-        media_type: "application/json".to_owned(),
-        payload: payload.to_owned().into(),
-    };
-    draft.sign(&signer(), &System).await.unwrap()
-}
-
-fn open(dir: &Path) -> Outbox {
-    Outbox::open(dir, Limits::default()).unwrap()
-}
-
-/// Delivers until nothing waits.
-async fn drain(outbox: &Outbox, nodes: &[&Fake]) {
-    let drained = tokio::time::timeout(WAIT, outbox.drain(&client(nodes), pace(), std::future::pending())).await;
-    drained.expect("in time").unwrap();
-}
-
-/// Delivers for so long.
-async fn deliver_for(outbox: &Outbox, nodes: &[&Fake], time: Duration) {
-    outbox.deliver_at(&client(nodes), pace(), tokio::time::sleep(time)).await.unwrap();
-}
-
-fn places(outbox: &Outbox) -> Vec<(RecordId, Place)> {
-    outbox.list(None).into_iter().map(|listed| (listed.record_id, listed.place)).collect()
-}
-
-async fn stored(outbox: &Outbox, record: &Signed) -> Stored {
-    outbox.read(record.record_id()).await.unwrap().expect("the outbox has it")
-}
-
-fn code_of(outbox: &Outbox, record: &Signed) -> String {
-    let listed = outbox.list(None).into_iter().find(|listed| listed.record_id == record.record_id());
-    listed.expect("the outbox has it").why.map_or_else(String::new, |(code, _)| code)
-}
 
 #[tokio::test]
 async fn what_was_added_is_delivered_after_a_restart_with_its_receipt() {

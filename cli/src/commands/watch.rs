@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use kho::client_file::ClientFile;
-use kho_client::{Event, WatchFrom};
+use kho_client::{Event, LogMemory, WatchFrom};
 use kho_proto::id::Seq;
 use serde_json::json;
 
@@ -62,7 +62,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result {
-    let client = ClientFile::load(&args.config)?.client()?;
+    let client = ClientFile::load(&args.config)?.standing_client(LogMemory::default())?;
     let mut watching = client.watch(&args.filter.filter(State::All), args.start.0).await?;
     let mut count = 0;
     let mut csv = Csv::new(None, &["next"]);

@@ -6,7 +6,12 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use super::{Outbox, OutboxError, Pace};
+use futures::FutureExt;
+use futures::future::FusedFuture;
+
+use super::limits::UNIT_PAUSE;
+use super::verdict::Of;
+use super::{Outbox, OutboxError, Pace, Turn};
 use crate::client::Client;
 
 impl Pace {
@@ -74,10 +79,10 @@ impl Outbox {
         until: Until,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), OutboxError> {
-        let mut shutdown = pin!(shutdown);
-        let _turn = tokio::select! {
+        let mut shutdown = pin!(shutdown.fuse());
+        let turn: Turn = tokio::select! {
             () = &mut shutdown => return Ok(()),
-            turn = self.shared.delivering.lock() => turn,
+            turn = self.shared.delivering.clone().lock_owned() => turn.into(),
         };
         let mut pauses = pace.pauses(client.seed());
         // what an earlier turn left paused may be sent by this one
@@ -85,7 +90,7 @@ impl Outbox {
         loop {
             let plan = self.shared.state.lock().plan(Instant::now());
             if !plan.orphans.is_empty() {
-                self.refuse_orphans(plan.orphans).await?;
+                self.refuse_orphans(&turn, plan.orphans).await?;
                 continue;
             }
             let pause = if plan.send.is_empty() {
@@ -104,11 +109,19 @@ impl Outbox {
                     () = wait => {}
                 }
                 Duration::ZERO
-            } else if self.round(client, pace, plan.send).await? {
-                pauses = pace.pauses(client.seed());
-                Duration::ZERO
             } else {
-                pauses.next().unwrap_or(pace.pause_max)
+                let of = self.round(client, pace, &turn, plan.send, &mut shutdown).await?;
+                if shutdown.is_terminated() {
+                    return Ok(());
+                }
+                if of != Of::All {
+                    pauses = pace.pauses(client.seed());
+                }
+                match of {
+                    Of::Record => Duration::ZERO,
+                    Of::Unit => UNIT_PAUSE.min(pace.pause_min),
+                    Of::All => pauses.next().unwrap_or(pace.pause_max),
+                }
             };
             if !pause.is_zero() {
                 tracing::debug!(pause_ms = pause.as_millis() as u64, "no node said anything of a record");
@@ -116,6 +129,8 @@ impl Outbox {
             tokio::select! {
                 biased;
                 () = &mut shutdown => return Ok(()),
+                // a new record says nothing of the cluster, and waits; who retries has mended something
+                () = self.shared.retried.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -1,7 +1,7 @@
 //! The directory of an outbox: its lock, and a store that is there whole or not at all.
 //!
 //! `lock` (held while it is open), `outbox.redb` (the store), `outbox.redb.new` (one that is being made), `evidence/`
-//! (receipts that prove nothing). Directory and files are their owner's alone: they hold reports in clear.
+//! (receipts that prove nothing, proofs that a log broke its promise). Directory and files are their owner's alone: they hold reports in clear.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -86,7 +86,7 @@ pub(super) fn open_store(
     make: impl FnOnce(Disk) -> Result<(), OutboxError>,
 ) -> Result<Disk, OutboxError> {
     let path = dir.join(STORE);
-    if !path.exists() {
+    if !is_there(&path)? {
         // what a crash left half made has no name that anybody opens
         let new = dir.join(format!("{STORE}.new"));
         let options =
@@ -94,7 +94,9 @@ pub(super) fn open_store(
         make(Disk::of(options().map_err(at(&new))?, steps)?)?;
         File::open(&new).and_then(|file| file.sync_all()).map_err(at(&new))?;
         steps.at(Step::Made);
-        fs::rename(&new, &path).map_err(at(&path))?;
+        // fails where something has come meanwhile
+        let made = tempfile::TempPath::try_from_path(&new).map_err(at(&new))?;
+        made.persist_noclobber(&path).map_err(|failed| at(&path)(failed.error))?;
         steps.at(Step::Named);
     }
     // also where it was there: who renamed it may have lost power before this
@@ -103,12 +105,21 @@ pub(super) fn open_store(
     Disk::of(file, steps)
 }
 
-/// Whether there is an outbox.
-pub(super) fn exists(dir: &Path) -> bool {
-    dir.join(STORE).is_file()
+/// Whether there is an outbox, or anything in its place.
+pub(super) fn exists(dir: &Path) -> Result<bool, OutboxError> {
+    is_there(&dir.join(STORE))
 }
 
-/// Keeps what a node sent in the place of a receipt. One file for each record, the last.
+/// Whether anything has this name, a link that leads nowhere included. A disk that does not answer is no answer.
+fn is_there(path: &Path) -> Result<bool, OutboxError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+/// Keeps what a node sent in the place of a receipt. One file of a kind for each record, the last.
 pub(super) fn keep_evidence(dir: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, OutboxError> {
     let evidence = dir.join(EVIDENCE);
     make_directory(&evidence)?;

@@ -53,8 +53,13 @@ impl Default for Limits {
 pub const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause: after days without a cluster, the first record is in a minute after it is back.
 pub const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A record that may have been taken is asked for only so long after the call that left the doubt: whatever was on its
-/// way then, has arrived or is lost. A node works on a request for no longer than its caller waits.
+/// Pause after a round in which only units were refused: their other records are in the way of other units' ones, and a node
+/// refuses some thousands a second with ease.
+pub(super) const UNIT_PAUSE: Duration = Duration::from_millis(100);
+/// Records that are asked for at the same time, at most: reads of whole records, of which a node has better to do.
+pub(super) const ASKS_MAX: usize = 16;
+/// A record that may have been taken is asked for only so long after the call that left the doubt, or after a restart:
+/// whatever was on its way then, has arrived or is lost. A node works on a request for no longer than its caller waits.
 pub const DOUBT: Duration = Duration::from_secs(60);
 
 /// How long an outbox waits between rounds. Within a round the client has its own attempts and pauses.

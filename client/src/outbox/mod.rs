@@ -17,29 +17,33 @@
 //! # }
 //! ```
 
+mod ask;
 mod deliver;
 mod error;
 mod event;
 mod files;
+mod holdings;
 mod limits;
 mod look;
 mod mutant;
 mod round;
 mod row;
+mod settle;
 mod state;
 mod step;
 mod store;
 mod verdict;
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use kho_proto::id::RecordId;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, OwnedMutexGuard, broadcast};
 
 pub use error::OutboxError;
 pub use event::OutboxEvent;
@@ -75,6 +79,9 @@ pub struct Outbox {
     shared: Arc<Shared>,
 }
 
+/// The right to deliver. A write that nobody waits for any more has a share of it: the next deliverer begins after it.
+type Turn = Arc<OwnedMutexGuard<()>>;
+
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
@@ -85,8 +92,10 @@ struct Shared {
     state: Mutex<State>,
     /// Something may be sent that could not be before.
     changed: Notify,
-    /// Who holds it delivers.
-    delivering: tokio::sync::Mutex<()>,
+    /// Somebody who has mended something wants his records sent now.
+    retried: Notify,
+    /// Who holds it delivers, until the last of his writes has ended.
+    delivering: Arc<tokio::sync::Mutex<()>>,
     events: broadcast::Sender<OutboxEvent>,
     steps: Arc<dyn Steps>,
     /// Dropped last: the store is closed by then.
@@ -103,7 +112,7 @@ impl Outbox {
 
     /// The same, but where there is none it is an error: for those who look at what a service has left.
     pub fn open_existing(dir: &Path, limits: Limits) -> Result<Self, OutboxError> {
-        if !files::exists(dir) {
+        if !files::exists(dir)? {
             return Err(OutboxError::Absent { path: dir.to_owned() });
         }
         Self::open(dir, limits)
@@ -125,7 +134,8 @@ impl Outbox {
             writer: Mutex::default(),
             state: Mutex::new(state),
             changed: Notify::new(),
-            delivering: tokio::sync::Mutex::default(),
+            retried: Notify::new(),
+            delivering: Arc::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             steps,
             _lock: lock,
@@ -167,6 +177,21 @@ impl Outbox {
         self.blocking(move |shared| shared.forget(&records)).await
     }
 
+    /// The same for a deliverer.
+    async fn blocking_in<T: Send + 'static>(
+        &self,
+        turn: &Turn,
+        work: impl FnOnce(&Shared) -> Result<T, OutboxError> + Send + 'static,
+    ) -> Result<T, OutboxError> {
+        let turn = turn.clone();
+        self.blocking(move |shared| {
+            let done = work(shared);
+            drop(turn);
+            done
+        })
+        .await
+    }
+
     /// Runs on a thread that may block. What it began it ends, also where nobody waits any more.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -195,103 +220,5 @@ impl Shared {
             state.change(change).map_err(|what| OutboxError::Damaged { path: self.dir.clone(), what })?;
         }
         Ok(())
-    }
-
-    fn add(&self, rows: Vec<(RecordId, Waiting, Bytes)>) -> Result<Vec<Added>, OutboxError> {
-        let _writer = self.writer.lock();
-        let (mut changes, mut answers) = (Vec::new(), Vec::new());
-        let mut fresh: BTreeSet<RecordId> = BTreeSet::new();
-        {
-            let state = self.state.lock();
-            let (mut records, mut bytes, mut next) = (state.held(), state.held_bytes, state.next);
-            for (record_id, row, content) in rows {
-                if let Some((number, place)) = state.ids.get(&record_id) {
-                    if state.header_digest(*number) != Some(&row.header_digest) {
-                        return Err(OutboxError::Conflict { record_id });
-                    }
-                    answers.push(Added::Before(*place));
-                    continue;
-                }
-                if !fresh.insert(record_id) {
-                    let same = changes.iter().any(
-                        |change| matches!(change, Change::Add(_, other, _) if other.header_digest == row.header_digest),
-                    );
-                    if !same {
-                        return Err(OutboxError::Conflict { record_id });
-                    }
-                    answers.push(Added::Before(Place::Queued));
-                    continue;
-                }
-                records += 1;
-                bytes += row.length;
-                let (most, most_bytes) = (self.limits.records_max, self.limits.bytes_max);
-                if records > most {
-                    return Err(OutboxError::Full { what: "records", expected: most, found: records });
-                }
-                if bytes > most_bytes {
-                    return Err(OutboxError::Full { what: "bytes", expected: most_bytes, found: bytes });
-                }
-                changes.push(Change::Add(next, row, content));
-                next += 1;
-                answers.push(Added::New);
-            }
-        }
-        if !changes.is_empty() {
-            self.commit(changes, Step::Adding)?;
-            self.steps.at(Step::Added);
-            self.changed.notify_one();
-        }
-        Ok(answers)
-    }
-
-    fn retry(&self, records: Option<Vec<RecordId>>) -> Result<usize, OutboxError> {
-        let _writer = self.writer.lock();
-        let numbers = match records {
-            None => self.state.lock().refused.keys().copied().collect(),
-            Some(records) => self.numbers(&records, &[Place::Refused], "refused")?,
-        };
-        let changes: Vec<_> = {
-            let state = self.state.lock();
-            let gone_with = kho_proto::error::Code::OutboxPredecessorRefused.as_str();
-            let numbers = state.with_successors(numbers, gone_with);
-            let rows = numbers.iter().filter_map(|number| Some((number, state.refused.get(number)?.clone())));
-            rows.map(|(number, row)| Change::Wait(*number, Waiting { rounds: 0, ..row })).collect()
-        };
-        let count = changes.len();
-        if count > 0 {
-            self.commit(changes, Step::Retrying)?;
-            self.changed.notify_one();
-        }
-        Ok(count)
-    }
-
-    fn forget(&self, records: &[RecordId]) -> Result<(), OutboxError> {
-        let _writer = self.writer.lock();
-        let numbers = self.numbers(records, &[Place::Delivered, Place::Refused], "delivered or refused")?;
-        self.commit(numbers.into_iter().map(Change::Forget).collect(), Step::Settling)
-    }
-
-    fn numbers(
-        &self,
-        records: &[RecordId],
-        places: &[Place],
-        expected: &'static str,
-    ) -> Result<BTreeSet<store::Number>, OutboxError> {
-        let state = self.state.lock();
-        let number = |record_id: &RecordId| match state.ids.get(record_id) {
-            Some((number, place)) if places.contains(place) => Ok(*number),
-            other => {
-                let found = other.map_or("none", |(_, place)| place.as_str());
-                Err(OutboxError::Unknown { record_id: *record_id, expected, found })
-            }
-        };
-        records.iter().map(number).collect()
-    }
-
-    /// Nothing of `number` is sent before.
-    fn pause(&self, number: store::Number, until: Instant) {
-        if let Some(queued) = self.state.lock().queue.get_mut(&number) {
-            queued.not_before = Some(until);
-        }
     }
 }

@@ -41,6 +41,11 @@ pub(super) struct Queued {
     pub row: Waiting,
     /// It is not sent before.
     pub not_before: Option<Instant>,
+    /// Since when it is in doubt, as far as this process knows: a clock that nobody sets. None though its row is in doubt:
+    /// since before this process, or since a round that was dropped; it counts from the next one.
+    pub doubt: Option<Instant>,
+    /// It was added again since its round began, as one that somebody else may have sent.
+    pub again: bool,
 }
 
 /// A record that is in, without its receipt.
@@ -127,12 +132,13 @@ impl State {
     }
 
     fn wait(&mut self, number: Number, row: Waiting) -> Result<(), String> {
-        let not_before = self.queue.get(&number).and_then(|queued| queued.not_before);
+        let before = self.queue.get(&number).map(|queued| (queued.not_before, queued.doubt, queued.again));
+        let (not_before, doubt, again) = before.unwrap_or_default();
         self.remove(number);
         self.ids.insert(id(&row.record_id)?, (number, Place::Queued));
         self.series.entry(row.series.clone()).or_default().insert(number);
         self.held_bytes += row.length;
-        self.queue.insert(number, Queued { row, not_before });
+        self.queue.insert(number, Queued { row, not_before, doubt, again });
         Ok(())
     }
 
@@ -171,6 +177,15 @@ impl State {
         if let Some(record_id) = record_id {
             self.ids.remove(&record_id);
         }
+    }
+
+    /// Whoever adds it again may have sent it: what has to change for that to be remembered.
+    pub fn doubted(&self, number: Number, doubt_ms: u64) -> Option<Change> {
+        let doubted = |row: &Waiting| Waiting { doubt_ms, ..row.clone() };
+        let queued = self.queue.get(&number).map(|queued| &queued.row).filter(|row| row.doubt_ms == 0);
+        let refused = || self.refused.get(&number).filter(|row| row.doubt_ms == 0);
+        let queued = queued.map(|row| Change::Wait(number, doubted(row)));
+        queued.or_else(|| refused().map(|row| Change::Refuse(number, doubted(row))))
     }
 
     fn place_of(&self, record_id: &[u8]) -> Option<(Number, Place)> {

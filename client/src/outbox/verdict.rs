@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kho_proto::error::{Code, Kind, Refusal};
 
+use super::ask::Evidence;
 use crate::attempt::{Failed, sentence};
-use crate::receipts::Rejected;
 use crate::submit::{Acknowledged, SubmitError};
 
 /// What becomes of a record.
@@ -18,15 +18,26 @@ pub(super) enum Verdict {
     /// It is sent again.
     Waits {
         why: Told,
-        /// Another record may fare better meanwhile.
-        alone: bool,
+        /// Whom the answer spoke of.
+        of: Of,
         /// At least so long.
         hint: Duration,
         /// What proves nothing, as a node sent it.
-        evidence: Option<Box<Rejected>>,
+        evidence: Option<Evidence>,
     },
     /// It was refused for good, but an earlier attempt may have been taken: the store is asked whether it has it.
     Ask(Told),
+}
+
+/// Whom an answer spoke of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    /// The cluster, the connection or the sender: no other record fares better meanwhile.
+    All,
+    /// The record's unit: those of other units may.
+    Unit,
+    /// The record: every other one may.
+    Record,
 }
 
 /// A stable code, and the sentence that came with it.
@@ -61,9 +72,14 @@ fn of_the_sender(code: Code) -> bool {
     )
 }
 
-/// Whether a refusal that may pass speaks of this record, and says nothing of others.
-fn of_the_record(code: Code) -> bool {
-    matches!(code.kind(), Kind::Invalid | Kind::Precondition) && code != Code::NotInitialized
+/// Whom a refusal that may pass speaks of.
+fn of(code: Code) -> Of {
+    match code {
+        Code::UnitNotPermitted | Code::QuotaExceeded => Of::Unit,
+        Code::NotInitialized => Of::All,
+        _ if matches!(code.kind(), Kind::Invalid | Kind::Precondition) => Of::Record,
+        _ => Of::All,
+    }
 }
 
 /// Whether the same bytes may still be taken.
@@ -74,13 +90,13 @@ pub(super) fn is_transient(code: Code) -> bool {
 /// `doubted`: an attempt before this call may have been taken. The call itself was made as if it was the first, so a
 /// refusal says that no attempt of its own was.
 pub(super) fn judge(answer: Result<Acknowledged, SubmitError>, doubted: bool) -> Verdict {
-    let waits = |why, alone, hint, evidence| Verdict::Waits { why, alone, hint, evidence };
+    let waits = |why, of, hint, evidence| Verdict::Waits { why, of, hint, evidence };
     match answer {
         Ok(done) => Verdict::Delivered(Box::new(done)),
         Err(SubmitError::Refused { refusal, .. }) => {
             let told = Told::refusal(&refusal);
             if is_transient(refusal.code) {
-                return waits(told, of_the_record(refusal.code), refusal.retry_after.unwrap_or_default(), None);
+                return waits(told, of(refusal.code), refusal.retry_after.unwrap_or_default(), None);
             }
             if !doubted || Failed::Refused(*refusal).settles() {
                 return Verdict::Refused(told);
@@ -89,10 +105,11 @@ pub(super) fn judge(answer: Result<Acknowledged, SubmitError>, doubted: bool) ->
         }
         Err(SubmitError::Receipt { record_id, address, source, rejected }) => {
             let sentence = format!("record {record_id}: receipt from {address} does not verify: {source}");
-            waits(Told { code: Code::ReceiptInvalid, sentence }, false, Duration::ZERO, Some(rejected))
+            let evidence = Evidence::of(&source, rejected);
+            waits(Told { code: source.code(), sentence }, Of::All, Duration::ZERO, Some(evidence))
         }
         // unknown, unreachable, no Kho node
-        Err(error) => waits(Told::error(&error), false, Duration::ZERO, None),
+        Err(error) => waits(Told::error(&error), Of::All, Duration::ZERO, None),
     }
 }
 
@@ -169,14 +186,18 @@ mod tests {
 
     #[test]
     fn what_one_record_waits_for_holds_up_no_other() {
-        let alone = |code| matches!(judge(refused(code), false), Verdict::Waits { alone: true, .. });
+        let found = |code| match judge(refused(code), false) {
+            Verdict::Waits { of, .. } => of,
+            other => panic!("{other:?}"),
+        };
         for code in [Code::SubmittedAtInFuture, Code::CertificateNotYetValid, Code::CrlExpired] {
-            assert!(alone(code), "{code:?}");
+            assert_eq!(found(code), Of::Record, "{code:?}");
         }
-        for code in
-            [Code::NoLeader, Code::Overloaded, Code::QuotaExceeded, Code::NotInitialized, Code::UnitNotPermitted]
-        {
-            assert!(!alone(code), "{code:?}");
+        for code in [Code::UnitNotPermitted, Code::QuotaExceeded] {
+            assert_eq!(found(code), Of::Unit, "{code:?}");
+        }
+        for code in [Code::NoLeader, Code::Overloaded, Code::NotInitialized, Code::RoleNotPermitted] {
+            assert_eq!(found(code), Of::All, "{code:?}");
         }
     }
 

@@ -5,6 +5,7 @@ pub mod attachments;
 pub mod log;
 pub mod reads;
 pub mod records;
+pub mod spool;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use kho::client_file::ClientFile;
-use kho_client::{Outbox, OutboxEvent, Pace};
+use kho_client::{Client, Outbox, OutboxEvent, Pace};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::At;
@@ -82,27 +82,38 @@ fn tell(outbox: &Outbox) -> tokio::task::JoinHandle<()> {
     })
 }
 
+/// What the log has signed is known after a restart, too. Where it is not, nothing less is delivered.
+fn remember(client: &Client) {
+    if let Err(error) = client.save_memory() {
+        eprintln!("what the log has signed is not remembered: {error}");
+    }
+}
+
 pub async fn run(args: RunArgs) -> Result {
-    let client = ClientFile::load(&args.config)?.client()?;
+    let file = ClientFile::load(&args.config)?;
     let outbox = args.at.open()?;
+    let client = file.standing_client(args.at.memory())?;
     let telling = tell(&outbox);
     let stop = stop()?;
     outbox.deliver_at(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
     let status = outbox.status();
     drop(outbox);
+    remember(&client);
     telling.await?;
     eprintln!("stopped: {} records wait, {} are refused", status.queued, status.refused);
     Ok(())
 }
 
 pub async fn drain(args: DrainArgs) -> Result {
-    let client = ClientFile::load(&args.config)?.client()?;
+    let file = ClientFile::load(&args.config)?;
     let outbox = args.at.open_existing()?;
+    let client = file.standing_client(args.at.memory())?;
     let telling = tell(&outbox);
     let stop = stop()?;
     outbox.drain(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
     let status = outbox.status();
     drop(outbox);
+    remember(&client);
     telling.await?;
     let (queued, refused) = (status.queued, status.refused);
     if queued > 0 {

@@ -9,7 +9,7 @@ mod retry;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use kho_client::{BYTES_MAX, KEPT_BYTES_MAX, KEPT_RECORDS_MAX, Limits, Outbox, OutboxError, RECORDS_MAX};
+use kho_client::{BYTES_MAX, KEPT_BYTES_MAX, KEPT_RECORDS_MAX, Limits, LogMemory, Outbox, OutboxError, RECORDS_MAX};
 
 use crate::exit::Result;
 
@@ -66,6 +66,11 @@ impl At {
             kept_records_max: self.kept_records_max,
             kept_bytes_max: self.kept_bytes_max,
         }
+    }
+
+    /// What the log is held to is kept beside the records. Who takes it has the outbox open.
+    fn memory(&self) -> LogMemory {
+        LogMemory { file: Some(self.dir.join("logs.json")), evidence: Some(self.dir.join("evidence")) }
     }
 
     /// Opens it, and makes it where there is none.
