@@ -97,11 +97,11 @@ impl Client {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.ask_hedged(question, None, call).await
+        self.ask_hedged(question, None, call).await.inspect(|(_, node)| node.well())
     }
 
     /// The same; an attempt without an answer after `hedge` gets company, once a call and as far as the budget goes. The first
-    /// good answer ends both.
+    /// good answer ends both. Whoever asks says whether it was one: a node that lies is not well.
     pub(crate) async fn ask_hedged<Q: Clone, A, F>(
         &self,
         question: Q,
@@ -160,7 +160,6 @@ impl Client {
             asked.retain(|(asked, _)| !std::ptr::eq(*asked, node));
             let failed = match answer {
                 Ok(answer) => {
-                    node.well();
                     // still silent after all this time: others first, for a while; not who was asked just now
                     let now = Instant::now();
                     let slow = |at: Instant| hedge.is_none_or(|after| now.duration_since(at) >= after);

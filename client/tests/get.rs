@@ -2,6 +2,8 @@
 
 mod fake;
 
+use std::time::Duration;
+
 use fake::log::{SIZE, log_of};
 use fake::{Act, Fake, client, config, log, refuse, signed};
 use kho_client::{Client, Config, GetError, ReceiptCheck};
@@ -33,6 +35,9 @@ async fn unknown_records_are_refused_at_once() {
     let error = client(&[&node]).get(signed().await.record_id()).await.unwrap_err();
     assert_eq!((error.code(), node.requests()), (Code::RecordUnknown, 1));
 }
+
+/// A node that failed once comes last for this long, twice as long the next time.
+const FIRST_REST: Duration = Duration::from_millis(250);
 
 fn unknown_at(log_size: Option<u64>) -> Act {
     Act::Refuse(Refusal { log_size, ..Refusal::new(Code::RecordUnknown, "not here") })
@@ -107,6 +112,14 @@ async fn a_node_with_forged_receipts_is_asked_last() {
     let liar = Fake::node(1, 1, &[Act::Forge(|receipt| receipt.sequence.0 += 1)]).await;
     let well = Fake::node(2, 1, &[Act::Accept]).await;
     let client = client(&[&liar, &well]);
-    client.get(signed().await.record_id()).await.unwrap_err();
-    assert_eq!(client.get(signed().await.record_id()).await.unwrap().node, NodeId(2));
+    let id = signed().await.record_id();
+    client.get(id).await.unwrap_err();
+    assert_eq!(client.get(id).await.unwrap().node, NodeId(2));
+    // an answer that proves nothing is no recovery: it rests longer the second time
+    let client = Client::new(config(&[&liar, &well])).unwrap();
+    client.get(id).await.unwrap_err();
+    tokio::time::sleep(FIRST_REST).await;
+    client.get(id).await.unwrap_err();
+    tokio::time::sleep(FIRST_REST).await;
+    assert_eq!(client.get(id).await.unwrap().node, NodeId(2));
 }
