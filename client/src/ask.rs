@@ -62,18 +62,17 @@ impl ReadError {
 }
 
 /// Why nobody answered a question.
-#[derive(Debug)]
-pub(crate) enum NoAnswer {
-    /// A node will not or cannot.
-    Refused(Box<Refusal>),
+pub(crate) enum NoAnswer<'a> {
+    /// This node will not or cannot.
+    Refused(Box<Refusal>, &'a Node),
     /// No node answered in time.
     Unreachable { tried: String, last: String },
 }
 
-impl From<NoAnswer> for ReadError {
-    fn from(none: NoAnswer) -> Self {
+impl From<NoAnswer<'_>> for ReadError {
+    fn from(none: NoAnswer<'_>) -> Self {
         match none {
-            NoAnswer::Refused(refusal) => ReadError::Refused { refusal },
+            NoAnswer::Refused(refusal, _) => ReadError::Refused { refusal },
             NoAnswer::Unreachable { tried, last } => ReadError::Unreachable { tried, last },
         }
     }
@@ -82,11 +81,11 @@ impl From<NoAnswer> for ReadError {
 impl Client {
     /// Holds a linearizable answer against what was signed before it was asked for. A node that is behind is asked last for
     /// a while.
-    pub(crate) fn reflects(&self, floor: &Floor, answer: &Answer<'_>, node: &Node) -> Result<(), Box<Breach>> {
-        self.receipts().held().at_least(floor, answer).map_err(|breach| {
-            node.unwell(Instant::now());
-            Box::new(breach)
-        })
+    pub(crate) async fn reflects(&self, floor: &Floor, answer: &Answer<'_>, node: &Node) -> Result<(), Box<Breach>> {
+        let held = self.receipts().held();
+        let Err(breach) = held.at_least(floor, answer) else { return Ok(()) };
+        node.unwell(Instant::now());
+        Err(Box::new(held.filed(breach, answer.address).await))
     }
 
     /// Asks until a node answers, refuses for good, or the time is over. Cancel safe: it changes nothing.
@@ -94,21 +93,21 @@ impl Client {
         &self,
         question: Q,
         call: impl Fn(Store, Request<Q>) -> F,
-    ) -> Result<(A, &Node), NoAnswer>
+    ) -> Result<(A, &Node), NoAnswer<'_>>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.ask_hedged(question, None, call).await
+        self.ask_hedged(question, None, call).await.inspect(|(_, node)| node.well())
     }
 
     /// The same; an attempt without an answer after `hedge` gets company, once a call and as far as the budget goes. The first
-    /// good answer ends both.
+    /// good answer ends both. Whoever asks says whether it was one: a node that lies is not well.
     pub(crate) async fn ask_hedged<Q: Clone, A, F>(
         &self,
         question: Q,
-        mut hedge: Option<Duration>,
+        hedge: Option<Duration>,
         call: impl Fn(Store, Request<Q>) -> F,
-    ) -> Result<(A, &Node), NoAnswer>
+    ) -> Result<(A, &Node), NoAnswer<'_>>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
@@ -116,7 +115,9 @@ impl Client {
         let mut last = Failed::Unreached("no attempt was made".to_owned());
         // says more than the silence of the nodes that were asked after it
         let mut refused = None;
-        let (mut flight, mut asked) = (FuturesUnordered::new(), Vec::new());
+        // with the moment when each was asked
+        let (mut flight, mut asked) = (FuturesUnordered::new(), Vec::<(&Node, Instant)>::new());
+        let mut company = hedge;
         let attempt = |node, budget, number| {
             let request = within(budget, question.clone());
             let answer = tokio::time::timeout(budget, call(Node::store(node), request));
@@ -133,11 +134,11 @@ impl Client {
         loop {
             if flight.is_empty() {
                 let Next::Ask { node, budget } = rounds.next(self.nodes()).await else { break };
-                asked.push(node);
+                asked.push((node, Instant::now()));
                 flight.push(attempt(node, budget, rounds.attempts()));
             }
             let slow = async {
-                match hedge {
+                match company {
                     Some(after) => tokio::time::sleep(after).await,
                     None => pending().await,
                 }
@@ -145,23 +146,24 @@ impl Client {
             let (node, answer): (&Node, _) = tokio::select! {
                 Some(done) = flight.next() => done,
                 () = slow => {
-                    hedge = None;
+                    company = None;
                     let may = rounds.has_second() && self.hedges().spend();
                     if may && let Some((node, budget)) = rounds.second() {
                         tracing::debug!(node = %node.address, "a read is slow: another node is asked as well");
                         observe::hedged();
-                        asked.push(node);
+                        asked.push((node, Instant::now()));
                         flight.push(attempt(node, budget, rounds.attempts()));
                     }
                     continue;
                 }
             };
-            asked.retain(|asked| !std::ptr::eq(*asked, node));
+            asked.retain(|(asked, _)| !std::ptr::eq(*asked, node));
             let failed = match answer {
                 Ok(answer) => {
-                    node.well();
-                    // still silent after all this time: others first, for a while
-                    asked.iter().for_each(|slow| slow.unwell(Instant::now()));
+                    // still silent after all this time: others first, for a while; not who was asked just now
+                    let now = Instant::now();
+                    let slow = |at: Instant| hedge.is_none_or(|after| now.duration_since(at) >= after);
+                    asked.iter().filter(|(_, at)| slow(*at)).for_each(|(slow, _)| slow.unwell(now));
                     return Ok((answer, node));
                 }
                 Err(failed) => failed,
@@ -172,7 +174,7 @@ impl Client {
             }
             rounds.failed(&failed);
             let over = !failed.retry();
-            refused = failed.answer().cloned().or(refused);
+            refused = failed.answer().map(|refusal| (refusal.clone(), node)).or(refused);
             last = failed;
             if over {
                 break;
@@ -180,7 +182,7 @@ impl Client {
             self.nodes().move_on();
         }
         Err(match refused {
-            Some(refusal) => NoAnswer::Refused(Box::new(refusal)),
+            Some((refusal, node)) => NoAnswer::Refused(Box::new(refusal), node),
             None => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
                 NoAnswer::Unreachable { tried, last: last.to_string() }

@@ -102,7 +102,7 @@ impl Client {
             }
             // later pages are of the moment of the first
             let floor = std::mem::take(&mut floor);
-            let fresh = Fresh::of(page.freshness, page.size, page.node_id).held(self, &floor, page.epoch, node)?;
+            let fresh = Fresh::of(page.freshness, page.size, page.node_id).held(self, &floor, page.epoch, node).await?;
             if page.next_page_token.is_empty() {
                 return Ok((entries, fresh));
             }

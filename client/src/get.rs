@@ -41,6 +41,9 @@ pub enum GetError {
         record_id: RecordId,
         /// The refusal.
         refusal: Box<Refusal>,
+        /// It is `record-unknown`, of a log that is known and that has all that was signed before the call began. With several
+        /// sites it never is: a node speaks for its own site.
+        absent: bool,
     },
     /// No node answered in time.
     #[error("record {record_id}: no answer from {tried}: {last}")]
@@ -84,6 +87,11 @@ impl GetError {
             GetError::Breach { breach, .. } => breach.code,
         }
     }
+
+    /// Whether it proves that the store does not have the record, for a question that was asked once nothing was on its way any more.
+    pub fn proves_absence(&self) -> bool {
+        matches!(self, GetError::Refused { absent: true, .. })
+    }
 }
 
 impl Client {
@@ -100,24 +108,37 @@ impl Client {
         let floor = self.receipts().held().floor();
         let call = |mut store: Store, request| async move { store.get(request).await };
         let answer = self.ask_hedged(question, self.timing().hedge, call).await;
-        let (response, node) = answer.map_err(|none| match none {
-            NoAnswer::Refused(refusal) => GetError::Refused { record_id, refusal },
-            NoAnswer::Unreachable { tried, last } => GetError::Unreachable { record_id, tried, last },
-        })?;
+        let behind = |breach| GetError::Breach { record_id, breach };
+        let (response, node) = match answer {
+            Ok(answered) => answered,
+            Err(NoAnswer::Unreachable { tried, last }) => {
+                return Err(GetError::Unreachable { record_id, tried, last });
+            }
+            Err(NoAnswer::Refused(refusal, node)) => {
+                let mut absent = false;
+                if let Some(size) = refusal.log_size.filter(|_| refusal.code == Code::RecordUnknown) {
+                    let answer = Answer { address: &node.address, node: node.id(), epoch: None, size };
+                    self.reflects(&floor, &answer, node).await.map_err(behind)?;
+                    absent = floor.is_within(size) && self.nodes().sites() == 1;
+                }
+                return Err(GetError::Refused { record_id, refusal, absent });
+            }
+        };
         let answer = Answer {
             address: &node.address,
             node: NodeId(response.node_id),
-            epoch: Epoch(response.epoch),
+            epoch: Some(Epoch(response.epoch)),
             size: response.size,
         };
-        self.reflects(&floor, &answer, node).map_err(|breach| GetError::Breach { record_id, breach })?;
+        self.reflects(&floor, &answer, node).await.map_err(behind)?;
         self.fetched(record_id, response, node)
     }
 
     fn fetched(&self, record_id: RecordId, response: GetResponse, node: &Node) -> Result<Fetched, GetError> {
-        let wrong =
-            |(source, rejected)| GetError::Receipt { record_id, address: node.address.clone(), source, rejected };
-        self.nodes().learn(node, NodeId(response.node_id), NodeId(0));
+        let wrong = |(source, rejected)| {
+            node.distrust(&source);
+            GetError::Receipt { record_id, address: node.address.clone(), source, rejected }
+        };
         let (receipt, (record, checkpoint)) = receipts::accept(response.receipt, |receipt| {
             let no_record = || ReceiptError::Malformed { found: "an answer without a record".to_owned() };
             let record = response.record.ok_or_else(no_record)?;
@@ -125,6 +146,7 @@ impl Client {
             Ok((record, checkpoint))
         })
         .map_err(wrong)?;
+        self.nodes().learn(node, NodeId(response.node_id), NodeId(0));
         Ok(Fetched {
             record,
             receipt,

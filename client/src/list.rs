@@ -69,10 +69,10 @@ impl Fresh {
     }
 
     /// Holds it against what was signed before the question, where it is linearizable.
-    pub(crate) fn held(self, client: &Client, floor: &Floor, epoch: u64, node: &Node) -> Result<Self, ReadError> {
+    pub(crate) async fn held(self, client: &Client, floor: &Floor, epoch: u64, node: &Node) -> Result<Self, ReadError> {
         if self.linearizable {
-            let answer = Answer { address: &node.address, node: self.node, epoch: Epoch(epoch), size: self.size };
-            client.reflects(floor, &answer, node)?;
+            let answer = Answer { address: &node.address, node: self.node, epoch: Some(Epoch(epoch)), size: self.size };
+            client.reflects(floor, &answer, node).await?;
         }
         Ok(self)
     }
@@ -150,14 +150,14 @@ impl Listing {
                 let ask = |mut store: Store, request| async move { store.list(request).await };
                 let (page, node): (pb::ListResponse, _) = client.ask(request.clone(), ask).await?;
                 let fresh =
-                    Fresh::of(page.freshness, page.size, page.node_id).held(&client, &floor, page.epoch, node)?;
+                    Fresh::of(page.freshness, page.size, page.node_id).held(&client, &floor, page.epoch, node).await?;
                 (page.entries, page.next_page_token, fresh, &node.address)
             }
             Pages::History(request) => {
                 let ask = |mut store: Store, request| async move { store.history(request).await };
                 let (page, node): (pb::HistoryResponse, _) = client.ask(request.clone(), ask).await?;
                 let fresh =
-                    Fresh::of(page.freshness, page.size, page.node_id).held(&client, &floor, page.epoch, node)?;
+                    Fresh::of(page.freshness, page.size, page.node_id).held(&client, &floor, page.epoch, node).await?;
                 (page.revisions, page.next_page_token, fresh, &node.address)
             }
         };
@@ -236,7 +236,7 @@ impl Client {
             count += part.count;
             // later parts are of the moment of the first
             let floor = std::mem::take(&mut floor);
-            let fresh = Fresh::of(part.freshness, part.size, part.node_id).held(self, &floor, part.epoch, node)?;
+            let fresh = Fresh::of(part.freshness, part.size, part.node_id).held(self, &floor, part.epoch, node).await?;
             if part.next_page_token.is_empty() {
                 return Ok(Count { count, fresh });
             }

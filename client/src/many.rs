@@ -16,7 +16,6 @@ use crate::attempt::Failed;
 use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
-use crate::nodes::Node;
 use crate::observe;
 use crate::rounds::{Next, Rounds, within};
 use crate::submit::{Acknowledged, Answered, SubmitError};
@@ -148,30 +147,29 @@ impl Client {
             let attempt = async {
                 let call = store.submit_many(within(budget, message.request()));
                 match tokio::time::timeout(budget, call).await {
-                    Ok(Ok(response)) => self.results(response.into_inner(), node, open.len()),
+                    Ok(Ok(response)) => results(response.into_inner(), open.len()),
                     Ok(Err(status)) => Err(Failed::of(&status)),
                     Err(_) => Err(Failed::timed_out(budget)),
                 }
             };
             let results = observe::attempt(node, rounds.attempts(), attempt).await;
             let (results, from) = match results {
-                Ok((results, from)) => (results, from),
-                Err(failed) => (open.iter().map(|_| Err(failed.clone())).collect(), Answered::default()),
+                Ok((results, from)) => (results, Some(from)),
+                Err(failed) => (open.iter().map(|_| Err(failed.clone())).collect(), None),
             };
-            let mut left = Vec::new();
+            let (mut left, mut rests, mut proven) = (Vec::new(), false, true);
             for ((mut one, under_way), result) in open.into_iter().zip(under_way).zip(results) {
                 let failed = match result {
                     Ok(Taken { receipt, duplicate }) => {
-                        let from = Answered { attempts: one.case.attempts(), ..from };
-                        let answer = self.acknowledged(one.record, receipt, duplicate, from, &node.address);
+                        let from = Answered { attempts: one.case.attempts(), ..from.unwrap_or_default() };
+                        let answer = self.acknowledged(one.record, receipt, duplicate, from, node);
+                        proven &= answer.is_ok();
                         answers[one.place] = Some(answer);
                         continue;
                     }
                     Err(failed) => failed,
                 };
-                if failed.rests_node() {
-                    node.unwell(Instant::now());
-                }
+                rests |= failed.rests_node();
                 if !failed.leaves_doubt() {
                     under_way.not_taken();
                 }
@@ -180,6 +178,13 @@ impl Client {
                     Some(error) => answers[one.place] = Some(Err(error)),
                     None => left.push(one),
                 }
+            }
+            // its hints are worth as much as its receipts
+            if let Some(from) = from.filter(|_| proven) {
+                self.nodes().learn(node, from.node, from.leader);
+            }
+            if rests {
+                node.unwell(Instant::now());
             }
             if !left.is_empty() {
                 self.nodes().move_on();
@@ -191,23 +196,17 @@ impl Client {
             answers[place] = Some(Err(case.over(self.nodes())));
         }
     }
+}
 
-    /// One result for each of `expected` records, and who gave them.
-    fn results(
-        &self,
-        response: SubmitManyResponse,
-        node: &Node,
-        expected: usize,
-    ) -> Result<(Vec<Result<Taken, Failed>>, Answered), Failed> {
-        let SubmitManyResponse { results, node_id, epoch, leader_id } = response;
-        if results.len() != expected {
-            let found = results.len();
-            return Err(Failed::Unknown(format!("expected {expected} results, found {found}")));
-        }
-        let from = Answered { node: NodeId(node_id), leader: NodeId(leader_id), epoch: Epoch(epoch), attempts: 0 };
-        self.nodes().learn(node, from.node, from.leader);
-        Ok((results.into_iter().map(|result| read(Some(result))).collect(), from))
+/// One result for each of `expected` records, and who gave them.
+fn results(response: SubmitManyResponse, expected: usize) -> Result<(Vec<Result<Taken, Failed>>, Answered), Failed> {
+    let SubmitManyResponse { results, node_id, epoch, leader_id } = response;
+    if results.len() != expected {
+        let found = results.len();
+        return Err(Failed::Unknown(format!("expected {expected} results, found {found}")));
     }
+    let from = Answered { node: NodeId(node_id), leader: NodeId(leader_id), epoch: Epoch(epoch), attempts: 0 };
+    Ok((results.into_iter().map(|result| read(Some(result))).collect(), from))
 }
 
 #[cfg(test)]

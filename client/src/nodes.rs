@@ -9,6 +9,7 @@ use kho_proto::pb::v1::store_client::StoreClient;
 use parking_lot::{Mutex, RwLock};
 use tonic::transport::Channel;
 
+use crate::receipts::ReceiptError;
 use crate::timing::{REST_MAX, REST_MIN};
 
 /// Bytes of one response, at most: the largest record, its certificates, its receipt.
@@ -39,7 +40,7 @@ pub(crate) struct Node {
     /// Over the connection that new calls take; calls under way keep theirs.
     store: RwLock<Store>,
     /// Place of its site in the order of preference.
-    site: usize,
+    pub(crate) site: usize,
     /// As its last answer said; 0: not known.
     id: AtomicU64,
     rest: Mutex<Rest>,
@@ -49,6 +50,11 @@ impl Node {
     /// For one call.
     pub(crate) fn store(&self) -> Store {
         self.store.read().clone()
+    }
+
+    /// As its last answer said; 0: not known.
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId(self.id.load(Ordering::Relaxed))
     }
 
     fn rests(&self, now: Instant) -> bool {
@@ -69,6 +75,13 @@ impl Node {
         let time: Duration = REST_MIN.saturating_mul(1 << rest.strikes.min(16)).min(REST_MAX);
         rest.strikes += 1;
         rest.until = Some(now + time);
+    }
+
+    /// Its receipt is no proof: others first, for a while.
+    pub(crate) fn distrust(&self, error: &ReceiptError) {
+        if error.blames_node() {
+            self.unwell(Instant::now());
+        }
     }
 }
 
@@ -103,7 +116,7 @@ impl Nodes {
         Self { sites: sites.collect(), preference }
     }
 
-    /// Learns from an answer who a node is and who leads its site.
+    /// Learns from an answer, whose receipts were verified if it has any, who a node is and who leads its site.
     pub(crate) fn learn(&self, node: &Node, id: NodeId, leader: NodeId) {
         node.well();
         node.id.store(id.0, Ordering::Relaxed);
@@ -112,6 +125,10 @@ impl Nodes {
         {
             site.leader.store(leader.0, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn sites(&self) -> usize {
+        self.sites.len()
     }
 
     /// A round over all nodes: preferred first, resting last; another site's after all of a site's, but for a site of which

@@ -15,7 +15,7 @@ use kho_proto::receipt::{self, Receipt};
 use parking_lot::Mutex;
 use prost::Message;
 
-use crate::held::{Breach, Held, Note};
+use crate::held::{Breach, Held, Note, Said};
 use crate::observe;
 
 /// What receipts are checked against.
@@ -66,6 +66,11 @@ pub enum ReceiptError {
 }
 
 impl ReceiptError {
+    /// Whether another node may give a better one: of a log that had ended before, no node can.
+    pub(crate) fn blames_node(&self) -> bool {
+        !matches!(self, ReceiptError::Breach(breach) if breach.said == Said::Before)
+    }
+
     /// Stable code: `receipt-invalid`, or the breach's.
     pub fn code(&self) -> Code {
         match self {

@@ -30,6 +30,8 @@ pub(crate) struct Rounds<'a> {
     pauses: ExponentialBackoff,
     /// Nodes of this round that are still to be asked, the next one last.
     left: Vec<&'a Node>,
+    /// Site of the node that was named last.
+    site: usize,
     /// Before the next attempt.
     pause: Duration,
     attempts: u32,
@@ -42,6 +44,7 @@ impl<'a> Rounds<'a> {
             attempt: timing.attempt,
             pauses: timing.pauses(seed),
             left: Vec::new(),
+            site: 0,
             pause: Duration::ZERO,
             attempts: 0,
         }
@@ -66,6 +69,7 @@ impl<'a> Rounds<'a> {
         }
         let Some(node) = self.left.pop() else { return Next::Over };
         self.attempts += 1;
+        self.site = node.site;
         Next::Ask { node, budget: budget.min(self.attempt) }
     }
 
@@ -74,18 +78,19 @@ impl<'a> Rounds<'a> {
         self.attempts
     }
 
-    /// Whether there is a second node to ask.
+    /// Whether there is a second node of the site to ask.
     pub(crate) fn has_second(&self) -> bool {
-        !self.left.is_empty() && self.deadline.saturating_duration_since(Instant::now()) >= ATTEMPT_MIN
+        self.left.last().is_some_and(|node| node.site == self.site)
+            && self.deadline.saturating_duration_since(Instant::now()) >= ATTEMPT_MIN
     }
 
-    /// A second node to ask while the first is slow: another one of this round, without a pause.
+    /// A second node to ask while the first is slow: another one of this round and of the same site, without a pause.
     pub(crate) fn second(&mut self) -> Option<(&'a Node, Duration)> {
         let budget = self.deadline.saturating_duration_since(Instant::now());
         if budget < ATTEMPT_MIN {
             return None;
         }
-        let node = self.left.pop()?;
+        let node = self.left.pop_if(|node| node.site == self.site)?;
         self.attempts += 1;
         Some((node, budget.min(self.attempt)))
     }

@@ -146,7 +146,7 @@ impl Client {
             }
             // later parts are of the moment of the first
             let floor = std::mem::take(&mut floor);
-            let fresh = Fresh::of(part.freshness, part.size, part.node_id).held(self, &floor, part.epoch, node)?;
+            let fresh = Fresh::of(part.freshness, part.size, part.node_id).held(self, &floor, part.epoch, node).await?;
             if part.next_page_token.is_empty() {
                 return Ok(Stats { rows: rows.into_values().collect(), as_of: part.as_of, fresh });
             }

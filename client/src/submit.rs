@@ -180,23 +180,26 @@ impl Client {
     ) -> Result<Acknowledged, SubmitError> {
         let SubmitResponse { receipt, duplicate, node_id, epoch, leader_id } = response;
         let from = Answered { node: NodeId(node_id), leader: NodeId(leader_id), epoch: Epoch(epoch), attempts };
-        self.nodes().learn(node, from.node, from.leader);
-        self.acknowledged(record, receipt, duplicate, from, &node.address)
+        self.acknowledged(record, receipt, duplicate, from, node).inspect(|_| {
+            // its hints are worth as much as its receipt
+            self.nodes().learn(node, from.node, from.leader);
+        })
     }
 
-    /// Checks the receipt of a record that a node says it has.
+    /// Checks the receipt of a record that a node says it has. A node whose receipt is no proof is asked last for a while.
     pub(crate) fn acknowledged(
         &self,
         record: &Signed,
         receipt: Option<pb::Receipt>,
         duplicate: bool,
         from: Answered,
-        address: &str,
+        node: &Node,
     ) -> Result<Acknowledged, SubmitError> {
         let record_id = record.record_id();
         let check = |receipt: &Receipt| self.receipts().check(receipt, record_id, record.record(), duplicate);
         let (receipt, checkpoint) = receipts::accept(receipt, check).map_err(|(source, rejected)| {
-            SubmitError::Receipt { record_id, address: address.to_owned(), source, rejected }
+            node.distrust(&source);
+            SubmitError::Receipt { record_id, address: node.address.clone(), source, rejected }
         })?;
         self.chains().learn(record.chain());
         let Answered { node, leader, epoch, attempts } = from;

@@ -83,6 +83,36 @@ async fn the_first_good_answer_is_taken_and_a_failure_waits_for_the_other() {
     assert_eq!(alone.hedged(), 0);
 }
 
+/// Who was asked a moment ago is not slow: a node that rests for nothing would send the next call to the other site.
+#[tokio::test]
+async fn who_was_asked_just_now_does_not_rest_for_the_others_answer() {
+    let after = Duration::from_millis(180);
+    let hint = Some(Duration::from_secs(60));
+    let stopping = Refusal { retry_after: hint, ..Refusal::new(Code::NodeStopping, "restarts") };
+    let first = Fake::node(1, 1, &[Act::Late(after + Duration::from_millis(20)), Act::Refuse(stopping)]).await;
+    let second = Fake::node(2, 1, &[Act::Hang, Act::Accept]).await;
+    let standby = Fake::node(9, 9, &[Act::Accept]).await;
+    let timing = Timing { hedge: Some(after), attempt: timing().deadline, ..timing() };
+    let further_sites = vec![vec![standby.address.clone()]];
+    let client = Client::new(Config { timing, further_sites, ..config(&[&first, &second]) }).unwrap();
+    let id = signed().await.record_id();
+    assert_eq!((client.get(id).await.unwrap().node, client.hedged()), (NodeId(1), 1));
+    client.submit(&signed().await).await.unwrap_err();
+    // one node of the site rests; it is a site all the same
+    assert_eq!(client.submit(&signed().await).await.unwrap().node, NodeId(2));
+    assert_eq!(standby.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_read_is_not_asked_of_another_site() {
+    let (slow, standby) = (Fake::node(1, 1, &[Act::Late(AFTER * 3)]).await, Fake::node(9, 9, &[Act::Accept]).await);
+    let timing = Timing { hedge: Some(AFTER), ..timing() };
+    let further_sites = vec![vec![standby.address.clone()]];
+    let client = Client::new(Config { timing, further_sites, ..config(&[&slow]) }).unwrap();
+    assert_eq!(client.get(signed().await.record_id()).await.unwrap().node, NodeId(1));
+    assert_eq!((client.hedged(), standby.requests()), (0, 0));
+}
+
 /// A slow cluster is not asked twice for everything.
 #[tokio::test]
 async fn second_attempts_are_bounded() {

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use fake::log::{SIZE, forked_at, leaves, log_of, note, publish, receipt_in};
-use fake::{Act, Fake, client, config, log, receipt_of, signed_as};
+use fake::{Act, Fake, client, config, log, signed_as};
 use kho_client::log::PublicLog;
 use kho_client::{
     Client, ConfigError, Evidence, Filter, GetError, LogMemory, MemoryError, ReadError, ReceiptCheck, ReceiptError,
-    SAVE_INTERVAL, Said, SubmitError, UNPROVEN_MAX,
+    SAVE_INTERVAL, Said, SubmitError,
 };
 use kho_proto::digest::Digest;
 use kho_proto::error::Code;
@@ -263,6 +263,41 @@ async fn memory_survives_a_restart_and_has_one_owner() {
     assert!(breach.document.contains("consistency_proof"));
 }
 
+/// A caller that gives up on a fork at once must not forget it: it is in the file before it is told.
+#[tokio::test]
+async fn a_fork_is_in_the_file_when_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = LogMemory { file: Some(dir.path().join("memory.json")), evidence: Some(dir.path().join("a/b")) };
+    let node = Fake::node(1, 1, &[Act::Accept, Act::Forge(forked)]).await;
+    let client = held_client(&node, memory.clone()).unwrap();
+    client.submit(&signed_as(1).await).await.unwrap();
+    let error = client.submit(&signed_as(2).await).await.unwrap_err();
+    assert_eq!(error.code(), Code::LogForked);
+    let text = std::fs::read_to_string(memory.file.as_ref().unwrap()).unwrap();
+    let evidence = std::fs::read_dir(memory.evidence.unwrap()).unwrap().next().unwrap().unwrap().path();
+    assert!(text.contains("log-forked") && text.contains(&evidence.display().to_string()), "{text}");
+}
+
+/// What no tile has proven yet is what a fork would contradict.
+#[tokio::test]
+async fn checkpoints_that_wait_for_a_proof_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = LogMemory { file: Some(dir.path().join("memory.json")), evidence: None };
+    let node = Fake::node(1, 1, &[Act::Accept, Act::Forge(forked_and_smaller), Act::Forge(oldest)]).await;
+    let client = held_client(&node, memory.clone()).unwrap();
+    for n in 1..4 {
+        client.submit(&signed_as(n).await).await.unwrap();
+    }
+    let before = client.remembered();
+    drop(client);
+    let restarted = held_client(&node, memory).unwrap();
+    assert_eq!((restarted.remembered(), before[0].unproven), (before, 3));
+    // and the fork among them is found
+    publish(&dir.path().join("public"), &log(), leaves());
+    let error = restarted.check_log(&PublicLog::directory(&dir.path().join("public"))).await.unwrap_err();
+    assert_eq!(error.code(), Code::LogForked, "{error}");
+}
+
 #[tokio::test]
 async fn what_is_new_is_in_the_file_without_anybody_asking() {
     let dir = tempfile::tempdir().unwrap();
@@ -336,11 +371,4 @@ async fn each_epochs_key_opens_its_own_receipts() {
     one.submit(&signed_as(1).await).await.unwrap();
     let error = one.submit(&signed_as(2).await).await.unwrap_err();
     assert_eq!(error.code(), Code::ReceiptInvalid, "{error}");
-}
-
-#[tokio::test]
-async fn a_memory_is_bounded() {
-    const { assert!(UNPROVEN_MAX * 500 < 1 << 20) };
-    let receipt = receipt_of(signed_as(1).await.record());
-    assert!(receipt.checkpoint.len() < 500, "what the bound says of a checkpoint");
 }

@@ -233,6 +233,39 @@ async fn every_tampering_with_a_receipt_is_found() {
     }
 }
 
+/// Its hints are worth as much as its receipts.
+#[tokio::test]
+async fn a_node_whose_receipts_prove_nothing_is_asked_last() {
+    let (records, mut asked_again) = (fake::several(2).await, Vec::new());
+    for way in ["submit", "submit_many", "submit_stream"] {
+        let liar = Fake::node(1, 1, &[Act::Forge(|receipt| receipt.sequence.0 += 1)]).await;
+        let well = Fake::node(2, 2, &[Act::Accept]).await;
+        let client = client(&[&liar, &well]);
+        let answers = match way {
+            "submit" => vec![client.submit(&records[0]).await, client.submit(&records[1]).await],
+            "submit_many" => {
+                let mut answers = client.submit_many(&records[..1]).await;
+                answers.extend(client.submit_many(&records[1..]).await);
+                answers
+            }
+            _ => {
+                let (sender, mut results) = client.submit_stream();
+                let mut answers = Vec::new();
+                for record in &records {
+                    sender.send(record.clone()).await.unwrap();
+                    answers.push(results.next().await.unwrap().answer);
+                }
+                answers
+            }
+        };
+        assert!(matches!(&answers[0], Err(SubmitError::Receipt { .. })), "{way}: {:?}", answers[0]);
+        if answers[1].as_ref().map(|done| done.node).ok() != Some(NodeId(2)) {
+            asked_again.push(way);
+        }
+    }
+    assert_eq!(asked_again, Vec::<&str>::new());
+}
+
 /// R-B1: the second record of a signer is smaller.
 #[tokio::test]
 async fn certificates_go_along_until_the_store_has_them() {

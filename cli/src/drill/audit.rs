@@ -169,7 +169,7 @@ async fn read(client: &Client, sent: &Signed, answer: &Acknowledged) -> Found {
                 Found::Lost(format!("record {}: other bytes, or another leaf", answer.record_id))
             }
         }
-        Err(GetError::Refused { refusal, record_id })
+        Err(GetError::Refused { refusal, record_id, .. })
             if matches!(refusal.code, Code::RecordUnknown | Code::RecordDamaged) =>
         {
             Found::Lost(format!("record {record_id}: {refusal}"))

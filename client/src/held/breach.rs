@@ -13,7 +13,8 @@ use super::{Answer, Note, file};
 
 /// Version of the file's layout.
 const VERSION: u32 = 1;
-/// Characters of the file's digest in its name: two pieces of evidence are never one file.
+/// Characters of a digest in the file's name: of the document for a fork, of who is behind else. A node that stays behind fills
+/// no disk.
 const NAME_DIGITS: usize = 8;
 
 /// Two words of a log, or of one of its nodes, that cannot both be true.
@@ -117,15 +118,16 @@ impl Breach {
             "expected an answer of at least {size} leaves as were signed before the call, found {found} from node {node} at {address}"
         );
         let mut document = about(Code::LogShrank, key, old);
-        document["answer"] = json!({ "address": address, "node": node.0, "epoch": epoch.0, "size": found });
+        document["answer"] =
+            json!({ "address": address, "node": node.0, "epoch": epoch.map(|epoch| epoch.0), "size": found });
         Self::new(Code::LogShrank, key, message, &document)
     }
 
-    /// Writes the evidence below `directory` under a name of its own.
-    pub(super) fn written(mut self, directory: Option<&Path>) -> Self {
+    /// Writes the evidence below `directory`, in the one file of what is `named` so: an older one is replaced. Blocks on the disk.
+    pub(super) fn written(mut self, directory: Option<&Path>, named: &str) -> Self {
         tracing::error!(code = self.code.as_str(), origin = %self.origin, message = %self.message, "a log broke its promise");
         if let Some(directory) = directory {
-            let digest = Digest::of(self.document.as_bytes()).to_string();
+            let digest = Digest::of(named.as_bytes()).to_string();
             let path = directory.join(format!("{}-{}.json", self.code.as_str(), &digest[..NAME_DIGITS]));
             self.evidence = match file::write(&path, self.document.as_bytes()) {
                 Ok(()) => Evidence::Written(path),

@@ -9,7 +9,7 @@ use kho_proto::error::Code;
 use kho_proto::tlog::{CompareError, Comparison, compare, tiles_to_compare};
 use tokio::time::Instant;
 
-use super::{Breach, Held, Note};
+use super::{Breach, Evidence, Held, Note};
 use crate::client::Client;
 use crate::log::{self, PublicLog};
 
@@ -71,7 +71,7 @@ impl Client {
         for old in &old {
             if let Comparison::Forked { proof, root } = compare(&tiles, &old.checkpoint, target)? {
                 let breach = Breach::fork(&key, old, &newest, root, &proof);
-                return Err(Box::new(held.broken(breach)).into());
+                return Err(Box::new(held.broken(breach).await).into());
             }
         }
         held.proven(&newest, &old);
@@ -86,7 +86,9 @@ impl Client {
             let (newest, key) = Note::open(self.receipts().keys(), &bytes)?;
             let Some(old) = held.beyond(&newest) else { return Ok((newest, key.clone())) };
             if Instant::now() + BEHIND_PAUSE >= end {
-                return Err(Box::new(held.shrank(Breach::shrank(key, &old, &newest))).into());
+                // its operator has to answer for it, and it may still catch up
+                let breach = Breach::shrank(key, &old, &newest);
+                return Err(Box::new(held.filed(breach, "the public log").await).into());
             }
             tokio::time::sleep(BEHIND_PAUSE).await;
         }
@@ -121,18 +123,13 @@ impl Held {
         self.save_soon();
     }
 
-    /// A log that stays behind: its operator has to answer for it, and it may still catch up.
-    fn shrank(&self, breach: Breach) -> Breach {
-        breach.written(self.evidence.as_deref())
-    }
-
-    /// A fork: nothing of the log is accepted from now on.
-    fn broken(self: &Arc<Self>, breach: Breach) -> Breach {
-        let breach = breach.written(self.evidence.as_deref());
+    /// A fork: nothing of the log is accepted from now on, and it is durable when this returns.
+    async fn broken(self: &Arc<Self>, breach: Breach) -> Breach {
         if let Some(log) = self.logs.lock().get_mut(&breach.origin) {
             log.breach.get_or_insert_with(|| breach.clone());
         }
-        self.save_soon();
-        breach
+        let (held, unwritten) = (self.clone(), breach.clone());
+        let kept = tokio::task::spawn_blocking(move || held.kept(breach)).await;
+        kept.unwrap_or_else(|error| Breach { evidence: Evidence::Failed(error.to_string()), ..unwritten })
     }
 }

@@ -1,4 +1,5 @@
-//! What is remembered over a restart: the newest checkpoint, the proven one, and a breach, of each log.
+//! What is remembered over a restart: the newest checkpoint, the proven one, those that wait for a proof, and a breach, of each
+//! log.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -11,7 +12,7 @@ use kho_proto::error::Code;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::{Breach, Evidence, Log, Note, Said};
+use super::{Breach, Evidence, Log, Note, Said, UNPROVEN_MAX};
 
 /// Version of the file's layout.
 const VERSION: u64 = 1;
@@ -69,7 +70,7 @@ impl Store {
     /// Takes the file for this client alone and reads it.
     pub fn open(path: &Path, keys: &[VerifierKey]) -> Result<(Self, BTreeMap<Origin, Log>), MemoryError> {
         let failed = |source| MemoryError::File { path: path.to_owned(), source };
-        fs::create_dir_all(directory(path)).map_err(failed)?;
+        create(directory(path)).map_err(failed)?;
         let mut beside = path.as_os_str().to_owned();
         beside.push(".lock");
         let lock = File::options().create(true).append(true).open(&beside).map_err(failed)?;
@@ -139,7 +140,7 @@ pub(super) fn document(logs: &BTreeMap<Origin, Log>) -> Vec<Value> {
     let of = |(origin, log): (&Origin, &Log)| {
         json!({
             "origin": origin.as_str(), "newest": log.newest.text(), "proven": log.proven.as_ref().map(Note::text),
-            "breach": log.breach.as_ref().map(breach),
+            "unproven": log.unproven.values().map(Note::text).collect::<Vec<_>>(), "breach": log.breach.as_ref().map(breach),
         })
     };
     logs.iter().map(of).collect()
@@ -148,15 +149,20 @@ pub(super) fn document(logs: &BTreeMap<Origin, Log>) -> Vec<Value> {
 type Wrong = (&'static str, &'static str, String);
 
 fn log(entry: &Value, keys: &[VerifierKey]) -> Result<Log, Wrong> {
-    let note = |field: &'static str| {
-        let text = entry[field].as_str().unwrap_or_default().to_owned();
+    let open = |field: &'static str, text: &Value| {
+        let text = text.as_str().unwrap_or_default().to_owned();
         let opened = Note::open(keys, &Bytes::from(text));
         opened.map_err(|error| (field, "a checkpoint that a pinned key signed", error.to_string()))
     };
+    let note = |field: &'static str| open(field, &entry[field]);
     let (newest, key) = note("newest")?;
     let proven = if entry["proven"].is_null() { None } else { Some(note("proven")?.0) };
+    // none where an older version wrote the file
+    let waiting = entry["unproven"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let waiting = waiting.iter().map(|text| Ok(open("unproven", text)?.0)).collect::<Result<Vec<_>, Wrong>>()?;
     let other = |note: &Note| note.checkpoint.origin.as_str() != entry["origin"].as_str().unwrap_or_default();
-    if let Some(note) = [Some(&newest), proven.as_ref()].into_iter().flatten().find(|note| other(note)) {
+    if let Some(note) = [Some(&newest), proven.as_ref()].into_iter().flatten().chain(&waiting).find(|note| other(note))
+    {
         return Err(("origin", "that of its checkpoints", note.checkpoint.origin.to_string()));
     }
     let (key, origin) = (key.clone(), newest.checkpoint.origin.clone());
@@ -176,21 +182,32 @@ fn log(entry: &Value, keys: &[VerifierKey]) -> Result<Log, Wrong> {
         }
     };
     let proven_size = proven.as_ref().map(|proven| proven.checkpoint.size);
-    let unproven = [(newest.checkpoint.size, newest.clone())];
-    let unproven = unproven.into_iter().filter(|(size, _)| Some(*size) != proven_size).collect();
+    let unproven = waiting.into_iter().chain([newest.clone()]).map(|note| (note.checkpoint.size, note));
+    let mut unproven: BTreeMap<_, _> = unproven.filter(|(size, _)| Some(*size) != proven_size).collect();
+    while unproven.len() > UNPROVEN_MAX {
+        unproven.pop_first();
+    }
     Ok(Log { key, newest, proven, unproven, breach })
 }
 
 /// A reader sees the old file or the new one, never half of it; when this returns, a power cut does not take it back.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = directory(path);
-    fs::create_dir_all(directory)?;
+    create(directory)?;
     let mut file = tempfile::Builder::new().prefix(".kho-").tempfile_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     // the name is the directory's content
     File::open(directory)?.sync_all()
+}
+
+/// With all above it; a power cut does not take them back.
+fn create(dir: &Path) -> io::Result<()> {
+    let named = dir.ancestors().filter(|dir| !dir.as_os_str().is_empty());
+    let missing: Vec<_> = named.take_while(|dir| !dir.exists()).collect();
+    fs::create_dir_all(dir)?;
+    missing.into_iter().try_for_each(|new| File::open(directory(new))?.sync_all())
 }
 
 fn directory(path: &Path) -> &Path {

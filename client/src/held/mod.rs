@@ -8,11 +8,13 @@ mod breach;
 mod check;
 mod file;
 mod note;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use kho_proto::checkpoint::{Origin, VerifierKey};
@@ -72,11 +74,20 @@ pub(crate) struct Held {
     store: Option<Store>,
     /// A save is under way or waits for its time.
     saving: AtomicBool,
+    /// Logs whose keys are pinned.
+    pinned: usize,
 }
 
 /// Leaves that were signed before a call began: what a linearizable answer reflects at least.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Floor(Vec<(Origin, u64)>);
+
+impl Floor {
+    /// Whether so many leaves are all of them, whichever log they are of.
+    pub fn is_within(&self, size: u64) -> bool {
+        self.0.iter().all(|(_, signed)| *signed <= size)
+    }
+}
 
 impl Held {
     /// Reads the file, if there is one; its notes are verified with the pinned keys.
@@ -89,7 +100,7 @@ impl Held {
             None => (None, BTreeMap::new()),
         };
         let (logs, evidence) = (Mutex::new(logs), memory.evidence.clone());
-        Ok(Arc::new(Self { logs, evidence, store, saving: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { logs, evidence, store, saving: AtomicBool::new(false), pinned: keys.len() }))
     }
 
     /// Whether anything of this log is accepted.
@@ -100,14 +111,40 @@ impl Held {
         }
     }
 
-    /// Takes a checkpoint whose signature was verified with `key`, or says what it contradicts.
+    /// Takes a checkpoint whose signature was verified with `key`, or says what it contradicts. A fork is durable when it is
+    /// told, evidence and end of the log: its syncs come once in a log's life, and whoever hears of it may end the process.
     pub fn accept(self: &Arc<Self>, key: &VerifierKey, note: Note) -> Result<(), Breach> {
-        let taken = self.take(key, note);
-        if taken.as_ref().is_err_and(|breach| breach.said == Said::Before) {
-            return taken;
+        match self.take(key, note) {
+            Ok(()) => {
+                self.save_soon();
+                Ok(())
+            }
+            Err(breach) if breach.said == Said::Before => Err(breach),
+            Err(breach) => Err(self.kept(breach)),
         }
-        self.save_soon();
-        taken
+    }
+
+    /// Writes down a fork that has ended its log. Blocks on the disk, and holds nobody else up.
+    fn kept(&self, breach: Breach) -> Breach {
+        let named = breach.document.clone();
+        let breach = breach.written(self.evidence.as_deref(), &named);
+        if let Some(log) = self.logs.lock().get_mut(&breach.origin)
+            && let Some(known) = log.breach.as_mut().filter(|known| known.document == breach.document)
+        {
+            known.evidence = breach.evidence.clone();
+        }
+        if let Err(error) = self.save() {
+            tracing::warn!(%error, "the end of a log would not survive a restart");
+        }
+        breach
+    }
+
+    /// Writes down that a log, or the answer of `who`, is behind: one file for each of them, of the last time. The log stands.
+    pub async fn filed(self: &Arc<Self>, breach: Breach, who: &str) -> Breach {
+        let (held, named) = (self.clone(), format!("{}\n{who}", breach.origin));
+        let unwritten = breach.clone();
+        let written = tokio::task::spawn_blocking(move || breach.written(held.evidence.as_deref(), &named)).await;
+        written.unwrap_or_else(|error| Breach { evidence: Evidence::Failed(error.to_string()), ..unwritten })
     }
 
     fn take(&self, key: &VerifierKey, note: Note) -> Result<(), Breach> {
@@ -129,7 +166,7 @@ impl Held {
             if known.checkpoint.root == note.checkpoint.root {
                 return Ok(());
             }
-            let breach = Breach::fork(key, known, &note, note.checkpoint.root, &[]).written(self.evidence.as_deref());
+            let breach = Breach::fork(key, known, &note, note.checkpoint.root, &[]);
             log.breach = Some(breach.clone());
             return Err(breach);
         }
@@ -152,7 +189,9 @@ impl Held {
     /// Holds a linearizable answer of `size` leaves against what was signed before the call began. No signature vouches for
     /// an answer's size: a breach of its node, and the log stands.
     pub fn at_least(&self, floor: &Floor, answer: &Answer<'_>) -> Result<(), Breach> {
-        let mut of_epoch = floor.0.iter().filter(|(origin, _)| origin.epoch() == answer.epoch);
+        // an answer that does not say its epoch is of the log that is pinned, where that is one
+        let of_log = |origin: &Origin| answer.epoch.map_or(self.pinned == 1, |epoch| origin.epoch() == epoch);
+        let mut of_epoch = floor.0.iter().filter(|(origin, _)| of_log(origin));
         // the logs of two clusters: the answer does not say which of them it is of
         let (Some((origin, size)), None) = (of_epoch.next(), of_epoch.next()) else { return Ok(()) };
         if answer.size >= *size {
@@ -160,7 +199,7 @@ impl Held {
         }
         let logs = self.logs.lock();
         let Some(log) = logs.get(origin) else { return Ok(()) };
-        Err(Breach::shrunk_answer(&log.key, &log.newest, *size, answer).written(self.evidence.as_deref()))
+        Err(Breach::shrunk_answer(&log.key, &log.newest, *size, answer))
     }
 
     /// What is remembered, log by log.
@@ -186,17 +225,29 @@ impl Held {
         if self.store.is_none() || self.saving.swap(true, Ordering::AcqRel) {
             return;
         }
-        let held = Arc::downgrade(self);
+        let saving = Saving(Arc::downgrade(self));
         tokio::spawn(async move {
             tokio::time::sleep(SAVE_INTERVAL).await;
             // gone: it has saved itself
-            let Some(held) = held.upgrade() else { return };
-            held.saving.store(false, Ordering::Release);
+            let Some(held) = saving.0.upgrade() else { return };
+            // what is new from here on needs a save of its own
+            drop(saving);
             let saved = tokio::task::spawn_blocking(move || held.save()).await;
             if let Ok(Err(error)) = saved {
                 tracing::warn!(%error, "what the log is held to would not survive a restart");
             }
         });
+    }
+}
+
+/// A save that waits for its time. Whatever ends the wait, and be it the runtime, what is new later is saved again.
+struct Saving(Weak<Held>);
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.upgrade() {
+            held.saving.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -213,6 +264,7 @@ impl Drop for Held {
 pub(crate) struct Answer<'a> {
     pub address: &'a str,
     pub node: NodeId,
-    pub epoch: Epoch,
+    /// None: it did not say.
+    pub epoch: Option<Epoch>,
     pub size: u64,
 }

@@ -217,15 +217,26 @@ impl Driver {
         let Some(open) = self.records.get_mut(number) else { return };
         let attempts = open.case.attempts();
         let from = Answered { node: NodeId(node_id), leader: NodeId(leader_id), epoch: Epoch(epoch), attempts };
-        self.client.nodes().learn(&node, from.node, from.leader);
         let failed = match read(result) {
             Ok(Taken { receipt, duplicate }) => {
-                let answer = self.client.acknowledged(&open.record, receipt, duplicate, from, &node.address);
-                self.pauses = self.client.timing().pauses(self.client.seed());
+                let answer = self.client.acknowledged(&open.record, receipt, duplicate, from, &node);
+                match &answer {
+                    // its hints are worth as much as its receipts
+                    Ok(_) => {
+                        self.client.nodes().learn(&node, from.node, from.leader);
+                        self.pauses = self.client.timing().pauses(self.client.seed());
+                    }
+                    Err(SubmitError::Receipt { source, .. }) if source.blames_node() && !link.leaving => {
+                        link.leaving = true;
+                        self.leave(&node, None);
+                    }
+                    Err(_) => {}
+                }
                 return self.settle(number, answer);
             }
             Err(failed) => failed,
         };
+        self.client.nodes().learn(&node, from.node, from.leader);
         let missing = matches!(&failed, Failed::Refused(refusal) if refusal.code == Code::CertificateMissing);
         if missing && open.certificates == Certificates::LeftOut {
             // it does not keep them, or not as long: they go along
