@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fake::spool::{WAIT, code_of, deliver_for, drain, of, open, pace, places, stored, with};
-use fake::{Act, Fake, client, log, receipt_of, refuse};
+use fake::{Act, Fake, absent, client, log, receipt_of, refuse};
 use kho_client::{Added, Limits, Outbox, OutboxError, OutboxEvent, Pace, Place};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::receipt::Receipt;
@@ -209,9 +209,13 @@ async fn in_doubt_the_store_is_asked_before_a_refusal_counts() {
     deliver_for(&outbox, &[&node], Duration::from_millis(50)).await;
     assert_eq!((outbox.status().queued, node.requests()), (1, 1));
     assert_eq!(code_of(&outbox, &record), "figures-invalid");
-    let asks = [refuse(Code::FiguresInvalid), refuse(Code::RecordUnknown)];
-    let node = Fake::node(1, 1, &asks).await;
     tokio::time::sleep(Duration::from_millis(1600)).await;
+    // who does not say how much it has proves nothing
+    let node = Fake::node(1, 1, &[refuse(Code::FiguresInvalid), refuse(Code::RecordUnknown)]).await;
+    deliver_for(&outbox, &[&node], Duration::from_millis(400)).await;
+    assert!(node.requests() >= 2, "it was asked");
+    assert_eq!((places(&outbox)[0].1, outbox.status().in_doubt), (Place::Queued, 1));
+    let node = Fake::node(1, 1, &[refuse(Code::FiguresInvalid), absent(1_000)]).await;
     drain(&outbox, &[&node]).await;
     assert!(begun.elapsed() >= pace().doubt + fake::timing().deadline);
     assert_eq!((places(&outbox)[0].1, node.requests()), (Place::Refused, 2));

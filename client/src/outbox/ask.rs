@@ -103,10 +103,8 @@ impl Outbox {
                 let refusal = Refusal::new(Code::RecordIdConflict, "the record id is held by another header");
                 return Outcome::Refused(Told::refusal(&refusal));
             }
-            // every attempt's time is long over, and it is not there
-            Err(GetError::Refused { refusal, .. }) if refusal.code == Code::RecordUnknown => {
-                return Outcome::Refused(told);
-            }
+            // every attempt's time is long over, and it is not there: said by a log that has all that it ever signed to this client
+            Err(error) if error.proves_absence() => return Outcome::Refused(told),
             Err(error) => error,
         };
         let sentence = error.to_string();

@@ -81,6 +81,11 @@ pub fn refuse(code: Code) -> Act {
     Act::Refuse(Refusal::new(code, "as the test says"))
 }
 
+/// A node that has not the record, and says how many leaves it has.
+pub fn absent(leaves: u64) -> Act {
+    Act::Refuse(Refusal { log_size: Some(leaves), ..Refusal::new(Code::RecordUnknown, "not here") })
+}
+
 /// A fake node; ends with the test's runtime.
 #[derive(Default)]
 pub struct Fake {
