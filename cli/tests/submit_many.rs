@@ -291,6 +291,7 @@ async fn what_a_later_run_may_bring_is_not_sent_and_holds_its_series() {
     let (_, err) = ends(&submit, 4);
     assert!(err.contains("3 reports: 1 accepted") && err.contains("0 refused, 0 unknown, 2 not sent"), "{err}");
     assert!(err.contains("error [quota-exceeded]: ") && err.contains("run it again as it is"), "{err}");
+    // by then the quota has room again, of 4,000 bytes a second
     tokio::time::sleep(Duration::from_secs(6)).await;
     let (_, err) = ends(&submit, 0);
     assert!(err.contains("3 reports: 2 accepted, 0 there already, 1 done by an earlier run"), "{err}");

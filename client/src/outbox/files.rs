@@ -50,7 +50,9 @@ fn make_directory(path: &Path) -> Result<(), OutboxError> {
 
 /// The lock: the system gives it up with the process, however that ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[allow(dead_code)] File);
+pub(super) struct Lock {
+    _file: File,
+}
 
 impl Lock {
     /// Takes it, in a directory that is made if need be.
@@ -75,7 +77,7 @@ impl Lock {
         // only for people; what counts is the lock
         file.set_len(0).map_err(at(&path))?;
         writeln!(file, "process {}", std::process::id()).map_err(at(&path))?;
-        Ok(Self(file))
+        Ok(Self { _file: file })
     }
 }
 
