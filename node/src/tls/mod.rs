@@ -8,6 +8,7 @@
 mod client;
 mod error;
 mod files;
+mod gathered;
 mod server;
 #[cfg(test)]
 mod tests;

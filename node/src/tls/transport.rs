@@ -10,6 +10,7 @@ use kho_proto::certificate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
+use super::gathered::Gathered;
 use super::{ClientTls, Error, PeerDial, Plane, ServerTls};
 use crate::config::{CertificateFiles, Config, TlsFiles};
 use crate::consensus::PeerIdentity;
@@ -88,7 +89,7 @@ impl Secure for ServerTls {
         };
         let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let identity = Identity::of_certificate(certificate.map(AsRef::as_ref))?;
-        Ok((Box::new(tls), identity))
+        Ok((Box::new(Gathered::new(tls)), identity))
     }
 
     fn reload(&self) -> Result<(), Error> {
