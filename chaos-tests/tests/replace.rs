@@ -41,7 +41,19 @@ fn a_node_without_its_disk_is_replaced_under_load() -> Result<()> {
             let output = tokio::task::spawn_blocking(move || kho.output()).await??;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             ensure!(output.status.success(), "{}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
-            ensure!(text.contains(&format!("node {new} votes")), "{text}");
+            ensure!(text.contains(&format!("node {new} votes, and node {gone} is no member any more")), "{text}");
+            // asked again, also with a node that never was: nothing is claimed
+            for old in [gone.0, 9] {
+                let mut kho = Command::new(cluster.executable());
+                kho.args(["cluster", "replace", &old.to_string(), &new.to_string(), "--config"]);
+                kho.arg(cluster.layout().client_file()).arg("--node-config").arg(cluster.layout().node_file(new));
+                let output = tokio::task::spawn_blocking(move || kho.output()).await??;
+                let (text, expected) = (
+                    String::from_utf8_lossy(&output.stdout).into_owned(),
+                    format!("node {old} is no member; node {new} votes: nothing to do\n"),
+                );
+                ensure!(output.status.success() && text == expected, "{}: {text}", output.status);
+            }
             progress.more(ACKNOWLEDGED).await?;
             Ok(new)
         };

@@ -85,6 +85,14 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
         (ids.len(), machine.list(&["--queued"], "record_id")),
         (2, ids.iter().map(|id| (*id).to_owned()).collect())
     );
+    let (csv, _) = machine.ends(&["outbox", "list", "--format", "csv"], 0);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "record_id,state,added,bytes,rounds,in_doubt,code,sentence,told,sequence");
+    assert!(lines.len() == 3 && lines[1].starts_with(&format!("{},queued,", ids[0])), "{csv}");
+    let (csv, _) = machine.ends(&["outbox", "status", "--format", "csv"], 0);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "queued,in_doubt,oldest,refused,bytes,delivered,delivered_bytes,code,sentence");
+    assert!(lines.len() == 2 && lines[1].starts_with("2,0,20"), "{csv}");
     // nobody is there: it waits, and ends when it is told to; certainly not in
     let mut draining = machine.kho(&["outbox", "drain"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(draining.stderr.take().unwrap()).lines().map_while(Result::ok);

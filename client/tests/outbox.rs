@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fake::spool::{WAIT, code_of, deliver_for, drain, of, open, pace, places, stored, with};
 use fake::{Act, Fake, absent, client, log, receipt_of, refuse};
-use kho_client::{Added, Limits, Outbox, OutboxError, OutboxEvent, Pace, Place};
+use kho_client::{Added, Drained, Limits, Outbox, OutboxError, OutboxEvent, Pace, Place};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::receipt::Receipt;
 
@@ -398,7 +398,7 @@ async fn given_up_after_a_configured_number_of_rounds() {
     let client_of_it = client(&[&node]);
     for again in 0..2 {
         let drained = tokio::time::timeout(WAIT, outbox.drain(&client_of_it, pace, std::future::pending())).await;
-        drained.expect("in time").unwrap();
+        assert_eq!(drained.expect("in time").unwrap(), Drained::Empty);
         let listed = outbox.list(None).remove(0);
         assert_eq!((listed.place, listed.rounds), (Place::Refused, 3), "{again}");
         let (code, sentence) = listed.why.unwrap();

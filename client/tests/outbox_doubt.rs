@@ -6,9 +6,9 @@ mod fake;
 use std::time::{Duration, Instant};
 
 use fake::log::{forked_at, receipt_in};
-use fake::spool::{code_of, deliver_for, delivering, drain, next, of, open, pace, perhaps_sent, places};
+use fake::spool::{WAIT, code_of, deliver_for, delivering, drain, next, of, open, pace, perhaps_sent, places};
 use fake::{Act, Fake, client, log, refuse, signed_as};
-use kho_client::{Added, Limits, Outbox, OutboxEvent, Pace, Place};
+use kho_client::{Added, Drained, Limits, Outbox, OutboxEvent, Pace, Place};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::receipt::Receipt;
 
@@ -246,4 +246,37 @@ async fn what_an_asked_node_has_to_answer_for_is_kept() {
     let evidence = dir.path().join("evidence").join(format!("{}.tlog-proof.rejected", doubted.record_id()));
     assert!(std::fs::read(evidence).is_ok());
     assert_eq!(outbox.status().in_doubt, 1);
+}
+
+/// Waiting brings in what a cluster may take later, and nothing that the sender has to be mended for.
+#[tokio::test]
+async fn draining_ends_when_only_the_sender_is_waited_for() {
+    for code in [Code::UnitNotPermitted, Code::RoleNotPermitted] {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = open(dir.path());
+        let first = of("a", None).await;
+        outbox.add_all(&[first.clone(), of("a", Some(&first)).await]).await.unwrap();
+        // it is tried anew each time, and a leader that is missing is waited for
+        let node = Fake::node(1, 1, &[refuse(Code::NoLeader), refuse(Code::NoLeader), refuse(code)]).await;
+        let client = client(&[&node]);
+        let drained = tokio::time::timeout(WAIT, outbox.drain(&client, pace(), std::future::pending())).await;
+        assert_eq!(drained.expect("in time").unwrap(), Drained::Sender([(code, 1)].into()));
+        assert_eq!((outbox.status().queued, outbox.status().refused), (2, 0));
+        let mended = Fake::node(1, 1, &[Act::Accept]).await;
+        drain(&outbox, &[&mended]).await;
+        assert_eq!((outbox.status().queued, outbox.status().delivered), (0, 2));
+    }
+}
+
+/// Who sets how often a record is sent gets it refused, and out of the outbox.
+#[tokio::test]
+async fn what_the_sender_may_not_is_given_up_if_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    outbox.add(&of("a", None).await).await.unwrap();
+    let node = Fake::node(1, 1, &[refuse(Code::UnitNotPermitted)]).await;
+    let (client, pace) = (client(&[&node]), Pace { rounds_max: Some(2), ..pace() });
+    let drained = tokio::time::timeout(WAIT, outbox.drain(&client, pace, std::future::pending())).await;
+    assert_eq!(drained.expect("in time").unwrap(), Drained::Empty);
+    assert_eq!((outbox.status().refused, node.requests()), (1, 2));
 }

@@ -115,7 +115,8 @@ async fn serve(outbox: Outbox, client_file: &Path) -> Result<()> {
     }
     drop(stop);
     delivering.await??;
-    outbox.drain(&client, PACE, std::future::pending()).await?;
+    let drained = outbox.drain(&client, PACE, std::future::pending()).await?;
+    anyhow::ensure!(drained == kho_client::Drained::Empty, "{drained:?}");
     say("drained")
 }
 

@@ -61,12 +61,7 @@ impl Csv {
 
     /// A line.
     pub fn line(&self, object: &Value) -> io::Result<String> {
-        csv::line(self.fields.iter().map(|field| match &object[*field] {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-            other => other.to_string(),
-        }))
+        csv::object(&self.fields, object)
     }
 }
 

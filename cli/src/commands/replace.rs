@@ -30,6 +30,9 @@ forgotten how it voted.
   4. Put its addresses in the old node's place in every node's configuration and every client file, for their next
      start, and never start the old node again.
 
+Asked again when all is done, it changes nothing and says that OLD is no member and NEW votes. The cluster does not
+remember whom a node replaced: whether OLD ever was a member is not known then.
+
 The cluster takes writes meanwhile. Interrupted, nothing is half done: ask again. Refused when too few members answer
 for a majority before and after the change.
 
@@ -87,6 +90,8 @@ pub async fn run(args: Args) -> Result {
     let newcomer = Admin::new(&request.admin_address, &file.operator()?)?;
     let (_, of_cluster) = leader(&admins).await?;
     check_newcomer(&newcomer, &request, &of_cluster).await?;
+    // whom it replaced is not known any more: no removal is claimed that may never have been
+    let removed = is_member(&of_cluster, args.old);
 
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} log entries").expect("a constant template");
@@ -111,6 +116,10 @@ pub async fn run(args: Args) -> Result {
         tokio::time::sleep(POLL).await;
     }
     bar.finish_and_clear();
+    if !removed {
+        outln!("node {} is no member; node {} votes: nothing to do", args.old, args.new)?;
+        return Ok(());
+    }
     outln!("node {} votes, and node {} is no member any more", args.new, args.old)?;
     outln!(
         "Now put node {new}'s addresses in node {old}'s place in every node's configuration and every client file.\n\
@@ -119,6 +128,10 @@ pub async fn run(args: Args) -> Result {
         old = args.old
     )?;
     Ok(())
+}
+
+fn is_member(cluster: &NodeStatusResponse, node: u64) -> bool {
+    cluster.node_id == node || cluster.peers.iter().any(|peer| peer.node_id == node)
 }
 
 fn passes(code: Code) -> bool {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kho::dev::{self, DevCluster, Identity, NodeId, READY_TIMEOUT};
 use kho_client::{Acknowledged, Client, Preference, Signed, SubmitError};
+use kho_proto::pb::admin::v1::NodeStatusResponse;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -39,7 +40,7 @@ pub struct Drive {
     pub took: Duration,
     /// Who led until it was killed.
     pub old_leader: NodeId,
-    /// Who led then.
+    /// Who led then: in a higher term, and perhaps the same node, if it was back before the others had elected.
     pub new_leader: NodeId,
     /// From SIGKILL to the first time that a node called itself leader.
     pub election: Duration,
@@ -73,10 +74,11 @@ pub async fn submit_all(cluster: &mut DevCluster, records: &[Arc<Signed>], concu
                 Some(leader) => leader,
                 None => cluster.wait_ready().await?,
             };
+            let term = cluster.admin(leader)?.status().await?.term;
             cluster.kill(leader)?;
             progress.say(&format!("node {leader}, the leader, killed with SIGKILL"));
             old_leader = Some(leader);
-            election = Some(tokio::spawn(new_leader(others(cluster, leader)?, Instant::now())));
+            election = Some(tokio::spawn(new_leader(all(cluster)?, term, Instant::now())));
         }
         if let Some(leader) = old_leader.filter(|_| !restarted && sent.len() >= total * 3 / 4) {
             cluster.start(leader)?;
@@ -123,30 +125,47 @@ async fn work(
     }
 }
 
-fn others(cluster: &DevCluster, killed: NodeId) -> Result<Vec<kho::admin::Admin>> {
-    Ok(cluster
-        .nodes()
-        .filter(|node| *node != killed)
-        .map(|node| cluster.admin(node))
-        .collect::<std::result::Result<_, _>>()?)
+fn all(cluster: &DevCluster) -> Result<Vec<kho::admin::Admin>> {
+    Ok(cluster.nodes().map(|node| cluster.admin(node)).collect::<std::result::Result<_, _>>()?)
+}
+
+/// Whether a node leads that was elected after `term`.
+fn leads_since(status: &NodeStatusResponse, term: u64) -> bool {
+    status.role == "leader" && status.term > term
 }
 
 async fn new_leader(
     nodes: Vec<kho::admin::Admin>,
+    term: u64,
     killed: Instant,
 ) -> std::result::Result<(NodeId, Duration), dev::Error> {
     loop {
         for node in &nodes {
             if let Ok(status) = node.status().await
-                && status.role == "leader"
+                && leads_since(&status, term)
             {
                 return Ok((NodeId(status.node_id), killed.elapsed()));
             }
         }
         if killed.elapsed() > READY_TIMEOUT {
-            let (waited_ms, last) = (killed.elapsed().as_millis(), "no node calls itself leader".to_owned());
+            let (waited_ms, last) =
+                (killed.elapsed().as_millis(), format!("no node calls itself leader in a term after {term}"));
             return Err(dev::Error::Timeout { waited_ms, what: "a new leader", last });
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The node that was killed may lead again; what it said before it was killed does not count.
+    #[test]
+    fn whoever_leads_in_a_higher_term_is_the_new_leader() {
+        let says = |role: &str, term| NodeStatusResponse { role: role.to_owned(), term, ..Default::default() };
+        assert!(!leads_since(&says("leader", 3), 3));
+        assert!(!leads_since(&says("candidate", 4), 3));
+        assert!(leads_since(&says("leader", 4), 3));
     }
 }

@@ -29,7 +29,7 @@ Examples:
   kho demo
   kho demo --reports 500 --dir demo --keep     (leaves the cluster running and says how to talk to it)")]
 pub struct Args {
-    /// How many reports.
+    /// How many reports: 10 to 1,000,000. With few of them the killed node may be back before the others elect, and lead again.
     #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     reports: u64,
     /// Keeps all files there; a directory that goes away at the end if absent.

@@ -11,7 +11,7 @@ use futures::future::FusedFuture;
 
 use super::limits::UNIT_PAUSE;
 use super::verdict::Of;
-use super::{Outbox, OutboxError, Pace, Turn};
+use super::{Drained, Outbox, OutboxError, Pace, Turn};
 use crate::client::Client;
 
 impl Pace {
@@ -49,7 +49,7 @@ impl Outbox {
     /// May be dropped at any moment: what was on its way is in doubt, and sent again. Of several callers one delivers,
     /// the others wait for their turn.
     pub async fn deliver(&self, client: &Client, shutdown: impl Future<Output = ()>) -> Result<(), OutboxError> {
-        self.run(client, Pace::default(), Until::Shutdown, shutdown).await
+        self.run(client, Pace::default(), Until::Shutdown, shutdown).await.map(drop)
     }
 
     /// The same at another pace.
@@ -59,16 +59,17 @@ impl Outbox {
         pace: Pace,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), OutboxError> {
-        self.run(client, pace, Until::Shutdown, shutdown).await
+        self.run(client, pace, Until::Shutdown, shutdown).await.map(drop)
     }
 
-    /// Delivers until nothing waits any more, or until `shutdown` is done. What was refused is not waited for.
+    /// Delivers until nothing waits any more, until what waits does so for a change of the sender alone, or until
+    /// `shutdown` is done. What was refused is not waited for; a cluster that does not answer is.
     pub async fn drain(
         &self,
         client: &Client,
         pace: Pace,
         shutdown: impl Future<Output = ()>,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<Drained, OutboxError> {
         self.run(client, pace, Until::Empty, shutdown).await
     }
 
@@ -78,10 +79,10 @@ impl Outbox {
         pace: Pace,
         until: Until,
         shutdown: impl Future<Output = ()>,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<Drained, OutboxError> {
         let mut shutdown = pin!(shutdown.fuse());
         let turn: Turn = tokio::select! {
-            () = &mut shutdown => return Ok(()),
+            () = &mut shutdown => return Ok(Drained::Stopped),
             turn = self.shared.delivering.clone().lock_owned() => turn.into(),
         };
         let mut pauses = pace.pauses(client.seed());
@@ -93,10 +94,12 @@ impl Outbox {
                 self.refuse_orphans(&turn, plan.orphans).await?;
                 continue;
             }
+            if until == Until::Empty
+                && let Some(drained) = self.shared.state.lock().drained(pace)
+            {
+                return Ok(drained);
+            }
             let pause = if plan.send.is_empty() {
-                if until == Until::Empty && self.shared.state.lock().queue.is_empty() {
-                    return Ok(());
-                }
                 let wait = async {
                     match plan.next {
                         Some(next) => tokio::time::sleep_until(next.into()).await,
@@ -104,7 +107,7 @@ impl Outbox {
                     }
                 };
                 tokio::select! {
-                    () = &mut shutdown => return Ok(()),
+                    () = &mut shutdown => return Ok(Drained::Stopped),
                     () = self.shared.changed.notified() => {}
                     () = wait => {}
                 }
@@ -112,7 +115,7 @@ impl Outbox {
             } else {
                 let of = self.round(client, pace, &turn, plan.send, &mut shutdown).await?;
                 if shutdown.is_terminated() {
-                    return Ok(());
+                    return Ok(Drained::Stopped);
                 }
                 if of != Of::All {
                     pauses = pace.pauses(client.seed());
@@ -128,7 +131,7 @@ impl Outbox {
             }
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(()),
+                () = &mut shutdown => return Ok(Drained::Stopped),
                 // a new record says nothing of the cluster, and waits; who retries has mended something
                 () = self.shared.retried.notified() => {}
                 () = tokio::time::sleep(pause) => {}

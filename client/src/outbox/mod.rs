@@ -18,6 +18,7 @@
 //! ```
 
 mod ask;
+mod blocked;
 mod deliver;
 mod error;
 mod event;
@@ -45,6 +46,7 @@ use kho_proto::id::RecordId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedMutexGuard, broadcast};
 
+pub use blocked::Drained;
 pub use error::OutboxError;
 pub use event::OutboxEvent;
 pub use limits::{

@@ -192,13 +192,23 @@ impl State {
         self.ids.get(&id(record_id).ok()?).copied()
     }
 
+    /// Of a series, the record that was added first.
+    pub fn first_of(&self, series: &Bytes) -> Option<Number> {
+        self.series.get(series).and_then(BTreeSet::first).copied()
+    }
+
+    /// Whether what it supersedes was added before it, and still waits.
+    pub fn waits_before(&self, number: Number, supersedes: &[u8]) -> bool {
+        matches!(self.place_of(supersedes), Some((before, Place::Queued)) if before < number)
+    }
+
     /// What to send now: of each series the record that was added first, unless it supersedes one that was added before
     /// it and still waits. What it supersedes and was refused takes it along.
     pub fn plan(&self, now: Instant) -> Plan {
         let mut plan = Plan::default();
         let mut bytes = 0;
         for (number, queued) in &self.queue {
-            if self.series.get(&queued.row.series).and_then(BTreeSet::first) != Some(number) {
+            if self.first_of(&queued.row.series) != Some(*number) {
                 continue;
             }
             match self.place_of(&queued.row.supersedes) {

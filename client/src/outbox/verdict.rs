@@ -65,7 +65,7 @@ impl Told {
 
 /// Whether a refusal speaks of who sends, and not of the record: somebody has to change a certificate or a right, and
 /// then all the records that wait are good as they are.
-fn of_the_sender(code: Code) -> bool {
+pub(super) fn of_the_sender(code: Code) -> bool {
     matches!(
         code,
         Code::ClientCertificateMissing | Code::IdentityMissing | Code::UnitNotPermitted | Code::RoleNotPermitted
@@ -73,7 +73,7 @@ fn of_the_sender(code: Code) -> bool {
 }
 
 /// Whom a refusal that may pass speaks of.
-fn of(code: Code) -> Of {
+pub(super) fn of(code: Code) -> Of {
     match code {
         Code::UnitNotPermitted | Code::QuotaExceeded => Of::Unit,
         Code::NotInitialized => Of::All,

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kho_client::{Draft, Limits, Outbox, OutboxError, OutboxEvent, Pace, PemSigner, Place, Signed, Stored, System};
+use kho_client::{
+    Draft, Drained, Limits, Outbox, OutboxError, OutboxEvent, Pace, PemSigner, Place, Signed, Stored, System,
+};
 use kho_proto::id::RecordId;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 
@@ -53,7 +55,7 @@ pub fn open(dir: &Path) -> Outbox {
 /// Delivers until nothing waits.
 pub async fn drain(outbox: &Outbox, nodes: &[&Fake]) {
     let drained = tokio::time::timeout(WAIT, outbox.drain(&client(nodes), pace(), std::future::pending())).await;
-    drained.expect("in time").unwrap();
+    assert_eq!(drained.expect("in time").unwrap(), Drained::Empty);
 }
 
 /// Delivers for so long.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use kho::client_file::ClientFile;
-use kho_client::{Client, Outbox, OutboxEvent, Pace};
+use kho_client::{Client, Drained, Outbox, OutboxEvent, Pace};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::At;
@@ -14,7 +14,8 @@ use crate::exit::{Exit, Failure, Result};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Ends in good order on SIGTERM or SIGINT, after the round under way. Whatever ends it otherwise, nothing is lost: start it again.
-It holds the outbox: meanwhile the other commands are refused (outbox-locked). Each outcome is a line on standard error.
+It goes on, too, while records wait for a certificate that may send them (unit-not-permitted and its like; kho outbox drain
+--help names them). It holds the outbox: meanwhile the other commands are refused (outbox-locked). Each outcome is a line on standard error.
 
 Examples:
   kho outbox run --dir /var/lib/reports/outbox --config client.toml")]
@@ -29,11 +30,17 @@ pub struct RunArgs {
     config: PathBuf,
 }
 
-/// Delivers what is in the outbox, and ends when nothing waits any more.
+/// Delivers what is in the outbox, and ends when nothing waits any more that waiting alone could bring in.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Waits as long as it takes for a cluster that does not answer; SIGTERM or SIGINT ends it before. Ends with 0 if everything was
-delivered, 1 if records are refused, 3 if it was ended and some may be in, 4 if it was ended and those that wait certainly are not.
+Waits as long as it takes for a cluster that does not answer, and for whatever else may pass by itself; SIGTERM or SIGINT ends
+it before. It does not wait for a change of who sends: where all that is left was answered with unit-not-permitted,
+role-not-permitted, identity-missing or client-certificate-missing, or comes behind such a record, it ends and says how many.
+They stay queued: kho outbox run, or drain again, with a certificate that may send them. Whoever wants them out has them
+refused (--rounds-max 1, never what may be in), then kho outbox export --refused --forget.
+
+Ends with 0 if everything was delivered, 1 if records are refused or wait for another sender, 3 if some that are left may be
+in, 4 if it was ended and those that wait certainly are not.
 
 Examples:
   kho outbox drain --dir /var/lib/reports/outbox --config client.toml")]
@@ -110,12 +117,23 @@ pub async fn drain(args: DrainArgs) -> Result {
     let client = file.standing_client(args.at.memory())?;
     let telling = tell(&outbox);
     let stop = stop()?;
-    outbox.drain(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
+    let drained = outbox.drain(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
     let status = outbox.status();
     drop(outbox);
     remember(&client);
     telling.await?;
     let (queued, refused) = (status.queued, status.refused);
+    if let Drained::Sender(codes) = drained {
+        let codes: Vec<String> = codes.iter().map(|(code, count)| format!("{} of {count}", code.as_str())).collect();
+        let exit = if status.in_doubt > 0 { Exit::Unknown } else { Exit::Refused };
+        let message = format!(
+            "{queued} records wait for another sender [{}], {} of them may be in, {refused} are refused: use a certificate \
+             that may send them, or take them out with --rounds-max 1 and kho outbox export --refused --forget",
+            codes.join(", "),
+            status.in_doubt
+        );
+        return Err(Failure::new(exit, message));
+    }
     if queued > 0 {
         let exit = if status.in_doubt > 0 { Exit::Unknown } else { Exit::Unreachable };
         return Err(Failure::new(

@@ -7,8 +7,16 @@ use kho_proto::id::UnixMs;
 use serde_json::{Value, json};
 
 use super::At;
+use crate::commands::csv;
 use crate::commands::entries::Format;
 use crate::exit::Result;
+
+/// Fields of `status` as CSV, in this order; the limits are those that were given.
+const STATUS_FIELDS: [&str; 9] =
+    ["queued", "in_doubt", "oldest", "refused", "bytes", "delivered", "delivered_bytes", "code", "sentence"];
+/// Fields of a record in a list as CSV, in this order.
+const LIST_FIELDS: [&str; 10] =
+    ["record_id", "state", "added", "bytes", "rounds", "in_doubt", "code", "sentence", "told", "sequence"];
 
 /// Says how the outbox stands: what waits and since when, what is refused, what is kept.
 #[derive(clap::Args)]
@@ -31,6 +39,7 @@ pub struct StatusArgs {
 #[command(after_help = "\
 Examples:
   kho outbox list --dir /var/lib/reports/outbox --refused
+  kho outbox list --dir /var/lib/reports/outbox --format csv > outbox.csv
   kho outbox list --dir /var/lib/reports/outbox --format json | jq -r 'select(.code == \"figures-invalid\") | .record_id'")]
 pub struct ListArgs {
     #[command(flatten)]
@@ -57,29 +66,31 @@ pub fn status(args: &StatusArgs) -> Result {
     let outbox = args.at.open_existing()?;
     let status = outbox.status();
     let (code, sentence) = status.waits_for.clone().unzip();
-    if args.format == Format::Json {
-        let limits = json!({
-            "records": status.limits.records_max,
-            "bytes": status.limits.bytes_max,
-            "kept_records": status.limits.kept_records_max,
-            "kept_bytes": status.limits.kept_bytes_max,
-        });
-        outln!(
-            "{}",
-            json!({
-                "queued": status.queued,
-                "in_doubt": status.in_doubt,
-                "oldest": status.oldest.map(moment),
-                "refused": status.refused,
-                "bytes": status.bytes,
-                "delivered": status.delivered,
-                "delivered_bytes": status.delivered_bytes,
-                "code": code,
-                "sentence": sentence,
-                "limits": limits,
-            })
-        )?;
-        return Ok(());
+    let limits = json!({
+        "records": status.limits.records_max,
+        "bytes": status.limits.bytes_max,
+        "kept_records": status.limits.kept_records_max,
+        "kept_bytes": status.limits.kept_bytes_max,
+    });
+    let object = json!({
+        "queued": status.queued,
+        "in_doubt": status.in_doubt,
+        "oldest": status.oldest.map(moment),
+        "refused": status.refused,
+        "bytes": status.bytes,
+        "delivered": status.delivered,
+        "delivered_bytes": status.delivered_bytes,
+        "code": code,
+        "sentence": sentence,
+        "limits": limits,
+    });
+    match args.format {
+        Format::Json => return Ok(outln!("{object}")?),
+        Format::Csv => {
+            outln!("{}", csv::line(STATUS_FIELDS)?)?;
+            return Ok(outln!("{}", csv::object(&STATUS_FIELDS, &object)?)?);
+        }
+        Format::Table => {}
     }
     let held = status.queued + status.refused;
     outln!("queued     {}, of which {} may be in already", status.queued, status.in_doubt)?;
@@ -130,8 +141,13 @@ pub fn list(args: &ListArgs) -> Result {
     let wanted = [(args.queued, Place::Queued), (args.refused, Place::Refused), (args.delivered, Place::Delivered)];
     let place = wanted.into_iter().find_map(|(wanted, place)| wanted.then_some(place));
     let listed = args.at.open_existing()?.list(place);
-    if args.format == Format::Json {
-        return listed.iter().try_for_each(|listed| Ok(outln!("{}", object(listed))?));
+    match args.format {
+        Format::Json => return listed.iter().try_for_each(|listed| Ok(outln!("{}", object(listed))?)),
+        Format::Csv => {
+            outln!("{}", csv::line(LIST_FIELDS)?)?;
+            return listed.iter().try_for_each(|one| Ok(outln!("{}", csv::object(&LIST_FIELDS, &object(one))?)?));
+        }
+        Format::Table => {}
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
