@@ -35,7 +35,7 @@ Exit codes:
   1  refused, or a check failed
   2  wrong usage
   3  outcome unknown, or no good receipt: the record may be in; submit the same ID.record again
-  4  no node reached, or none could do it now (no leader, over quota): not done; kho submit: not in, submit it again
+  4  no node reached, or none could do it now (no leader, over quota): not done; submit it again
   5  kho drill: a requirement is not met, or the fault took no effect; the report says which
   6  kho drill: what it broke is not mended; the message says what to run
 kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";

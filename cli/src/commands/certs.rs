@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use kho::certs::{Authority, KeyKind, Profile, Role, Validity};
+use kho::certs::{Authority, Error, KeyKind, Profile, Role, Validity};
 use kho::dev::{Layout, NodeId, Plane, write_certificates};
 use kho_node::seams::Seams;
 use kho_proto::id::{ClusterId, UnitCode, UnixMs};
 
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 
 /// Makes certificates for development: five authorities, and what they issue.
 #[derive(clap::Subcommand)]
@@ -182,7 +182,14 @@ impl Common {
 impl Over {
     /// A key may be in use, and is in no backup that this command knows of.
     fn check(&self, dir: &Path, name: &str) -> Result {
-        if self.force { Ok(()) } else { Ok(Authority::check_absent(dir, name)?) }
+        match Authority::check_absent(dir, name) {
+            Err(Error::Exists { path }) if !self.force => Err(Failure::new(
+                Exit::Refused,
+                format!("{}: exists already, and may be in use; --force makes a new key in its place", path.display()),
+            )),
+            Err(error) if !self.force => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 }
 
