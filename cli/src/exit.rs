@@ -20,7 +20,7 @@ pub enum Exit {
     Refused = 1,
     /// The outcome is not known, or not proven: the record may be in.
     Unknown = 3,
-    /// No node was reached; of many reports, some were not sent.
+    /// No node was reached, or none could do it now: it was not done, and may be asked again as it is.
     Unreachable = 4,
     /// A drill was made, and a requirement is not met.
     NotMet = 5,
@@ -35,7 +35,7 @@ Exit codes:
   1  refused, or a check failed
   2  wrong usage
   3  outcome unknown, or no good receipt: the record may be in; submit the same ID.record again
-  4  no node reached; kho submit of many: some were not sent, none of these is in
+  4  no node reached, or none could do it now (no leader, over quota): not done; submit it again
   5  kho drill: a requirement is not met, or the fault took no effect; the report says which
   6  kho drill: what it broke is not mended; the message says what to run
 kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";
@@ -108,6 +108,15 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<ServeError>() {
         return Some(error.exit_code());
     }
+    if let Some(refusal) = refusal(error) {
+        let exit = match refusal.code {
+            // what an operator asked for may have been done
+            Code::OutcomeUnknown => Exit::Unknown,
+            code if code.retry() => Exit::Unreachable,
+            _ => Exit::Refused,
+        };
+        return Some(exit as u8);
+    }
     if let Some(error) = error.downcast_ref::<SubmitError>() {
         let exit = match error {
             SubmitError::Unknown { .. } | SubmitError::Receipt { .. } => Exit::Unknown,
@@ -116,11 +125,6 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         };
         return Some(exit as u8);
     }
-    // what an operator asked for may have been done
-    if matches!(error.downcast_ref(), Some(admin::Error::Refused { refusal, .. }) if refusal.code == Code::OutcomeUnknown)
-    {
-        return Some(Exit::Unknown as u8);
-    }
     let unreachable = matches!(error.downcast_ref(), Some(GetError::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(ReadError::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(AttachmentError::Stopped { .. }))
@@ -128,6 +132,23 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         || matches!(error.downcast_ref(), Some(log::Error::Unreachable { .. }))
         || matches!(error.downcast_ref(), Some(dev::Error::Timeout { .. }));
     unreachable.then_some(Exit::Unreachable as u8)
+}
+
+/// What a node answered in place of doing it.
+fn refusal<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Refusal> {
+    if let Some(SubmitError::Refused { refusal, .. }) = error.downcast_ref() {
+        return Some(refusal);
+    }
+    if let Some(GetError::Refused { refusal, .. }) = error.downcast_ref() {
+        return Some(refusal);
+    }
+    if let Some(ReadError::Refused { refusal, .. }) = error.downcast_ref() {
+        return Some(refusal);
+    }
+    match error.downcast_ref() {
+        Some(admin::Error::Refused { refusal, .. }) => Some(refusal),
+        _ => None,
+    }
 }
 
 /// The stable code of the first of these types that `error` is.
@@ -164,8 +185,9 @@ pub fn report(result: Result) -> ExitCode {
 }
 
 fn tell(failure: &Failure) {
-    // nobody answered: a node's code would say what no node said
-    let code = failure.code().filter(|_| failure.exit() != Exit::Unreachable as u8);
+    // where nobody answered, a node's code would say what no node said
+    let answered = failure.error.chain().any(|error| refusal(error).is_some());
+    let code = failure.code().filter(|_| answered || failure.exit() != Exit::Unreachable as u8);
     // the messages of most errors hold their cause already: say nothing twice
     let mut text = String::new();
     for cause in failure.error.chain().map(ToString::to_string) {
@@ -205,6 +227,29 @@ mod tests {
             "lỗi [period-invalid]: kỳ báo cáo viết không đúng quy cách\n  reports.ndjson:3: expected 2020-06, found 06/2020"
         );
         assert_eq!(told(Lang::Vi, None, "absent"), "lỗi: absent");
+    }
+
+    /// Whoever takes a 1 for "it will never be taken" drops a report that the next leader would have taken.
+    #[test]
+    fn what_may_be_asked_again_as_it_is_does_not_end_as_refused() {
+        let (unreachable, refused) = (Exit::Unreachable, Exit::Refused);
+        for (code, exit) in [
+            (Code::NoLeader, unreachable),
+            (Code::QuotaExceeded, unreachable),
+            (Code::Overloaded, unreachable),
+            (Code::SeriesHasHead, refused),
+            (Code::SignatureInvalid, refused),
+        ] {
+            let record_id = kho_proto::id::RecordId([1; 16]);
+            let refusal = || Box::new(Refusal::new(code, "why"));
+            let submit = SubmitError::Refused { record_id, refusal: refusal() };
+            let get = GetError::Refused { record_id, refusal: refusal(), absent: false };
+            let list = ReadError::Refused { refusal: refusal() };
+            let operate = admin::Error::Refused { address: "a:1".to_owned(), refusal: refusal() };
+            for failure in [Failure::from(submit), get.into(), list.into(), operate.into()] {
+                assert_eq!((failure.code(), failure.exit()), (Some(code), exit as u8), "{failure:?}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{cluster, ends, text};
+use common::{cluster, ends, kho, text};
 use kho::dev::{DevCluster, Identity, NodeId};
 use kho_client::{Client, Draft, Signed, SubmitError, System};
 use kho_proto::error::Code;
@@ -62,6 +62,17 @@ async fn the_command_line_submits_reads_exports_and_verifies() {
     let (out, err) = ends(&submit.chain(several.iter().map(|path| text(path))).collect::<Vec<_>>(), 1);
     assert_eq!(out.lines().filter(|line| line.ends_with(".tlog-proof")).count(), 2, "{out}");
     assert_eq!(err.matches("[series-has-head]").count(), 1, "{err}");
+
+    // what can't be read neither, and nothing is signed that is not sent
+    let (good, bad, absent) = (dir.path().join("15.json"), dir.path().join("bad.json"), dir.path().join("absent.json"));
+    std::fs::write(&good, document.replace("2020-06-12", "2020-06-15")).unwrap();
+    std::fs::write(&bad, "{bad}").unwrap();
+    let mixed = dir.path().join("mixed");
+    let submit = ["submit", "--config", config, "--out", text(&mixed), text(&bad), text(&good), text(&absent)];
+    let (out, err) = ends(&submit, 1);
+    assert_eq!(out.lines().filter(|line| line.ends_with(".tlog-proof")).count(), 1, "{out}");
+    assert_eq!(std::fs::read_dir(&mixed).unwrap().count(), 2, "a record and its receipt");
+    assert!(err.contains("bad.json: ") && err.contains("absent.json") && err.contains("2 of 3 files failed"), "{err}");
 
     let (out, _) = ends(&["get", &id, "--config", config], 0);
     assert_eq!(out.trim(), r#"{"new_cases":2}"#);
@@ -168,6 +179,43 @@ async fn an_operator_is_no_client_and_a_client_no_operator() {
     let address = &cluster.member(NodeId(1)).unwrap().admin;
     let error = kho::admin::Admin::new(address, &files.load().unwrap()).unwrap().status().await.unwrap_err();
     assert!(matches!(&error, kho::admin::Error::Unreachable { .. }), "{error}");
+}
+
+/// What the next leader would take is not called refused: who reads 1 as "never" drops the report.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_majority_a_report_is_put_off_and_goes_in_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let (config, out) = (cluster.layout().client_file(), dir.path().join("out"));
+    let [first, second] = ["2020-06-12", "2020-06-13"].map(|day| {
+        let path = dir.path().join(format!("{day}.json"));
+        let document = r#"{"unit":"BYT","regime":"YT-01","period":"DAY","figures":{"new_cases":2}}"#;
+        std::fs::write(&path, document.replace("DAY", day)).unwrap();
+        path
+    });
+    // the unit has its data key from here on
+    ends(&["submit", "--config", text(&config), text(&first), "--out", text(&out)], 0);
+    let leader = cluster.leader().await.unwrap().unwrap();
+    let left = cluster.nodes().find(|node| *node != leader).unwrap();
+    let others: Vec<_> = cluster.nodes().filter(|node| *node != left).collect();
+    for node in &others {
+        cluster.kill(*node).unwrap();
+    }
+    // it waits for a leader in vain, and from then on knows of none: nothing is on its way to the old one
+    let (_, err) = ends(&["list", "--config", text(&config)], 4);
+    assert!(err.contains("[no-leader]"), "{err}");
+    // 3 where the time ran out while the node was about to propose it: then nobody can say
+    let submitted = kho(&["submit", "--config", text(&config), text(&second), "--out", text(&out)]);
+    let [printed, err] = [submitted.stdout, submitted.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!([3, 4].contains(&submitted.status.code().unwrap()), "{err}");
+    assert!(err.contains("no-leader") && !err.contains("refused"), "{err}");
+    let record = printed.lines().find(|line| line.ends_with(".record")).unwrap().to_owned();
+    for node in others {
+        cluster.start(node).unwrap();
+    }
+    cluster.wait_ready().await.unwrap();
+    let (printed, _) = ends(&["submit", "--config", text(&config), &record, "--out", text(&out)], 0);
+    assert!(printed.contains(".tlog-proof"), "{printed}");
 }
 
 /// A client of the admin plane whose certificate has another role: an answer, and no silence.

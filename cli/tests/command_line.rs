@@ -199,6 +199,21 @@ fn certificates_come_from_their_authorities() {
     for file in ["ca/peer-ca.pem", "nodes/node1/admin.key.pem", "identities/operator.pem", "signers/BYT.key.pem"] {
         assert!(dir.path().join(file).is_file(), "{file}");
     }
+    // a key may be in use: it is not written over, and of a node's four nothing is touched
+    let keys = ["signers/BYT.key.pem", "identities/operator.key.pem", "nodes/node1/client.key.pem"];
+    let read = || keys.map(|key| std::fs::read(dir.path().join(key)).unwrap());
+    let (before, signer) = (read(), ["certs", "signer", "--dir", pki, "--unit", "BYT"]);
+    let node = ["certs", "node", "--dir", pki, "--cluster-id", cluster, "--node", "1", "--host", "127.0.0.1"];
+    std::fs::remove_file(dir.path().join("nodes/node1/client.pem")).unwrap();
+    let operator = ["certs", "client", "--dir", pki, "--name", "operator", "--plane", "admin", "--role", "operator"];
+    for again in [signer.as_slice(), &node, &operator] {
+        let refused = kho(again);
+        assert_eq!(code(&refused), 1, "{again:?}");
+        assert!(err(&refused).contains("exists"), "{}", err(&refused));
+    }
+    assert_eq!(read(), before);
+    assert_eq!(code(&kho(&[signer.as_slice(), &["--force"]].concat())), 0);
+    assert_ne!(read()[0], before[0], "what is asked for is done");
     // `make test` installs openssl
     for algorithm in ["ed25519", "p256", "rsa2048"] {
         let made = kho(&["certs", "signer", "--dir", pki, "--unit", "BTC", "--algorithm", algorithm]);

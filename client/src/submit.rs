@@ -52,7 +52,7 @@ pub enum SubmitError {
         last: String,
     },
     /// A node refused it, and no attempt of this or an earlier call can have been taken.
-    #[error("record {record_id} refused: {}", sentence(.refusal))]
+    #[error("record {record_id} {}: {}", if .refusal.code.retry() { "not taken now" } else { "refused" }, sentence(.refusal))]
     Refused {
         /// Which record.
         record_id: RecordId,

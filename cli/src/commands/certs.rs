@@ -2,19 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use kho::certs::{Authority, KeyKind, Profile, Role, Validity};
+use kho::certs::{Authority, Error, KeyKind, Profile, Role, Validity};
 use kho::dev::{Layout, NodeId, Plane, write_certificates};
 use kho_node::seams::Seams;
 use kho_proto::id::{ClusterId, UnitCode, UnixMs};
 
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 
 /// Makes certificates for development: five authorities, and what they issue.
 #[derive(clap::Subcommand)]
 #[command(after_help = "\
 Layout below --dir:  ca/{client,peer,admin,log,signers}-ca.pem   nodes/nodeN/{client,peer,admin,log}.pem
                      identities/NAME.pem                         signers/UNIT.pem
-Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. In production the certificates come from a real
+Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. Nothing that exists is overwritten, but for what
+--force is given. In production the certificates come from a real
 authority, with the same SAN URIs: urn:kho:node:CLUSTER:ID, urn:kho:role:ROLE, urn:kho:unit:CODE, urn:kho:units:all.")]
 pub enum Command {
     /// Makes certificate authorities; never over one that exists.
@@ -35,6 +36,8 @@ pub enum Command {
     Node {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        over: Over,
         /// Cluster id, a UUID.
         #[arg(long)]
         cluster_id: ClusterId,
@@ -54,6 +57,8 @@ Examples:
     Client {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        over: Over,
         /// Common name, and name of the files.
         #[arg(long)]
         name: String,
@@ -77,6 +82,8 @@ Examples:
     Signer {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        over: Over,
         /// The unit.
         #[arg(long)]
         unit: UnitCode,
@@ -133,6 +140,14 @@ pub struct Common {
     days: u32,
 }
 
+/// What is there already.
+#[derive(clap::Args)]
+pub struct Over {
+    /// Replaces a certificate and key that stand there: what was made with the old key stays valid, nobody can make more.
+    #[arg(long)]
+    force: bool,
+}
+
 fn plane(text: &str) -> std::result::Result<Plane, String> {
     let found = Plane::ALL.into_iter().find(|plane| plane.as_str() == text);
     found.ok_or_else(|| format!("expected client, peer, admin, log or signers, found {text:?}"))
@@ -155,11 +170,26 @@ impl Common {
         Ok(Authority::load(&self.layout().authorities(), &plane.authority())?)
     }
 
-    fn issue(&self, plane: Plane, profile: &Profile, dir: PathBuf, name: &str) -> Result {
+    fn issue(&self, plane: Plane, profile: &Profile, dir: PathBuf, name: &str, over: &Over) -> Result {
+        over.check(&dir, name)?;
         let issued = self.authority(plane)?.issue(profile, self.algorithm, self.validity())?;
         let (certificate, key) = issued.write(&dir, name)?;
         outln!("{}\n{}", certificate.display(), key.display())?;
         Ok(())
+    }
+}
+
+impl Over {
+    /// A key may be in use, and is in no backup that this command knows of.
+    fn check(&self, dir: &Path, name: &str) -> Result {
+        match Authority::check_absent(dir, name) {
+            Err(Error::Exists { path }) if !self.force => Err(Failure::new(
+                Exit::Refused,
+                format!("{}: exists already, and may be in use; --force makes a new key in its place", path.display()),
+            )),
+            Err(error) if !self.force => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -176,23 +206,26 @@ pub fn run(command: Command) -> Result {
             }
             Ok(())
         }
-        Command::Node { common, cluster_id, node, hosts } => {
+        Command::Node { common, over, cluster_id, node, hosts } => {
             let node = NodeId(node);
             let dir = common.layout().node_certificates(node);
+            // all four, before the first is written
+            let planes = [Plane::Client, Plane::Admin, Plane::Log, Plane::Peer];
+            planes.iter().try_for_each(|plane| over.check(&dir, plane.as_str()))?;
             let server = Profile::Server { hosts: hosts.clone() };
             let peer = Profile::Peer { cluster: cluster_id, node, hosts };
-            common.issue(Plane::Client, &server, dir.clone(), Plane::Client.as_str())?;
-            common.issue(Plane::Admin, &server, dir.clone(), Plane::Admin.as_str())?;
-            common.issue(Plane::Log, &server, dir.clone(), Plane::Log.as_str())?;
-            common.issue(Plane::Peer, &peer, dir, Plane::Peer.as_str())
+            common.issue(Plane::Client, &server, dir.clone(), Plane::Client.as_str(), &over)?;
+            common.issue(Plane::Admin, &server, dir.clone(), Plane::Admin.as_str(), &over)?;
+            common.issue(Plane::Log, &server, dir.clone(), Plane::Log.as_str(), &over)?;
+            common.issue(Plane::Peer, &peer, dir, Plane::Peer.as_str(), &over)
         }
-        Command::Client { common, name, plane, roles, units, all_units } => {
+        Command::Client { common, over, name, plane, roles, units, all_units } => {
             let profile = Profile::Connection { name: name.clone(), roles, units, all_units };
-            common.issue(plane, &profile, common.layout().identities(), &name)
+            common.issue(plane, &profile, common.layout().identities(), &name, &over)
         }
-        Command::Signer { common, unit } => {
+        Command::Signer { common, over, unit } => {
             let profile = Profile::Signer { unit: unit.clone() };
-            common.issue(Plane::Signers, &profile, common.layout().signers(), unit.as_str())
+            common.issue(Plane::Signers, &profile, common.layout().signers(), unit.as_str(), &over)
         }
         Command::Crl { dir, plane, certificates, days, out } => {
             let authority = Authority::load(&Layout::new(&dir).authorities(), &plane.authority())?;

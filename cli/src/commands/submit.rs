@@ -85,22 +85,47 @@ pub async fn run(args: Args) -> Result {
     if many && args.attach.is_empty() {
         return batch::run(&args, &config, &client).await;
     }
-    // all are signed, and written down, before the first is sent
-    let mut all = Vec::new();
     if many || (!args.attach.is_empty() && args.files.len() > 1) {
         return Err(Failure::new(Exit::Refused, "--attach: expected one report to attach files to, found more"));
     }
     let attached = args.attach.iter().map(|path| Attached::measure(path)).collect::<Result<Vec<_>>>()?;
     let signing = Signing::new(&args.out, &config, &client, true);
-    for file in &args.files {
-        all.push(load(file, &signing, &attached).await?);
+    // all are read before the first is signed, and signed and written down before the first is sent
+    let mut failures = Failures::default();
+    let read: Vec<_> = args.files.iter().filter_map(|file| Some((file, failures.keep(file, read(file))?))).collect();
+    let mut all = Vec::new();
+    for (file, document) in read {
+        all.extend(failures.keep(file, document.signed(&signing, &attached).await).map(|signed| (file, signed)));
     }
-    let answers = match all.as_slice() {
+    let records: Vec<_> = all.iter().map(|(_, signed)| signed.clone()).collect();
+    let answers = match records.as_slice() {
+        [] => Vec::new(),
         [one] => vec![submit(&client, one, &attached).await?],
         many => client.submit_many(many).await,
     };
-    let failures = all.iter().zip(answers).filter_map(|(signed, answer)| receive(&args, signed, answer, true).err());
-    Failure::worst(failures).map_or(Ok(()), Err)
+    for ((file, signed), answer) in all.iter().zip(answers) {
+        failures.keep(file, receive(&args, signed, answer, true));
+    }
+    failures.end(args.files.len())
+}
+
+/// What went wrong with some of several files, which sinks none of the others.
+#[derive(Default)]
+struct Failures(Vec<Failure>);
+
+impl Failures {
+    fn keep<T>(&mut self, file: &Path, done: Result<T>) -> Option<T> {
+        done.map_err(|failure| self.0.push(failure.at(&file.display().to_string()))).ok()
+    }
+
+    /// Tells them, and how many; the command ends as the worst.
+    fn end(self, files: usize) -> Result {
+        let failed = self.0.len();
+        if failed > 0 && files > 1 {
+            eprintln!("{failed} of {files} files failed; of the others the records are in");
+        }
+        Failure::worst(self.0).map_or(Ok(()), Err)
+    }
 }
 
 /// What waited too long for its record was collected: then it is uploaded once more.
@@ -124,12 +149,27 @@ async fn upload_all(client: &Client, unit: &UnitCode, attached: &[Attached]) -> 
     Ok(())
 }
 
-async fn load(file: &Path, signing: &Signing<'_>, attached: &[Attached]) -> Result<Signed> {
-    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+/// What a file holds.
+enum Document {
+    Report(Report),
+    Record(SignedRecord),
+}
+
+fn read(file: &Path) -> Result<Document> {
+    let bytes = std::fs::read(file)?;
     if file.extension().is_some_and(|extension| extension == "record") {
-        return resend(record::from_file(bytes)?, signing.client, attached).await;
+        return Ok(Document::Record(record::from_file(bytes)?));
     }
-    signing.sign(Report::from_json(&bytes)?, attached).await
+    Ok(Document::Report(Report::from_json(&bytes)?))
+}
+
+impl Document {
+    async fn signed(self, signing: &Signing<'_>, attached: &[Attached]) -> Result<Signed> {
+        match self {
+            Document::Record(record) => resend(record, signing.client, attached).await,
+            Document::Report(report) => signing.sign(report, attached).await,
+        }
+    }
 }
 
 /// A record that was signed before.
@@ -156,6 +196,9 @@ fn receive(args: &Args, signed: &Signed, answer: std::result::Result<Acknowledge
     let id = signed.record_id();
     let done = answer.inspect_err(|error| match error {
         SubmitError::Receipt { rejected, .. } => evidence(rejected, &args.out, id),
+        SubmitError::Refused { refusal, .. } if refusal.code.retry() && tell => {
+            eprintln!("record {id} is not in: submit {} again", args.out.join(format!("{id}.record")).display());
+        }
         SubmitError::Refused { refusal, .. } => tell_fields(refusal),
         _ => {}
     })?;
