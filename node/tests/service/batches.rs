@@ -320,5 +320,7 @@ async fn a_stream_on_any_node_outlives_a_change_of_leader() {
         }
     }
     assert!(taken > reports.len() / 2, "{taken}");
-    assert_eq!(tree(&nodes[1]).0, 2 + reports.len() as u64, "each once");
+    // what is acknowledged is applied where the leader is; the others may still be at it
+    let leader = nodes.iter().find(|node| node.consensus().is_leader()).unwrap();
+    assert_eq!(tree(leader).0, 2 + reports.len() as u64, "each once");
 }
