@@ -145,6 +145,9 @@ fn refusal<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Refus
     if let Some(ReadError::Refused { refusal, .. }) = error.downcast_ref() {
         return Some(refusal);
     }
+    if let Some(AttachmentError::Refused { refusal, .. }) = error.downcast_ref() {
+        return Some(refusal);
+    }
     match error.downcast_ref() {
         Some(admin::Error::Refused { refusal, .. }) => Some(refusal),
         _ => None,
@@ -245,8 +248,9 @@ mod tests {
             let submit = SubmitError::Refused { record_id, refusal: refusal() };
             let get = GetError::Refused { record_id, refusal: refusal(), absent: false };
             let list = ReadError::Refused { refusal: refusal() };
+            let attach = AttachmentError::Refused { name: "map.pdf".to_owned(), refusal: refusal() };
             let operate = admin::Error::Refused { address: "a:1".to_owned(), refusal: refusal() };
-            for failure in [Failure::from(submit), get.into(), list.into(), operate.into()] {
+            for failure in [Failure::from(submit), get.into(), list.into(), attach.into(), operate.into()] {
                 assert_eq!((failure.code(), failure.exit()), (Some(code), exit as u8), "{failure:?}");
             }
         }

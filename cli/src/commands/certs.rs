@@ -14,9 +14,9 @@ use crate::exit::{Exit, Failure, Result};
 #[command(after_help = "\
 Layout below --dir:  ca/{client,peer,admin,log,signers}-ca.pem   nodes/nodeN/{client,peer,admin,log}.pem
                      identities/NAME.pem                         signers/UNIT.pem
-Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. Nothing that exists is overwritten, but for what
---force is given. In production the certificates come from a real
-authority, with the same SAN URIs: urn:kho:node:CLUSTER:ID, urn:kho:role:ROLE, urn:kho:unit:CODE, urn:kho:units:all.")]
+Each NAME.pem has its private key beside it, NAME.key.pem, mode 600. No key that exists is written
+over, unless with --force. In production the certificates come from a real authority, with the same SAN URIs:
+urn:kho:node:CLUSTER:ID, urn:kho:role:ROLE, urn:kho:unit:CODE, urn:kho:units:all.")]
 pub enum Command {
     /// Makes certificate authorities; never over one that exists.
     #[command(
@@ -182,14 +182,16 @@ impl Common {
 impl Over {
     /// A key may be in use, and is in no backup that this command knows of.
     fn check(&self, dir: &Path, name: &str) -> Result {
-        match Authority::check_absent(dir, name) {
-            Err(Error::Exists { path }) if !self.force => Err(Failure::new(
+        if self.force {
+            return Ok(());
+        }
+        Authority::check_absent(dir, name).map_err(|error| match error {
+            Error::Exists { path } => Failure::new(
                 Exit::Refused,
                 format!("{}: exists already, and may be in use; --force makes a new key in its place", path.display()),
-            )),
-            Err(error) if !self.force => Err(error.into()),
-            _ => Ok(()),
-        }
+            ),
+            error => error.into(),
+        })
     }
 }
 

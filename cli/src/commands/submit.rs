@@ -100,7 +100,7 @@ pub async fn run(args: Args) -> Result {
     let records: Vec<_> = all.iter().map(|(_, signed)| signed.clone()).collect();
     let answers = match records.as_slice() {
         [] => Vec::new(),
-        [one] => vec![submit(&client, one, &attached).await?],
+        [one] => failures.keep(all[0].0, submit(&client, one, &attached).await).into_iter().collect(),
         many => client.submit_many(many).await,
     };
     for ((file, signed), answer) in all.iter().zip(answers) {
