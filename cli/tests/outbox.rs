@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use kho::client_file::ClientFile;
 use kho::dev::DevCluster;
@@ -173,4 +174,41 @@ async fn run_goes_on_until_it_is_told_to_stop() {
     drop(client);
     assert_eq!(machine.list(&["--delivered"], "state"), ["delivered"]);
     cluster.terminate_all().await.unwrap();
+}
+
+/// What waits for another certificate is told, counted and left where it is; whoever drains is not kept for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_ends_where_another_certificate_is_needed() {
+    let machine = Machine { dir: tempfile::tempdir().unwrap() };
+    let mut cluster = DevCluster::create(&machine.path("c"), 3).unwrap();
+    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+    cluster.launch().await.unwrap();
+    let file = machine.path("c/client.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let client = ["certs", "client", "--dir", "c", "--name", "other", "--role", "submitter", "--role", "reader"];
+    machine.ends(&[client.as_slice(), &["--unit", "BTC"]].concat(), 0);
+    machine.ends(&["outbox", "add", &machine.report("report.json", "a", None)], 0);
+
+    std::fs::write(&file, good.replace("platform.", "other.")).unwrap();
+    let mut draining = machine.kho(&["outbox", "drain"]).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while draining.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            draining.kill().unwrap();
+            panic!("it waits on and on");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let ended = draining.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("1 records wait for another sender [unit-not-permitted of 1], 0 of them may be in"),
+        "{told}"
+    );
+    assert_eq!((machine.status("queued"), machine.status("refused")), (1.into(), 0.into()));
+
+    std::fs::write(&file, good).unwrap();
+    machine.ends(&["outbox", "drain"], 0);
+    assert_eq!((machine.status("queued"), machine.status("delivered")), (0.into(), 1.into()));
 }
