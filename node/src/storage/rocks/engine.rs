@@ -253,22 +253,11 @@ impl KvRead for RocksEngine {
 impl KvEngine for RocksEngine {
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), KvError> {
         let mut rows = WriteBatch::default();
-        // Once for the batch: RocksDB's binding finds a table under a lock, by the letters of its name.
-        let mut known: Vec<(&'static str, Arc<BoundColumnFamily<'_>>)> = Vec::new();
         for op in &batch.0 {
-            let (Op::Put { table, .. } | Op::Delete { table, .. } | Op::DeleteRange { table, .. }) = op;
-            let at = match known.iter().position(|(known, _)| known == table) {
-                Some(at) => at,
-                None => {
-                    known.push((table, self.table_to_write(table)?));
-                    known.len() - 1
-                }
-            };
-            let handle = &known[at].1;
             match op {
-                Op::Put { key, value, .. } => rows.put_cf(handle, key, value),
-                Op::Delete { key, .. } => rows.delete_cf(handle, key),
-                Op::DeleteRange { from, to, .. } => rows.delete_range_cf(handle, from, to),
+                Op::Put { table, key, value } => rows.put_cf(&self.table_to_write(table)?, key, value),
+                Op::Delete { table, key } => rows.delete_cf(&self.table_to_write(table)?, key),
+                Op::DeleteRange { table, from, to } => rows.delete_range_cf(&self.table_to_write(table)?, from, to),
             }
         }
         let mut options = WriteOptions::default();
