@@ -2,7 +2,8 @@
 //!
 //! When idle, the first command goes alone and at once. While entries are on their way, a small batch waits a little for
 //! one of them to come back, and grows meanwhile: an entry costs as much as some dozen records. A batch large enough to
-//! carry its own cost goes out as soon as one of the places in flight is free. A batch that surely was not proposed waits
+//! carry its own cost goes out as soon as one of the places in flight is free. So does each batch of a node that does not
+//! lead: it costs a message, and the leader makes one entry of what comes from all. A batch that surely was not proposed waits
 //! for a leader, as long as anyone waits for it; one that may have been is never sent again.
 
 mod drain;
@@ -51,6 +52,9 @@ const GIVE_WAY_ROUNDS: usize = 10;
 
 const _: () = assert!(2 * (kho_ledger::bounds::SEALED_CHUNK_LENGTH_MAX + 256) <= OBJECT_ENTRY_BYTES_MAX);
 const _: () = assert!(OBJECT_ENTRY_BYTES_MAX * OBJECTS_IN_FLIGHT_MAX <= ENTRY_BYTES_MAX * IN_FLIGHT_MAX / 2);
+
+/// Batches of a node that were sent and not answered, at most.
+pub(crate) const PROPOSALS_MAX: usize = IN_FLIGHT_MAX + OBJECTS_IN_FLIGHT_MAX;
 
 /// How much a batcher may send.
 #[derive(Clone, Copy)]
@@ -135,8 +139,8 @@ impl Batcher {
                 self.add(batch, next);
             }
             metrics::gauge!(super::metric_definitions::QUEUE_COMMANDS).set(self.receiver.len() as f64);
-            let idle = self.in_flight.available_permits() == self.budget.in_flight;
-            if (idle || overdue || batch.worthwhile() || self.left_over.is_some())
+            let at_once = self.in_flight.available_permits() == self.budget.in_flight || !self.propose.leads();
+            if (at_once || overdue || batch.worthwhile() || self.left_over.is_some())
                 && let Ok(place) = self.in_flight.clone().try_acquire_owned()
             {
                 return place;

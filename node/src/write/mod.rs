@@ -34,10 +34,11 @@ use tracing::Instrument;
 
 pub use attach::Uploads;
 pub use authenticate::Authenticated;
+pub(crate) use batch::PROPOSALS_MAX;
 pub use batch::{Queue, RETRY_AFTER_OVERLOAD};
 pub use deadline::{DEADLINE_MAX, Deadline};
-pub(crate) use forward::to_wire;
 pub use forward::{MESSAGE_LENGTH_MAX, Peers};
+pub(crate) use forward::{PROPOSE_TIMEOUT, to_wire};
 pub(crate) use members::Members;
 pub use propose::{Answer, Error as ProposeError};
 pub use quota::{Quotas, Rate};

@@ -121,6 +121,26 @@ async fn the_first_goes_alone_and_what_waits_goes_together() {
     assert!(batches.len() <= 3, "{batches:?}");
 }
 
+#[tokio::test]
+async fn a_node_that_does_not_lead_sends_what_it_has_while_places_are_free() {
+    let fake = Fake::closed();
+    fake.leads.store(false, Ordering::SeqCst);
+    let queue = fake.queue();
+    let mut callers = Vec::new();
+    for mark in 0..IN_FLIGHT_MAX + 3 {
+        let queue = queue.clone();
+        let sent = command(u8::try_from(mark).unwrap(), 10);
+        callers.push(tokio::spawn(async move { queue.propose(sent, Deadline::after(None)).await }));
+        tokio::time::sleep(SMALL_WAIT_MAX / 10).await;
+    }
+    assert_eq!(*fake.batches.lock(), [1; IN_FLIGHT_MAX], "none waits for another");
+    fake.gate.add_permits(1000);
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+    assert_eq!(*fake.batches.lock(), [1, 1, 1, 1, 3], "and what found no place goes together");
+}
+
 /// A batch on its way to a leader that handed over held back everything behind it for 200 ms.
 #[tokio::test]
 async fn a_small_batch_does_not_wait_long_for_one_that_is_stuck() {

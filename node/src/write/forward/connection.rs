@@ -14,10 +14,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kho_proto::id::NodeId;
+use kho_proto::pb::peer::v1::forward_client::ForwardClient;
 use tokio::sync::Mutex;
+use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
+use super::MESSAGE_LENGTH_MAX;
+use super::lane::Lane;
 use crate::seams::{Dial, Tasks};
 
 /// A silent connection is tried after so long, and given up after so long again.
@@ -33,7 +37,13 @@ pub(super) struct Link {
     tasks: Arc<dyn Tasks>,
     node: NodeId,
     address: String,
-    current: Mutex<Option<Http2>>,
+    current: Mutex<Option<Connection>>,
+}
+
+/// A connection, and the call over it that carries proposals.
+struct Connection {
+    http2: Http2,
+    lane: Option<Lane>,
 }
 
 impl Link {
@@ -46,20 +56,33 @@ impl Link {
         &self.address
     }
 
-    /// Of the requests' URIs; what it says is of no importance, the connection stands.
-    pub fn origin(&self) -> Uri {
-        Uri::from_static("http://peer")
-    }
-
     /// A connection that stands, as far as anyone knows. An error: nothing was sent.
     pub async fn connect(&self) -> Result<Http2, ConnectError> {
         let mut current = self.current.lock().await;
-        if let Some(http2) = current.as_mut() {
-            if http2.stands() {
-                return Ok(http2.clone());
-            }
-            *current = None;
+        Ok(self.connected(&mut current).await?.http2.clone())
+    }
+
+    /// A call that takes proposals, over such a connection. An error: nothing was sent.
+    pub async fn lane(&self) -> Result<Lane, ConnectError> {
+        let mut current = self.current.lock().await;
+        let connection = self.connected(&mut current).await?;
+        if let Some(lane) = connection.lane.as_ref().filter(|lane| lane.stands()) {
+            return Ok(lane.clone());
         }
+        let client = client(connection.http2.clone());
+        let lane = connection.lane.insert(Lane::open(client, &*self.tasks).await?);
+        Ok(lane.clone())
+    }
+
+    async fn connected<'c>(&self, current: &'c mut Option<Connection>) -> Result<&'c mut Connection, ConnectError> {
+        if current.as_mut().is_none_or(|connection| !connection.http2.stands()) {
+            *current = None;
+            *current = Some(Connection { http2: self.dial().await?, lane: None });
+        }
+        Ok(current.as_mut().expect("it was put there"))
+    }
+
+    async fn dial(&self) -> Result<Http2, ConnectError> {
         let io = self.dial.dial(self.node, &self.address).await?;
         let (send, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -76,10 +99,15 @@ impl Link {
             }
         };
         self.tasks.spawn("forward-connection", Box::pin(driven));
-        let http2 = Http2(send);
-        *current = Some(http2.clone());
-        Ok(http2)
+        Ok(Http2(send))
     }
+}
+
+/// What the requests' URIs say is of no importance, the connection stands.
+pub(super) fn client(http2: Http2) -> ForwardClient<Http2> {
+    ForwardClient::with_origin(http2, Uri::from_static("http://peer"))
+        .max_decoding_message_size(MESSAGE_LENGTH_MAX)
+        .max_encoding_message_size(MESSAGE_LENGTH_MAX)
 }
 
 /// Why there is no connection.
@@ -89,6 +117,8 @@ pub(super) enum ConnectError {
     Dial(#[from] std::io::Error),
     #[error(transparent)]
     Handshake(#[from] hyper::Error),
+    #[error("the call for proposals: {0}")]
+    Call(#[from] Box<Status>),
 }
 
 /// Sends requests over one connection.

@@ -1,7 +1,10 @@
 //! To the leader, over the peer plane. A request that may have been delivered is never sent again.
 
 mod connection;
+mod lane;
 mod outcome;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,14 +15,17 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{LogIndex, NodeId};
 use kho_proto::pb::ledger::v1::Command;
 use kho_proto::pb::peer::v1::forward_client::ForwardClient;
-use kho_proto::pb::peer::v1::{DescribeRequest, ProposeRequest, PulseRequest, PulseResponse, ReadIndexRequest};
+use kho_proto::pb::peer::v1::{
+    DescribeRequest, ProposeRequest, ProposeResponse, PulseRequest, PulseResponse, ReadIndexRequest,
+};
 use parking_lot::Mutex;
 use tonic::{Code as GrpcCode, Request, Status};
 
 use super::propose::{Answer, Error};
 use crate::consensus::Consensus;
 use crate::seams::{Dial, Tasks};
-use connection::{Http2, Link};
+use connection::{ConnectError, Http2, Link};
+use lane::{Lane, NotSent};
 
 use outcome::from_wire;
 pub(crate) use outcome::to_wire;
@@ -27,7 +33,7 @@ pub(crate) use outcome::to_wire;
 /// Bytes of a message between nodes, at most: an entry of the largest size with room.
 pub const MESSAGE_LENGTH_MAX: usize = 16 << 20;
 /// A leader that has not answered by then is not waited for: longer than any client's default deadline.
-const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A round of heartbeats takes milliseconds.
 const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(2);
 /// A node says at once what it knows.
@@ -72,30 +78,39 @@ impl Peers {
         gone: impl Future<Output = ()>,
     ) -> Result<Vec<Answer>, Error> {
         tokio::pin!(gone);
-        let mut client = tokio::select! {
-            client = self.client(leader) => client.map_err(|()| Error::NotLeader)?,
+        let way = tokio::select! {
+            way = self.way(leader) => way.map_err(|()| Error::NotLeader)?,
             () = &mut gone => return Err(Error::NotLeader),
         };
-        let message =
+        let request =
             ProposeRequest { origin: Some(self.consensus.peer_gate().origin(leader)), commands: commands.to_vec() };
-        let mut request = Request::new(message);
-        request.set_timeout(PROPOSE_TIMEOUT);
-        // From here on the leader may have it.
-        let response = tokio::select! {
-            response = tokio::time::timeout(PROPOSE_TIMEOUT, client.propose(request)) => response,
+        // From here on the leader may have it, unless the way says that it was not sent.
+        let answered = tokio::select! {
+            answered = tokio::time::timeout(PROPOSE_TIMEOUT, way.propose(request)) => answered,
             () = gone => return Err(Error::Unknown),
         };
-        match response {
-            Ok(Ok(response)) => {
-                let outcomes = response.into_inner().outcomes;
+        match answered.unwrap_or(Err(Error::Unknown))? {
+            Ok(response) => {
+                let outcomes = response.outcomes;
                 if outcomes.len() != commands.len() {
                     tracing::error!(expected = commands.len(), found = outcomes.len(), %leader, "outcomes are missing");
                     return Err(Error::Unknown);
                 }
                 outcomes.into_iter().map(from_wire).collect()
             }
-            Ok(Err(status)) => Err(refused(&status)),
-            Err(_elapsed) => Err(Error::Unknown),
+            Err(status) => Err(refused(&status)),
+        }
+    }
+
+    /// How `leader` takes proposals.
+    async fn way(&self, leader: NodeId) -> Result<Way, ()> {
+        let link = self.link(leader).ok_or_else(|| unknown(leader))?;
+        match link.lane().await {
+            Ok(lane) => Ok(Way::Lane(lane)),
+            Err(ConnectError::Call(status)) if status.code() == GrpcCode::Unimplemented => {
+                self.client(leader).await.map(Way::Calls)
+            }
+            Err(error) => Err(unreachable(leader, &error)),
         }
     }
 
@@ -135,15 +150,41 @@ impl Peers {
     }
 
     async fn client(&self, node: NodeId) -> Result<ForwardClient<Http2>, ()> {
-        let Some(link) = self.link(node) else {
-            tracing::warn!(%node, "the leader is not among the members");
-            return Err(());
-        };
-        let http2 = link.connect().await.map_err(|error| {
-            tracing::debug!(%node, %error, "the leader can't be reached");
-        })?;
-        let client = ForwardClient::with_origin(http2, link.origin());
-        Ok(client.max_decoding_message_size(MESSAGE_LENGTH_MAX).max_encoding_message_size(MESSAGE_LENGTH_MAX))
+        let link = self.link(node).ok_or_else(|| unknown(node))?;
+        link.connect().await.map(connection::client).map_err(|error| unreachable(node, &error))
+    }
+}
+
+fn unknown(node: NodeId) {
+    tracing::warn!(%node, "the leader is not among the members");
+}
+
+fn unreachable(node: NodeId, error: &ConnectError) {
+    tracing::debug!(%node, %error, "the leader can't be reached");
+}
+
+/// How a leader takes proposals.
+enum Way {
+    /// One after another over one call.
+    Lane(Lane),
+    /// Each with a call of its own: a node of a release before there were lanes.
+    Calls(ForwardClient<Http2>),
+}
+
+impl Way {
+    /// What the leader says. An error: it said nothing.
+    async fn propose(self, request: ProposeRequest) -> Result<Result<ProposeResponse, Status>, Error> {
+        match self {
+            Way::Lane(lane) => match lane.propose(request).await {
+                Ok(answered) => answered.await.map_err(|_| Error::Unknown),
+                Err(NotSent) => Err(Error::NotLeader),
+            },
+            Way::Calls(mut client) => {
+                let mut request = Request::new(request);
+                request.set_timeout(PROPOSE_TIMEOUT);
+                Ok(client.propose(request).await.map(tonic::Response::into_inner))
+            }
+        }
     }
 }
 
