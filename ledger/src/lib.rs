@@ -36,7 +36,7 @@ pub use bounds::entry_version;
 pub use change::{Change, Changes};
 pub use command::data_key::FIRST_GENERATION;
 pub use effects::{Applied, Effects, Outcome};
-pub use prove::{Prover, consistency, inclusion, root_at};
+pub use prove::{Prover, Raised, RaisedTiles, consistency, inclusion, root_at};
 pub use read::{
     attachments, body, certificate, chunk, chunk_facts, complete_object, crl_heads, data_key, data_key_by_id,
     entry_end, genesis, is_named, leaf, object, object_after, object_touched, record_row, series_head,

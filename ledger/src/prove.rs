@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use kho_proto::digest::Digest;
 use kho_proto::id::Seq;
 use kho_proto::merkle::{self, Hashes, ProveError};
@@ -10,10 +12,10 @@ use kho_proto::merkle::{self, Hashes, ProveError};
 use crate::edge::{Place, Pyramid};
 use crate::row::{Damaged, Fault};
 use crate::table::{self, Table};
-use crate::tip::{Tip, load_tile};
+use crate::tip::{Tip, load_tile_row, raise_tile};
 use crate::view::{ReadError, View};
 
-/// Tiles that a prover keeps, at most: 16 KiB each with what stands above them.
+/// Tiles that a prover keeps, at most: 24 KiB each with their rows and what stands above them.
 pub const PROVER_TILES_MAX: usize = 64;
 
 /// Why there is no such proof.
@@ -58,18 +60,54 @@ impl From<ProveError<ReadError>> for Error {
     }
 }
 
+/// A full tile and what stands above it.
+pub struct Raised {
+    row: Bytes,
+    pyramid: Pyramid,
+}
+
+/// Full tiles that were raised before: a proof takes the hashes above a tile, and to compute them costs more than all the
+/// rest of it. Whoever keeps them may forget any, and need not know when rows change: what is found counts only for the row
+/// that it was raised from.
+pub trait RaisedTiles {
+    /// The tile of this level and index, if it is kept.
+    fn find(&self, level: u8, index: u64) -> Option<Arc<Raised>>;
+    /// Keeps a tile; some 24 KiB.
+    fn keep(&self, level: u8, index: u64, tile: Arc<Raised>);
+}
+
 /// Makes proofs and keeps the tiles that it read: use one for all receipts of an entry.
 /// View and tip must be of the same moment.
 pub struct Prover<'a> {
     view: &'a dyn View,
     tip: &'a Tip,
-    tiles: RefCell<BTreeMap<(u32, u64), Pyramid>>,
+    raised: Option<&'a dyn RaisedTiles>,
+    tiles: RefCell<BTreeMap<(u32, u64), Arc<Raised>>>,
 }
 
 impl<'a> Prover<'a> {
     /// A prover for trees up to the tip's size.
     pub fn new(view: &'a dyn View, tip: &'a Tip) -> Self {
-        Self { view, tip, tiles: RefCell::default() }
+        Self { view, tip, raised: None, tiles: RefCell::default() }
+    }
+
+    /// The same, over tiles that others have raised before.
+    pub fn over(view: &'a dyn View, tip: &'a Tip, raised: &'a dyn RaisedTiles) -> Self {
+        Self { raised: Some(raised), ..Self::new(view, tip) }
+    }
+
+    fn tile(&self, level: u8, index: u64) -> Result<Arc<Raised>, ReadError> {
+        let row = load_tile_row(self.view, level, index)?;
+        let found = self.raised.and_then(|raised| raised.find(level, index));
+        if let Some(found) = found.filter(|found| found.row == row) {
+            return Ok(found);
+        }
+        let (pyramid, _) = raise_tile(row.clone(), level, index)?;
+        let tile = Arc::new(Raised { row, pyramid });
+        if let Some(raised) = self.raised {
+            raised.keep(level, index, tile.clone());
+        }
+        Ok(tile)
     }
 
     fn check(&self, size: u64) -> Result<(), Error> {
@@ -112,9 +150,9 @@ impl Hashes for Prover<'_> {
             if tiles.len() == PROVER_TILES_MAX {
                 tiles.clear();
             }
-            tiles.insert(at, load_tile(self.view, level, place.tile)?.0);
+            tiles.insert(at, self.tile(level, place.tile)?);
         }
-        let hash = tiles.get(&at).and_then(|tile| tile.get(place.row, place.index));
+        let hash = tiles.get(&at).and_then(|tile| tile.pyramid.get(place.row, place.index));
         let damaged = || Damaged::new(Table::Tiles, &table::tile_key(level, place.tile), Fault::Missing);
         Ok(hash.ok_or_else(damaged)?)
     }

@@ -1,5 +1,6 @@
 //! Where the ledger stands: what `apply` needs of the rows below without reading them each time.
 
+use bytes::Bytes;
 use kho_proto::checkpoint::Origin;
 use kho_proto::digest::Digest;
 use kho_proto::id::{ClusterId, Epoch, Seq, UnixMs};
@@ -151,10 +152,20 @@ fn load_tile_root(view: &dyn View, level: u8, index: u64) -> Result<Digest, Read
 
 /// A full tile with what stands above it, and its root.
 pub(crate) fn load_tile(view: &dyn View, level: u8, index: u64) -> Result<(Pyramid, Digest), ReadError> {
+    raise_tile(load_tile_row(view, level, index)?, level, index)
+}
+
+/// The row of a full tile.
+pub(crate) fn load_tile_row(view: &dyn View, level: u8, index: u64) -> Result<Bytes, ReadError> {
     let key = table::tile_key(level, index);
-    let damaged = |fault| Damaged::new(Table::Tiles, &key, fault);
-    let value = view.get(Table::Tiles, &key)?.ok_or_else(|| damaged(Fault::Missing))?;
-    let row = TileRow::decode(value).map_err(damaged)?;
+    let missing = || Damaged::new(Table::Tiles, &key, Fault::Missing);
+    Ok(view.get(Table::Tiles, &key)?.ok_or_else(missing)?)
+}
+
+/// What stands above the tile of a row: 255 hashes to compute.
+pub(crate) fn raise_tile(row: Bytes, level: u8, index: u64) -> Result<(Pyramid, Digest), ReadError> {
+    let damaged = |fault| Damaged::new(Table::Tiles, &table::tile_key(level, index), fault);
+    let row = TileRow::decode(row).map_err(damaged)?;
     let mut pyramid = Pyramid::default();
     let root = row.hashes().fold(None, |_, hash| pyramid.push(hash));
     Ok((pyramid, root.ok_or_else(|| damaged(Fault::Length { expected: "256 hashes" }))?))

@@ -1,10 +1,15 @@
 //! A tree with full tiles at two levels.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
 use kho_proto::id::Seq;
 use kho_proto::merkle::{Frontier, verify_consistency, verify_inclusion};
 
 use super::build::*;
-use crate::{Prover, Table, Tip, read, rewind};
+use crate::{Prover, Raised, RaisedTiles, Table, Tip, View, inclusion, read, rewind};
 
 const ENTRY_RECORDS: u64 = 1000;
 const LEAVES: u64 = 66_001;
@@ -53,6 +58,47 @@ fn proofs_load_and_rewind_hold_across_tile_levels() {
         assert_eq!(ledger.rows.count(Table::Tiles) as u64, size / 256 + size / 65_536);
         assert_eq!(ledger.rows.count(Table::Records) as u64, size - 1);
     }
+}
+
+#[derive(Default)]
+struct Kept {
+    tiles: Mutex<BTreeMap<(u8, u64), Arc<Raised>>>,
+    raised: AtomicUsize,
+}
+
+impl RaisedTiles for Kept {
+    fn find(&self, level: u8, index: u64) -> Option<Arc<Raised>> {
+        self.tiles.lock().expect("no test panicked with it").get(&(level, index)).cloned()
+    }
+
+    fn keep(&self, level: u8, index: u64, tile: Arc<Raised>) {
+        self.raised.fetch_add(1, Ordering::Relaxed);
+        self.tiles.lock().expect("no test panicked with it").insert((level, index), tile);
+    }
+}
+
+#[test]
+fn kept_tiles_are_raised_once_and_count_only_for_their_rows() {
+    let mut ledger = Ledger::formed(&["BYT"]);
+    ledger.apply((0..600).map(|n| record(n, "BYT").command()).collect());
+    let size = ledger.tip.size();
+    let kept = Kept::default();
+    let (first, last) = (Seq(3), Seq(300));
+    for _ in 0..3 {
+        for seq in [first, last] {
+            let proof = Prover::over(&ledger.rows, &ledger.tip, &kept).inclusion(seq, size).expect("in range");
+            assert_eq!(proof, inclusion(&ledger.rows, &ledger.tip, seq, size).expect("in range"), "{seq}");
+        }
+    }
+    assert_eq!(kept.raised.load(Ordering::Relaxed), 2, "tiles 0 and 1, once each");
+    let key = Bytes::copy_from_slice(&crate::table::tile_key(0, 0));
+    let mut value = ledger.rows.get(Table::Tiles, &key).expect("sound").expect("there").to_vec();
+    *value.last_mut().expect("not empty") ^= 1;
+    let change = crate::Change::Put { table: Table::Tiles, key, value: value.into() };
+    ledger.rows.write(&crate::Changes(vec![change]));
+    let proof = Prover::over(&ledger.rows, &ledger.tip, &kept).inclusion(first, size).expect("in range");
+    assert_eq!(proof, inclusion(&ledger.rows, &ledger.tip, first, size).expect("in range"), "of the row as it is now");
+    assert_eq!(kept.raised.load(Ordering::Relaxed), 3);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! RocksDB: the only module that names it.
 
+mod direct;
 mod engine;
 mod garbage;
 mod options;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kho_ledger::{Effects, Outcome, Prover, ReadError, Tip, View, prove};
+use kho_ledger::{Effects, Outcome, Prover, Raised, RaisedTiles, ReadError, Tip, View, prove};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::Seq;
@@ -20,6 +20,8 @@ use crate::keys::{GuardError, Notary};
 
 /// Signed checkpoints remembered, at most; some 300 bytes each.
 const NOTES_MAX: usize = 4096;
+/// Tiles of the tree remembered with what stands above them, at most: of the 131,072 records read last, some 12 MiB.
+const TILES_MAX: usize = 512;
 
 /// Why there is no receipt.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +56,26 @@ pub struct Receipts {
     notary: Arc<Notary>,
     /// By size and root.
     notes: Cache<(u64, Digest), Bytes>,
+    tiles: Tiles,
+}
+
+/// By level and index.
+struct Tiles(Cache<(u8, u64), Arc<Raised>>);
+
+impl RaisedTiles for Tiles {
+    fn find(&self, level: u8, index: u64) -> Option<Arc<Raised>> {
+        self.0.get(&(level, index))
+    }
+
+    fn keep(&self, level: u8, index: u64, tile: Arc<Raised>) {
+        self.0.insert((level, index), tile);
+    }
 }
 
 impl Receipts {
     /// Signed with `notary`.
     pub fn new(state: StateStore, notary: Arc<Notary>) -> Self {
-        Self { state, notary, notes: Cache::new(NOTES_MAX) }
+        Self { state, notary, notes: Cache::new(NOTES_MAX), tiles: Tiles(Cache::new(TILES_MAX)) }
     }
 
     /// Whether the state is of a formed cluster with this node's keys: before that nothing may be sealed.
@@ -71,7 +87,7 @@ impl Receipts {
     /// Answers for all commands of an applied entry.
     pub(super) fn answers(&self, effects: Effects) -> Result<Vec<Answer>, Error> {
         let (view, tip) = self.state.read();
-        let prover = Prover::new(&view, &tip);
+        let prover = Prover::over(&view, &tip, &self.tiles);
         let Effects { outcomes, size, root } = effects;
         outcomes
             .into_iter()
@@ -92,7 +108,7 @@ impl Receipts {
 
     /// The first receipt of the leaf at `seq`. View and tip must be of the same moment.
     pub fn first(&self, view: &dyn View, tip: &Tip, seq: Seq) -> Result<Receipt, Error> {
-        self.first_with(&Prover::new(view, tip), view, tip, seq)
+        self.first_with(&Prover::over(view, tip, &self.tiles), view, tip, seq)
     }
 
     fn first_with(&self, prover: &Prover<'_>, view: &dyn View, tip: &Tip, seq: Seq) -> Result<Receipt, Error> {

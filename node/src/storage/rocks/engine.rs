@@ -11,6 +11,7 @@ use rocksdb::{
     MultiThreaded, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::direct;
 use super::garbage::Garbage;
 use super::options::{self, Shared, Tuning, Usage};
 use super::snapshot::RocksSnapshot;
@@ -71,8 +72,16 @@ struct RocksEngine {
 
 impl RocksEngine {
     fn open(path: &Path, profile: Profile, tables: &[&'static str], shared: &Shared) -> Result<Self, KvError> {
-        let (database, descriptors) = Self::describe(path, profile, tables, shared);
+        let (mut database, descriptors) = Self::describe(path, profile, tables, shared);
+        // Tables are written once and read rarely: copying them into the page cache took a quarter of all CPU at 16 KiB a
+        // record (docs/adr/0033). The log's own file stays buffered: its writes are smaller than a block.
+        database.set_use_direct_io_for_flush_and_compaction(direct::is_possible(path));
         let db = Db::open_cf_descriptors(&database, path, descriptors).map_err(|error| failed("open", &error))?;
+        let appended = tables.iter().filter(|table| usage(table) == Usage::Append);
+        for table in appended.filter(|_| profile == Profile::State) {
+            db.set_options_cf(&handle(&db, table)?, options::WRITTEN_ONCE)
+                .map_err(|error| failed("set options", &error))?;
+        }
         Ok(Self::of(db, profile, tables, shared))
     }
 

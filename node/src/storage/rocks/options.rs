@@ -82,6 +82,11 @@ pub(super) enum Usage {
     Plain,
 }
 
+/// Of tables to which rows are only appended: files at the bottom stay as they are. RocksDB writes each of them once more as
+/// soon as no snapshot is older, to take the sequence numbers out of its keys, which saves nothing here; a read makes a
+/// snapshot. (The setting is a file's age in seconds, for ever; `rocksdb` has no function for it.)
+pub(super) const WRITTEN_ONCE: &[(&str, &str)] = &[("bottommost_file_compaction_delay", "4294967295")];
+
 /// Options of the database as a whole.
 pub(super) fn database(profile: Profile, shared: &Shared, name: &str) -> Options {
     let mut options = Options::default();
