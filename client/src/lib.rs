@@ -111,8 +111,8 @@ pub use list::{Count, Fresh, ListQuery, Listing, SeriesOf};
 pub use nodes::{MESSAGE_BYTES_MAX, Preference};
 pub use outbox::{
     Added, BYTES_MAX, DOUBT, Drained, EVENTS_MAX, KEPT_BYTES_MAX, KEPT_RECORDS_MAX, Limits, Listed, Outbox,
-    OutboxError, OutboxEvent, OutboxStatus, PAUSE_MAX, PAUSE_MIN, Pace, Place, RECORDS_MAX, ROUND_BYTES_MAX,
-    ROUND_RECORDS_MAX, Stored,
+    OutboxAbout, OutboxError, OutboxEvent, OutboxStatus, PAUSE_MAX, PAUSE_MIN, Pace, Place, RECORDS_MAX,
+    ROUND_BYTES_MAX, ROUND_RECORDS_MAX, Stored,
 };
 #[doc(hidden)]
 pub use outbox::{Step, Steps};
