@@ -119,7 +119,7 @@ pub use outbox::{Step, Steps};
 pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
-pub use stats::{Stats, StatsBy, StatsCounts, StatsQuery, StatsRow};
+pub use stats::{Stats, StatsBy, StatsCounts, StatsLeftOut, StatsQuery, StatsRow};
 pub use stream::{IN_FLIGHT_MAX, Settled, StreamClosed, StreamResults, StreamSender};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::{ATTEMPT, DEADLINE, HEDGE_AFTER, Timing};

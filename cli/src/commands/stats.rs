@@ -224,7 +224,16 @@ mod tests {
             counts: StatsCounts { expected: 3, late, records: 7, ..StatsCounts::default() },
         };
         let fresh = Fresh { linearizable: true, age: None, size: 9, node: NodeId(2) };
-        Stats { rows: vec![row("T01", 1), row("T02", 2)], as_of: String::new(), fresh }
+        Stats {
+            rows: vec![row("T01", 1), row("T02", 2)],
+            as_of: String::new(),
+            fresh,
+            left_out: Vec::new(),
+            left_out_more: false,
+            catalogue_regimes: Some(25),
+            unknown_regimes: Vec::new(),
+            unknown_units: Vec::new(),
+        }
     }
 
     #[test]
