@@ -1,5 +1,6 @@
 //! `client.toml`: how to reach a cluster, as whom, and what to believe.
 
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,6 +65,21 @@ pub struct ClientFile {
     pub signer: Option<SignerFiles>,
 }
 
+/// Whether a text is rather a node's configuration than a client file. What is neither is left to the client file's parser, which
+/// says what is wrong.
+pub fn is_node(text: &str) -> bool {
+    has_any(text, &["node_id", "listen", "members"])
+}
+
+/// Whether a text is rather a client file than a node's configuration.
+pub fn is_client(text: &str) -> bool {
+    !is_node(text) && has_any(text, &["nodes", "admin_nodes", "verifier_key", "admin_tls", "signer"])
+}
+
+fn has_any(text: &str, keys: &[&str]) -> bool {
+    text.parse::<toml::Table>().is_ok_and(|table| keys.iter().any(|key| table.contains_key(*key)))
+}
+
 /// Deadlines of a call: below, no attempt has the time to reach a node and come back.
 const DEADLINES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_millis(600_000);
 
@@ -85,6 +101,26 @@ pub enum Error {
         path: PathBuf,
         /// Names the field and the line.
         source: Box<toml::de::Error>,
+    },
+    /// There is none.
+    #[error(
+        "{}: no such file: name the client file with --config or KHO_CONFIG; kho config example --client prints one to fill \
+         in, and kho cluster new makes one for a development cluster",
+        path.display()
+    )]
+    Absent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is a node's configuration.
+    #[error(
+        "{}: expected a client file (nodes, tls, verifier_key), found a node's configuration, which kho serve takes; kho \
+         config example --client prints one",
+        path.display()
+    )]
+    Node {
+        /// The file.
+        path: PathBuf,
     },
     /// It could not be written down.
     #[error("client file: {0}")]
@@ -143,6 +179,8 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::File { .. }
+            | Error::Absent { .. }
+            | Error::Node { .. }
             | Error::Malformed { .. }
             | Error::Serialize(_)
             | Error::Missing { .. }
@@ -171,8 +209,14 @@ impl TlsFiles {
 
 impl ClientFile {
     fn parse(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source: Box::new(source) })
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => Error::Absent { path: path.to_owned() },
+            _ => Error::File { path: path.to_owned(), source },
+        })?;
+        toml::from_str(&text).map_err(|source| match is_node(&text) {
+            true => Error::Node { path: path.to_owned() },
+            false => Error::Malformed { path: path.to_owned(), source: Box::new(source) },
+        })
     }
 
     /// Writes the log's key into a file, leaving the rest as it is (comments are lost). A key that is pinned stays: a

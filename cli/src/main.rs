@@ -16,7 +16,15 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
-    let kho = commands::Kho::parse();
-    lang::choose(kho.lang());
-    exit::report(commands::run(kho))
+    kho::dev::use_own_executable();
+    match commands::Kho::try_parse() {
+        Ok(kho) => {
+            lang::choose(kho.lang());
+            exit::report(commands::run(kho))
+        }
+        Err(error) => {
+            lang::choose(lang::named(std::env::args()));
+            exit::usage(&error)
+        }
+    }
 }

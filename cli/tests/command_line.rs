@@ -145,7 +145,13 @@ fn a_keyring_is_never_overwritten_and_has_one_fingerprint() {
     assert_eq!(code(&made), 0, "{}", err(&made));
     let shown = kho(&["keys", "fingerprint", "--keyring", text(&file)]);
     assert_eq!(out(&shown), out(&made));
-    assert_eq!(code(&make()), 1);
+    let again = make();
+    assert_eq!(code(&again), 1);
+    assert!(err(&again).contains("[keyring-exists]") && err(&again).contains("never written over"), "{}", err(&again));
+    assert_eq!(out(&kho(&["keys", "fingerprint", "--keyring", text(&file)])), out(&made));
+    let absent = kho(&["keys", "fingerprint", "--keyring", text(&dir.path().join("absent"))]);
+    assert_eq!(code(&absent), 1);
+    assert!(err(&absent).contains("[keyring-unreadable]"), "{}", err(&absent));
     let origin = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e/1/4b1d5a0c9e8f7a6b";
     let public = kho(&["keys", "public", "--keyring", text(&file), "--origin", origin]);
     assert!(out(&public).starts_with(&format!("{origin}+")), "{}", err(&public));
@@ -440,6 +446,8 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(completed(&script, "kho list --for"), ["--format"]);
     assert_eq!(completed(&script, "kho list --format "), ["table", "json", "csv"]);
     assert_eq!(completed(&script, "kho log a"), ["audit"]);
+    assert_eq!(completed(&script, "kho certs signer --algorithm "), ["ed25519", "p256", "rsa2048"]);
+    assert_eq!(completed(&script, "kho certs client --plane "), ["client", "peer", "admin", "log", "signers"]);
     for shell in ["zsh", "fish", "elvish", "powershell"] {
         assert!(out(&kho(&["completions", shell])).contains("submit"), "{shell}");
     }
@@ -462,6 +470,12 @@ fn every_command_has_a_manual_page_that_groff_takes() {
         eprintln!("SKIPPED: no groff here");
         return;
     }
+    let page = pages.join("kho-outbox-retry.1");
+    assert!(std::fs::read_to_string(&page).unwrap().contains(".SH \"EXAMPLES\""), "{}", page.display());
+    let shown = out(&Command::new("groff").args(["-man", "-Tascii", "-P-c"]).arg(page).output().unwrap());
+    let command = "kho outbox retry --dir /var/lib/reports/outbox 0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e";
+    assert!(shown.lines().any(|line| line.trim() == command), "a command stays a line: {shown}");
+    assert!(shown.trim_end().lines().last().unwrap_or_default().contains("kho 0."), "{shown}");
     for page in &names {
         let shown = Command::new("groff").args(["-man", "-ww", "-Tutf8", "-Kutf8"]).arg(page).output().unwrap();
         assert!(shown.status.success() && err(&shown).is_empty(), "{}: {}", page.display(), err(&shown));
@@ -494,4 +508,95 @@ fn messages_follow_the_locale_and_codes_stay() {
         assert!(told.starts_with(expected), "{more:?} {variables:?}: {told}");
     }
     assert_eq!(code(&kho(&["--lang", "fr", "version"])), 2);
+    for (arguments, said) in [
+        (&["list", "--order", "size", "--lang", "vi"][..], "lỗi: một giá trị không hợp lệ\n"),
+        (&["--lang=vi", "no-such-command"], "lỗi: không có lệnh này\n"),
+        (&["--lang", "vi", "outbox", "retry"], "lỗi: cần nêu mã các bản ghi bị từ chối, hoặc --all"),
+    ] {
+        let wrong = kho(arguments);
+        assert_eq!(code(&wrong), 2, "{}", err(&wrong));
+        assert!(err(&wrong).starts_with(said), "{arguments:?}: {}", err(&wrong));
+    }
+    assert!(
+        err(&kho(&["list", "--order", "size"])).starts_with("error: invalid value 'size'"),
+        "in English clap says it"
+    );
+}
+
+#[test]
+fn each_configuration_is_told_from_the_other() {
+    let dir = cluster();
+    let (node, client) = (dir.path().join("c/node1.toml"), dir.path().join("c/client.toml"));
+    let check = |file: &Path| kho(&["config", "check", text(file)]);
+    let checked = check(&client);
+    assert_eq!(code(&checked), 0, "{}", err(&checked));
+    for part in ["ok: client file: 3 nodes", "no verifier_key yet", "an operator of 3 nodes", "a signer"] {
+        assert!(out(&checked).contains(part), "{part}: {}", out(&checked));
+    }
+    let served = kho(&["serve", "--config", text(&client)]);
+    assert_eq!(code(&served), 78);
+    assert!(err(&served).contains("expected a node's configuration"), "{}", err(&served));
+    let listed = kho(&["list", "--config", text(&node)]);
+    assert_eq!(code(&listed), 1);
+    assert!(err(&listed).contains("[config-invalid]") && err(&listed).contains("found a node's configuration"));
+    // there is none: how to come by one
+    let absent = kho(&["list", "--config", text(&dir.path().join("absent.toml"))]);
+    assert!(
+        err(&absent).contains("kho config example --client") && err(&absent).contains("KHO_CONFIG"),
+        "{}",
+        err(&absent)
+    );
+    // a certificate and a key that don't belong together, before anybody is asked
+    let good = std::fs::read_to_string(&client).unwrap();
+    let bad = good.replace("key = \"identities/platform.key.pem\"", "key = \"identities/operator.key.pem\"");
+    std::fs::write(&client, bad).unwrap();
+    let checked = check(&client);
+    assert_eq!(code(&checked), 78);
+    let expected = "operator.key.pem does not belong to the certificate in ";
+    assert!(err(&checked).contains("[tls-file-invalid]") && err(&checked).contains(expected), "{}", err(&checked));
+    pin(dir.path());
+    let listed = kho(&["list", "--config", text(&client)]);
+    assert_eq!(code(&listed), 1);
+    assert!(err(&listed).contains(expected), "{}", err(&listed));
+}
+
+#[test]
+fn examples_are_printed_that_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = dir.path().join("node1.toml");
+    let printed = kho(&["config", "example", "--server"]);
+    std::fs::write(&node, &printed.stdout).unwrap();
+    let checked = kho(&["config", "check", text(&node)]);
+    assert_eq!(code(&checked), 0, "{}", err(&checked));
+    // its certificates are still to be put there
+    let client = dir.path().join("client.toml");
+    std::fs::write(&client, kho(&["config", "example", "--client"]).stdout).unwrap();
+    let checked = kho(&["config", "check", text(&client)]);
+    assert_eq!(code(&checked), 78);
+    assert!(err(&checked).contains("platform.key.pem"), "{}", err(&checked));
+    assert_eq!(code(&kho(&["config", "example"])), 2);
+    let catalogue = kho(&["catalogue", "example"]);
+    assert!(serde_json::from_slice::<Vec<serde_json::Value>>(&catalogue.stdout).unwrap().len() > 2);
+    assert!(err(&catalogue).contains("frequency"), "{}", err(&catalogue));
+}
+
+#[test]
+fn a_binary_of_another_name_is_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = dir.path().join("kho-0.1");
+    if std::fs::hard_link(env!("CARGO_BIN_EXE_kho"), &other).is_err() {
+        std::fs::copy(env!("CARGO_BIN_EXE_kho"), &other).unwrap();
+    }
+    let made = Command::new(&other).args(["cluster", "new", "--dir", text(&dir.path().join("c"))]).output().unwrap();
+    assert_eq!(code(&made), 0, "{}", err(&made));
+}
+
+#[test]
+fn a_key_that_is_none_is_told_as_one() {
+    let verify = |key: &str| kho(&["verify", "--key", key, "x.tlog-proof", "x.record"]);
+    let absent = verify("log.vkey");
+    assert_eq!(code(&absent), 1);
+    assert!(err(&absent).contains("no verifier key, and no file that can be read"), "{}", err(&absent));
+    let empty = verify("");
+    assert!(err(&empty).contains("--key is empty: is the variable set?"), "{}", err(&empty));
 }
