@@ -8,6 +8,7 @@ mod demo;
 mod drill;
 mod exit;
 mod lang;
+mod usage;
 
 use clap::Parser;
 
@@ -24,7 +25,7 @@ fn main() -> std::process::ExitCode {
         }
         Err(error) => {
             lang::choose(lang::named(std::env::args()));
-            exit::usage(&error)
+            usage::report(&error)
         }
     }
 }

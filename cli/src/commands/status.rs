@@ -121,7 +121,14 @@ fn lost(answers: &[Answer]) -> Vec<u64> {
 /// No node told its state: the first refusal if there is one, since that node was reached.
 fn nobody(answers: Vec<Answer>) -> Failure {
     let errors: Vec<_> = answers.into_iter().filter_map(|answer| answer.said.err()).collect();
-    errors.iter().for_each(|error| eprintln!("{error}"));
+    for error in &errors {
+        match error {
+            admin::Error::Unreachable { address, why } => {
+                eprintln!("{}", lang::NODE_UNREACHABLE.with(lang::current(), &[("address", address), ("why", why)]));
+            }
+            error => eprintln!("{error}"),
+        }
+    }
     match errors.into_iter().find(|error| !matches!(error, admin::Error::Unreachable { .. })) {
         Some(refused) => refused.into(),
         None => Failure::new(Exit::Unreachable, lang::NOBODY_ANSWERED.get()),

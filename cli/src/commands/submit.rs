@@ -73,7 +73,7 @@ pub struct Args {
     /// Writes ID.record and ID.tlog-proof there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
-    /// Which id each report was given, for a run that goes on; with directories and NDJSON OUT/submit.state if absent.
+    /// Which id each report was given, for a run that goes on; OUT/submit.state if absent.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 }

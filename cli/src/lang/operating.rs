@@ -5,6 +5,8 @@ use super::{Lang, Text};
 texts! {
     /// Nobody told his state.
     NOBODY_ANSWERED: "no node answered", "không nút nào trả lời";
+    /// Of a node that did not answer.
+    NODE_UNREACHABLE: "node at {address} unreachable: {why}", "không liên lạc được nút ở {address}: {why}";
     /// Below the table of nodes.
     NOT_FORMED:
         "the cluster is not formed yet: kho cluster init, once all its nodes run",

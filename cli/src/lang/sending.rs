@@ -35,6 +35,20 @@ texts! {
     NOT_IN_LINES:
         "expected a report in one line (NDJSON), found JSON over several lines: save it as a file .json, or make lines of it with jq -c .",
         "cần mỗi báo cáo trên một dòng (NDJSON), nhưng JSON này trải nhiều dòng: lưu thành tệp .json, hoặc dùng jq -c . để dồn về một dòng";
+    /// Below several files.
+    FILES_FAILED:
+        "{failed} of {files} files failed; of the others the records are in",
+        "{failed} trong {files} tệp không thành công; bản ghi của các tệp còn lại đã vào kho";
+    /// Of a receipt that proves nothing.
+    EVIDENCE_KEPT: "the receipt is kept as evidence: {path}", "biên nhận được giữ làm bằng chứng: {path}";
+    /// Of a receipt that proves nothing.
+    EVIDENCE_LOST:
+        "the receipt could not be kept as evidence: {path}: {error}",
+        "không giữ được biên nhận làm bằng chứng: {path}: {error}";
+    /// Of what the log has signed.
+    NOT_REMEMBERED_LOG:
+        "what the log has signed is not remembered: {error}",
+        "không ghi nhớ được những gì nhật ký đã ký: {error}";
     /// Ctrl-C.
     INTERRUPTED:
         "interrupted: what was acknowledged has its receipt in {out}; the same command goes on, and stores nothing twice",

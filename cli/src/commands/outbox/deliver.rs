@@ -97,7 +97,7 @@ fn tell(outbox: &Outbox) -> tokio::task::JoinHandle<()> {
 /// What the log has signed is known after a restart, too. Where it is not, nothing less is delivered.
 fn remember(client: &Client) {
     if let Err(error) = client.save_memory() {
-        eprintln!("what the log has signed is not remembered: {error}");
+        eprintln!("{}", lang::NOT_REMEMBERED_LOG.with(lang::current(), &[("error", &error)]));
     }
 }
 

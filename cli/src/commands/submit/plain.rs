@@ -116,7 +116,7 @@ impl Failures {
     fn end(self, files: usize) -> Result {
         let failed = self.0.len();
         if failed > 0 && files > 1 {
-            eprintln!("{failed} of {files} files failed; of the others the records are in");
+            eprintln!("{}", lang::FILES_FAILED.with(lang::current(), &[("failed", &failed), ("files", &files)]));
         }
         Failure::worst(self.0).map_or(Ok(()), Err)
     }
