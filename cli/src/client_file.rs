@@ -1,15 +1,19 @@
 //! `client.toml`: how to reach a cluster, as whom, and what to believe.
 
+mod error;
+
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kho_client::{Client, Config, LogMemory, PemSigner, ReceiptCheck, Timing, Tls};
 use kho_proto::checkpoint::VerifierKey;
-use kho_proto::error::Code;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::{self, Admin};
+pub use error::Error;
+
+use crate::admin::Admin;
 
 /// PEM files of a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,98 +68,23 @@ pub struct ClientFile {
     pub signer: Option<SignerFiles>,
 }
 
+/// Whether a text is rather a node's configuration than a client file. What is neither is left to the client file's parser, which
+/// says what is wrong.
+pub fn is_node(text: &str) -> bool {
+    has_any(text, &["node_id", "listen", "members"])
+}
+
+/// Whether a text is rather a client file than a node's configuration.
+pub fn is_client(text: &str) -> bool {
+    !is_node(text) && has_any(text, &["nodes", "admin_nodes", "verifier_key", "admin_tls", "signer"])
+}
+
+fn has_any(text: &str, keys: &[&str]) -> bool {
+    text.parse::<toml::Table>().is_ok_and(|table| keys.iter().any(|key| table.contains_key(*key)))
+}
+
 /// Deadlines of a call: below, no attempt has the time to reach a node and come back.
 const DEADLINES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_millis(600_000);
-
-/// Why a client file is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It can't be read.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// It is not of its form.
-    #[error("{}: {source}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Names the field and the line.
-        source: Box<toml::de::Error>,
-    },
-    /// It could not be written down.
-    #[error("client file: {0}")]
-    Serialize(#[from] toml::ser::Error),
-    /// Something is not configured that the command needs.
-    #[error("{field} is not set in the client file: {needed_for}")]
-    Missing {
-        /// The field.
-        field: &'static str,
-        /// What needs it.
-        needed_for: &'static str,
-    },
-    /// A field's value is wrong.
-    #[error("{field}: expected {expected}, found {found:?}")]
-    Value {
-        /// The field.
-        field: &'static str,
-        /// What it may be.
-        expected: &'static str,
-        /// What it is.
-        found: String,
-    },
-    /// Another key is pinned.
-    #[error(
-        "{}: verifier_key: expected {found} as the cluster says, found {pinned} pinned: another cluster, or another log; \
-         remove the line if you mean to trust the new one",
-        path.display()
-    )]
-    Pinned {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        pinned: String,
-        /// What was to be pinned.
-        found: String,
-    },
-    /// Certificate files, addresses.
-    #[error(transparent)]
-    Client(#[from] kho_client::ConfigError),
-    /// Certificate files of the admin plane.
-    #[error(transparent)]
-    Channel(#[from] kho_client::channel::Error),
-    /// Signer's files.
-    #[error("signer: {0}")]
-    Signer(#[from] kho_client::PemError),
-    /// Name of an algorithm.
-    #[error("signer.algorithm: {0}")]
-    Algorithm(#[from] kho_proto::signature::Error),
-    /// Admin connection.
-    #[error(transparent)]
-    Admin(#[from] admin::Error),
-}
-
-impl Error {
-    /// Stable code.
-    pub fn code(&self) -> Code {
-        match self {
-            Error::File { .. }
-            | Error::Malformed { .. }
-            | Error::Serialize(_)
-            | Error::Missing { .. }
-            | Error::Value { .. }
-            | Error::Pinned { .. } => Code::ConfigInvalid,
-            Error::Client(error) => error.code(),
-            Error::Channel(error) => error.code(),
-            Error::Signer(error) => error.code(),
-            Error::Algorithm(error) => error.code(),
-            Error::Admin(error) => error.code(),
-        }
-    }
-}
 
 impl TlsFiles {
     /// Reads the files, and looks at them again as long as a client has them.
@@ -171,8 +100,14 @@ impl TlsFiles {
 
 impl ClientFile {
     fn parse(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source: Box::new(source) })
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => Error::Absent { path: path.to_owned() },
+            _ => Error::File { path: path.to_owned(), source },
+        })?;
+        toml::from_str(&text).map_err(|source| match is_node(&text) {
+            true => Error::Node { path: path.to_owned() },
+            false => Error::Malformed { path: path.to_owned(), source: Box::new(source) },
+        })
     }
 
     /// Writes the log's key into a file, leaving the rest as it is (comments are lost). A key that is pinned stays: a

@@ -12,12 +12,14 @@ use kho_proto::{certificate, checkpoint, header, period, receipt, record, report
 
 use crate::lang::{self, Lang};
 
-/// Exit codes of failed commands; wrong usage ends with 2, in clap.
+/// Exit codes of failed commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     /// Refused, or a check failed.
     Refused = 1,
+    /// Wrong usage; what clap finds ends with it, too.
+    Usage = 2,
     /// The outcome is not known, or not proven: the record may be in.
     Unknown = 3,
     /// No node was reached, or none could do it now: it was not done, and may be asked again as it is.
@@ -26,6 +28,12 @@ pub enum Exit {
     NotMet = 5,
     /// A drill's fault may still be there.
     NotHealed = 6,
+    /// A configuration that nothing would start with.
+    Config = 78,
+    /// Ended by SIGINT, in good order.
+    Interrupted = 130,
+    /// Ended by SIGTERM, in good order.
+    Terminated = 143,
 }
 
 /// Shown at the end of `kho --help`.
@@ -38,7 +46,8 @@ Exit codes:
   4  no node reached, or none could do it now (no leader, over quota): not done; submit it again
   5  kho drill: a requirement is not met, or the fault took no effect; the report says which
   6  kho drill: what it broke is not mended; the message says what to run
-kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 it would)";
+  130, 143  ended by SIGINT (Ctrl-C), SIGTERM; kho submit says what was acknowledged, and the same command goes on
+kho serve: 74 its disk failed, 78 it refused to start (kho config check: 78 the file is wrong)";
 
 /// Why a command failed, and how it ends.
 #[derive(Debug)]
@@ -60,6 +69,11 @@ impl Failure {
     /// A failure with a message of its own.
     pub fn new(exit: Exit, message: impl std::fmt::Display + std::fmt::Debug + Send + Sync + 'static) -> Self {
         Self { exit: Some(exit), error: anyhow::Error::msg(message) }
+    }
+
+    /// Arguments that don't go together, where clap does not see it.
+    pub fn usage(message: impl std::fmt::Display + std::fmt::Debug + Send + Sync + 'static) -> Self {
+        Self::new(Exit::Usage, message)
     }
 
     /// A failure with a stable code that ends as `exit`.
@@ -86,6 +100,11 @@ impl Failure {
             told.tell();
             kept
         })
+    }
+
+    /// The same failure, ending as `exit`.
+    pub fn ending(self, exit: Exit) -> Self {
+        Self { exit: Some(exit), ..self }
     }
 
     /// Prints what went wrong.

@@ -8,6 +8,7 @@ mod demo;
 mod drill;
 mod exit;
 mod lang;
+mod usage;
 
 use clap::Parser;
 
@@ -16,7 +17,15 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
-    let kho = commands::Kho::parse();
-    lang::choose(kho.lang());
-    exit::report(commands::run(kho))
+    kho::dev::use_own_executable();
+    match commands::Kho::try_parse() {
+        Ok(kho) => {
+            lang::choose(kho.lang());
+            exit::report(commands::run(kho))
+        }
+        Err(error) => {
+            lang::choose(lang::named(std::env::args()));
+            usage::report(&error)
+        }
+    }
 }

@@ -118,7 +118,9 @@ async fn a_catalogue_is_loaded_shown_compared_and_loaded_again() {
     let (_, told) = scene.load(&rules, "VPCP", &[], 1);
     assert!(told.contains("rules.json[1]: unit_kind") && told.contains("rules.json[1]: valid_to"), "{told}");
     ends(&["catalogue", "show", "NOBODY", "--config", &config], 1);
-    ends(&["catalogue", "diff", "--from", "2020-02-30", "--to", "2020-03-01", "--config", &config], 1);
+    ends(&["catalogue", "diff", "--from", "2020-02-30", "--to", "2020-03-01", "--config", &config], 2);
+    let (_, told) = ends(&["catalogue", "list", "--on", "x", "--config", &config], 2);
+    assert!(told.contains("expected a day, such as 2020-06-30"), "{told}");
 }
 
 /// R-E2, R-D5
@@ -164,6 +166,46 @@ async fn wrong_figures_are_told_and_statistics_are_printed() {
     assert_eq!(csv, "expected,on_time,late,missing,open,corrected,superseded,unscheduled,records\n2,0,1,1,0,0,0,0,1\n");
     assert!(told.contains("as of 20"), "{told}");
     assert!(stats(&["--unit", "BYT"]).0.contains("BYT"));
-    let (_, told) = ends(&["stats", "--from", "2020-06", "--to", "2020-05", "--config", &config], 1);
-    assert!(told.contains("[request-malformed]"), "{told}");
+    let (_, told) = ends(&["stats", "--from", "2020-06", "--to", "2020-05", "--config", &config], 2);
+    assert!(told.contains("expected the earlier period first"), "{told}");
+    let (_, told) = stats(&["--regime", "X-01"]);
+    assert!(told.contains("the catalogue has no regime X-01") && !told.contains("left out"), "{told}");
+}
+
+/// R-D5: numbers that leave something out say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_tell_what_they_leave_out() {
+    let scene = Scene::new().await;
+    let config = scene.config();
+    let out = scene.dir.path().join("out");
+    for (regime, period) in
+        [("YT-01", "2020-06-12"), ("X-01", "2020-06-12"), ("X-01", "2020-06-13"), ("X-01", "2021-01-01")]
+    {
+        let report = json!({"unit": "BYT", "regime": regime, "period": period, "text": "x"});
+        let file = scene.file("report.json", &report);
+        ends(&["submit", &file, "--config", &config, "--out", out.to_str().unwrap()], 0);
+    }
+    let fixed = ["stats", "--from", "2020-06", "--to", "2020-06", "--config", &config];
+    let stats = |more: &[&str]| ends(&[&fixed, more].concat(), 0);
+    let (rows, told) = stats(&["--format", "csv"]);
+    assert_eq!(rows.lines().count(), 1, "{rows}");
+    for line in [
+        "no catalogue is loaded: nothing is expected",
+        "left out: 2 records of regime X-01, which the catalogue does not have",
+        "left out: 1 record of regime YT-01, which the catalogue does not have",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+
+    let example = scene.dir.path().join("catalogue.json");
+    std::fs::write(&example, ends(&["catalogue", "example"], 0).0).unwrap();
+    scene.load(example.to_str().unwrap(), "VPCP", &[], 0);
+    let (_, told) = stats(&[]);
+    assert!(
+        told.contains("2 records of regime X-01, which") && !told.contains("YT-01") && !told.contains("loaded"),
+        "{told}"
+    );
+    assert!(!stats(&["--regime", "YT-01"]).1.contains("left out"));
+    assert!(!stats(&["--unit", "VPCP"]).1.contains("left out"));
+    assert!(!ends(&["stats", "--from", "2022", "--to", "2022", "--config", &config], 0).1.contains("left out"));
 }

@@ -47,14 +47,35 @@ async fn the_command_line_submits_reads_exports_and_verifies() {
     let (_, err) = ends(&["submit", "--config", config, &record, "--out", text(&files)], 0);
     assert!(err.contains("it was there already"), "{err}");
     assert_eq!(std::fs::read(&proof).unwrap(), first, "the first receipt again");
-    // another report of the same series without `supersedes`
-    let (_, err) = ends(&["submit", "--config", config, text(&report), "--out", text(&files)], 1);
-    assert!(err.contains("[series-has-head]"), "{err}");
+    // the same file again is the same record, also where somebody took the record away
+    let again = ["submit", "--config", config, text(&report), "--out", text(&files)];
+    let (out, err) = ends(&again, 0);
+    assert!(
+        out.contains(&proof) && err.contains("signed before") && err.contains("it was there already"),
+        "{out}{err}"
+    );
+    let bytes = std::fs::read(&record).unwrap();
+    std::fs::remove_file(&record).unwrap();
+    let (out, err) = ends(&again, 0);
+    assert!(out.trim() == proof && err.contains("done by an earlier run"), "{out}{err}");
+    // its files are elsewhere: the node has another record under the id, and it is said which
+    std::fs::rename(&proof, files.join("away")).unwrap();
+    let (_, err) = ends(&again, 1);
+    assert!(err.contains("[record-id-conflict]") && err.contains(&format!("kho get {id} --out")), "{err}");
+    std::fs::rename(files.join("away"), &proof).unwrap();
+    std::fs::write(&record, bytes).unwrap();
+    // another report of the same series without `supersedes`: what to do is said, and nothing stays that is not in
+    let other = dir.path().join("other.json");
+    std::fs::write(&other, document.replace(":2}", ":3}")).unwrap();
+    let (out, err) = ends(&["submit", "--config", config, text(&other), "--out", text(&files)], 1);
+    assert!(err.contains("[series-has-head]") && err.contains("\"supersedes\""), "{err}");
+    assert!(err.contains("kho history --unit BYT --regime YT-01 --period 2020-06-12 --newest"), "{err}");
+    assert!(!Path::new(out.trim()).exists(), "{out}");
     // several at once: the bad one among them does not sink the others
     let several: Vec<_> = ["2020-06-13", "2020-06-12", "2020-06-14"]
         .map(|day| {
             let path = dir.path().join(format!("{day}.json"));
-            std::fs::write(&path, document.replace("2020-06-12", day)).unwrap();
+            std::fs::write(&path, document.replace("2020-06-12", day).replace(":2}", ":4}")).unwrap();
             path
         })
         .to_vec();
@@ -71,7 +92,7 @@ async fn the_command_line_submits_reads_exports_and_verifies() {
     let submit = ["submit", "--config", config, "--out", text(&mixed), text(&bad), text(&good), text(&absent)];
     let (out, err) = ends(&submit, 1);
     assert_eq!(out.lines().filter(|line| line.ends_with(".tlog-proof")).count(), 1, "{out}");
-    assert_eq!(std::fs::read_dir(&mixed).unwrap().count(), 2, "a record and its receipt");
+    assert_eq!(std::fs::read_dir(&mixed).unwrap().count(), 3, "a record, its receipt, and what it is known by");
     assert!(err.contains("bad.json: ") && err.contains("absent.json") && err.contains("2 of 3 files failed"), "{err}");
 
     let (out, _) = ends(&["get", &id, "--config", config], 0);
@@ -83,6 +104,14 @@ async fn the_command_line_submits_reads_exports_and_verifies() {
 
     let key = cluster.verifier_key().unwrap().to_string();
     let trust = cluster.layout().trust(kho::dev::Plane::Signers);
+    let (_, err) = ends(&["verify", "--key", &key, &record, &proof], 2);
+    assert!(err.contains("the other way round"), "{err}");
+    let other = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e/1/4b1d5a0c9e8f7a6b";
+    let (other, _) = ends(&["keys", "public", "--keyring", text(&cluster.layout().keyring()), "--origin", other], 0);
+    let (_, err) = ends(&["verify", "--key", other.trim(), &proof, &record], 1);
+    assert!(err.contains("[receipt-invalid]") && err.contains("of another log than --key"), "{err}");
+    let (out, _) = ends(&["--lang", "vi", "verify", "--key", &key, &proof, &record], 0);
+    assert!(out.contains("đạt") && out.contains("bỏ qua  người ký") && !out.contains("skipped"), "{out}");
     let (out, _) = ends(&["verify", "--key", &key, "--trust", text(&trust), &proof, &record], 0);
     assert!(!out.contains("FAILED") && out.lines().count() == 9, "{out}");
     let (out, _) = ends(&["keys", "public", "--keyring", text(&cluster.layout().keyring()), "--receipt", &proof], 0);
@@ -104,12 +133,41 @@ async fn the_command_line_submits_reads_exports_and_verifies() {
     assert_eq!(cluster.wait_equal().await.unwrap(), size);
 
     cluster.kill(NodeId(2)).unwrap();
+    let status = |config: &str| -> serde_json::Value {
+        serde_json::from_str(&ends(&["status", "--config", config, "--format", "json"], 0).0).unwrap()
+    };
     let (out, _) = ends(&["status", "--config", config, "--json"], 0);
-    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
-    let reachable: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| node["reachable"] == true).collect();
+    assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok(), "as it was written before: {out}");
+    let nodes = status(config);
+    let reachable: Vec<_> = nodes["nodes"].as_array().unwrap().iter().map(|node| node["reachable"] == true).collect();
     assert_eq!(reachable, [true, false, true]);
+    assert_eq!((&nodes["majority"]["reachable"], &nodes["majority"]["answering"]), (&true.into(), &2.into()));
     let (out, _) = ends(&["status", "--config", config], 0);
-    assert!(out.contains("unreachable"), "{out}");
+    assert!(out.contains("unreachable") && !out.contains("majority"), "{out}");
+    let (csv, _) = ends(&["status", "--config", config, "--format", "csv"], 0);
+    assert!(csv.starts_with("address,reachable,configured,node_id,role,") && csv.lines().count() == 4, "{csv}");
+    // a client file that knows one node: the cluster knows the others
+    let (one, admin) = (cluster.layout().dir().join("one.toml"), cluster.member(NodeId(1)).unwrap().admin.clone());
+    let mut file: toml::Table = std::fs::read_to_string(config).unwrap().parse().unwrap();
+    file.insert("admin_nodes".to_owned(), toml::Value::Array(vec![admin.clone().into()]));
+    std::fs::write(&one, file.to_string()).unwrap();
+    let known: Vec<_> = status(text(&one))["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["node_id"].as_u64().unwrap(), node["configured"] == true, node["reachable"] == true))
+        .collect();
+    assert_eq!(known, [(1, true, true), (2, false, false), (3, false, true)]);
+    // the majority is lost: who is left says so, and the command does its work
+    cluster.kill(NodeId(3)).unwrap();
+    let (out, _) = ends(&["status", "--config", text(&one)], 0);
+    assert!(out.contains("no majority: 1 of 3 voting members answer here, 2 are needed"), "{out}");
+    let (out, _) = ends(&["--lang", "vi", "status", "--config", text(&one)], 0);
+    assert!(
+        out.contains("không đủ đa số") && out.contains("không liên lạc được") && !out.contains("unreachable"),
+        "{out}"
+    );
+    assert_eq!(status(text(&one))["majority"]["reachable"], false);
 }
 
 // R-A2

@@ -145,7 +145,13 @@ fn a_keyring_is_never_overwritten_and_has_one_fingerprint() {
     assert_eq!(code(&made), 0, "{}", err(&made));
     let shown = kho(&["keys", "fingerprint", "--keyring", text(&file)]);
     assert_eq!(out(&shown), out(&made));
-    assert_eq!(code(&make()), 1);
+    let again = make();
+    assert_eq!(code(&again), 1);
+    assert!(err(&again).contains("[keyring-exists]") && err(&again).contains("never written over"), "{}", err(&again));
+    assert_eq!(out(&kho(&["keys", "fingerprint", "--keyring", text(&file)])), out(&made));
+    let absent = kho(&["keys", "fingerprint", "--keyring", text(&dir.path().join("absent"))]);
+    assert_eq!(code(&absent), 1);
+    assert!(err(&absent).contains("[keyring-unreadable]"), "{}", err(&absent));
     let origin = "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e/1/4b1d5a0c9e8f7a6b";
     let public = kho(&["keys", "public", "--keyring", text(&file), "--origin", origin]);
     assert!(out(&public).starts_with(&format!("{origin}+")), "{}", err(&public));
@@ -234,6 +240,10 @@ fn nobody_there_ends_with_4() {
     let config = dir.path().join("c/client.toml");
     let status = kho(&["status", "--config", text(&config)]);
     assert_eq!(code(&status), 4, "{}", err(&status));
+    let vi = kho(&["--lang", "vi", "status", "--config", text(&config)]);
+    assert!(
+        err(&vi).contains("không liên lạc được nút ở 127.0.0.1:") && err(&vi).ends_with("lỗi: không nút nào trả lời\n")
+    );
     let without_key = kho(&["get", "0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e", "--config", text(&config)]);
     assert_eq!(code(&without_key), 1);
     assert!(err(&without_key).contains("verifier_key"), "{}", err(&without_key));
@@ -412,63 +422,6 @@ fn a_failed_demo_leaves_the_logs_that_it_names() {
     assert!(log.is_some_and(|log| Path::new(log).is_file()), "{err}");
 }
 
-/// Words that bash offers behind `line`, as its completion function leaves them.
-fn completed(script: &Path, line: &str) -> Vec<String> {
-    let words: Vec<&str> = line.split(' ').collect();
-    let program = format!(
-        "source {}; COMP_WORDS=({}); COMP_CWORD={}; {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        text(script),
-        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
-        words.len() - 1,
-        format_args!("_kho kho '{}' '{}'", words[words.len() - 1], words[words.len() - 2]),
-    );
-    let output = Command::new("bash").args(["--norc", "-c", &program]).output().unwrap();
-    assert_eq!(err(&output), "", "{program}");
-    out(&output).lines().map(str::to_owned).collect()
-}
-
-#[test]
-fn bash_completes_commands_options_and_values() {
-    if Command::new("bash").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no bash here");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let script = dir.path().join("kho.bash");
-    std::fs::write(&script, kho(&["completions", "bash"]).stdout).unwrap();
-    assert_eq!(completed(&script, "kho comp"), ["completions"]);
-    assert_eq!(completed(&script, "kho list --for"), ["--format"]);
-    assert_eq!(completed(&script, "kho list --format "), ["table", "json", "csv"]);
-    assert_eq!(completed(&script, "kho log a"), ["audit"]);
-    for shell in ["zsh", "fish", "elvish", "powershell"] {
-        assert!(out(&kho(&["completions", shell])).contains("submit"), "{shell}");
-    }
-    assert_eq!(code(&kho(&["completions", "cmd"])), 2);
-}
-
-#[test]
-fn every_command_has_a_manual_page_that_groff_takes() {
-    let dir = tempfile::tempdir().unwrap();
-    let pages = dir.path().join("pages");
-    let made = kho(&["man", "--dir", text(&pages)]);
-    assert_eq!(code(&made), 0, "{}", err(&made));
-    let mut names: Vec<_> = std::fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().path()).collect();
-    names.sort();
-    for page in ["kho.1", "kho-submit.1", "kho-log-audit.1", "kho-completions.1"] {
-        assert!(names.contains(&pages.join(page)), "{page}: {names:?}");
-    }
-    assert!(std::fs::read_to_string(pages.join("kho.1")).unwrap().contains("outcome unknown"));
-    if Command::new("groff").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no groff here");
-        return;
-    }
-    for page in &names {
-        let shown = Command::new("groff").args(["-man", "-ww", "-Tutf8", "-Kutf8"]).arg(page).output().unwrap();
-        assert!(shown.status.success() && err(&shown).is_empty(), "{}: {}", page.display(), err(&shown));
-        assert!(out(&shown).contains("kho"), "{}", page.display());
-    }
-}
-
 #[test]
 fn messages_follow_the_locale_and_codes_stay() {
     let absent = ["list", "--config", "absent.toml", "--format", "json"];
@@ -494,4 +447,17 @@ fn messages_follow_the_locale_and_codes_stay() {
         assert!(told.starts_with(expected), "{more:?} {variables:?}: {told}");
     }
     assert_eq!(code(&kho(&["--lang", "fr", "version"])), 2);
+    for (arguments, said) in [
+        (&["list", "--order", "size", "--lang", "vi"][..], "lỗi: một giá trị không hợp lệ\n"),
+        (&["--lang=vi", "no-such-command"], "lỗi: không có lệnh này\n"),
+        (&["--lang", "vi", "outbox", "retry"], "lỗi: cần nêu mã các bản ghi bị từ chối, hoặc --all"),
+    ] {
+        let wrong = kho(arguments);
+        assert_eq!(code(&wrong), 2, "{}", err(&wrong));
+        assert!(err(&wrong).starts_with(said), "{arguments:?}: {}", err(&wrong));
+    }
+    assert!(
+        err(&kho(&["list", "--order", "size"])).starts_with("error: invalid value 'size'"),
+        "in English clap says it"
+    );
 }

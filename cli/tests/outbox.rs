@@ -19,7 +19,7 @@ impl Machine {
     fn kho(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kho"));
         command.args(arguments).current_dir(self.dir.path());
-        command.env("KHO_CONFIG", self.dir.path().join("c/client.toml")).env("KHO_OUTBOX", "spool");
+        command.env("LC_ALL", "C").env("KHO_CONFIG", self.dir.path().join("c/client.toml")).env("KHO_OUTBOX", "spool");
         command
     }
 
@@ -88,8 +88,12 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
     );
     let (csv, _) = machine.ends(&["outbox", "list", "--format", "csv"], 0);
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(lines[0], "record_id,state,added,bytes,rounds,in_doubt,code,sentence,told,sequence");
+    assert_eq!(
+        lines[0],
+        "record_id,state,added,bytes,rounds,in_doubt,code,sentence,told,sequence,unit,regime,period,series,origin"
+    );
     assert!(lines.len() == 3 && lines[1].starts_with(&format!("{},queued,", ids[0])), "{csv}");
+    assert!(lines[1].ends_with(",BYT,YT-01,2020-06-12,a,first.json"), "{csv}");
     let (csv, _) = machine.ends(&["outbox", "status", "--format", "csv"], 0);
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines[0], "queued,in_doubt,oldest,refused,bytes,delivered,delivered_bytes,code,sentence");
@@ -104,7 +108,7 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
         "{refused}"
     );
     kill_process(Pid::from_raw(draining.id() as i32).unwrap(), Signal::TERM).unwrap();
-    assert!(lines.any(|line| line.contains("2 records wait, of which 0 may be in")));
+    assert!(lines.any(|line| line.contains("still waiting: 2 records, of which 0 may be in")));
     assert_eq!(draining.wait().unwrap().code(), Some(4));
     assert_eq!((machine.status("queued"), machine.status("code")), (2.into(), "no-leader".into()));
 
@@ -119,10 +123,10 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
     let id = id.trim();
     let correction = machine.report("correction.json", "a", Some(id));
     machine.ends(&["outbox", "add", &correction], 0);
-    assert!(machine.ends(&["outbox", "drain"], 1).1.contains("2 records are refused"));
+    assert!(machine.ends(&["outbox", "drain"], 1).1.contains("refused: 2 records"));
     assert_eq!(machine.list(&["--refused"], "code"), ["series-has-head", "outbox-predecessor-refused"]);
     assert!(machine.ends(&["outbox", "list"], 0).0.contains("the series has a revision already"));
-    assert!(machine.ends(&["outbox", "retry", id], 0).1.contains("2 records are queued again"));
+    assert!(machine.ends(&["outbox", "retry", id], 0).1.contains("queued again: 2 records"));
     assert!(machine.ends(&["outbox", "drain"], 1).1.contains("refused [series-has-head]"));
     machine.ends(&["outbox", "export", "--out", "refused", "--refused", "--forget"], 0);
     let why = std::fs::read_to_string(machine.path(&format!("refused/{id}.refused"))).unwrap();
@@ -166,7 +170,7 @@ async fn run_goes_on_until_it_is_told_to_stop() {
     let error = file.standing_client(memory.clone()).err().expect("the process has it");
     assert!(error.to_string().contains("another client that has it open"), "{error}");
     kill_process(Pid::from_raw(running.id() as i32).unwrap(), Signal::TERM).unwrap();
-    assert!(lines.any(|line| line.contains("stopped: 0 records wait, 0 are refused")));
+    assert!(lines.any(|line| line.contains("stopped; still waiting: 0 records, refused: 0")));
     assert_eq!(running.wait().unwrap().code(), Some(0));
     let client = file.standing_client(memory).unwrap();
     assert_eq!(client.remembered().len(), 1);
@@ -203,7 +207,7 @@ async fn draining_ends_where_another_certificate_is_needed() {
     let told = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{told}");
     assert!(
-        told.contains("1 records wait for another sender [unit-not-permitted of 1], 0 of them may be in"),
+        told.contains("waiting for another sender: 1 record [unit-not-permitted of 1], 0 of them may be in"),
         "{told}"
     );
     assert_eq!((machine.status("queued"), machine.status("refused")), (1.into(), 0.into()));
@@ -211,4 +215,45 @@ async fn draining_ends_where_another_certificate_is_needed() {
     std::fs::write(&file, good).unwrap();
     machine.ends(&["outbox", "drain"], 0);
     assert_eq!((machine.status("queued"), machine.status("delivered")), (0.into(), 1.into()));
+}
+
+/// What kho submit takes, the outbox takes: directories, lines, standard input. All or nothing.
+#[test]
+fn an_outbox_takes_directories_lines_and_standard_input() {
+    let machine = Machine { dir: tempfile::tempdir().unwrap() };
+    machine.ends(&["cluster", "new", "--dir", "c"], 0);
+    let line = |series: &str| std::fs::read_to_string(machine.path(&machine.report("one.tmp", series, None))).unwrap();
+    std::fs::create_dir(machine.path("june")).unwrap();
+    machine.report("june/a.json", "a", None);
+    std::fs::write(machine.path("june/b.ndjson"), format!("{}\n\n{}\n", line("b"), line("c"))).unwrap();
+    let (ids, _) = machine.ends(&["outbox", "add", "june"], 0);
+    assert_eq!(ids.lines().count(), 3);
+    assert_eq!(machine.list(&[], "series"), ["a", "b", "c"]);
+    assert_eq!(machine.list(&[], "origin"), ["june/a.json", "june/b.ndjson:1", "june/b.ndjson:3"]);
+    let (table, _) = machine.ends(&["outbox", "list"], 0);
+    assert!(table.contains("june/b.ndjson:3") && table.contains("YT-01"), "{table}");
+
+    let from_stdin = |text: &str| {
+        let mut adding = machine.kho(&["outbox", "add", "-"]);
+        let mut adding = adding.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut adding.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let ended = adding.wait_with_output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    assert_eq!(from_stdin(&line("d")).0, Some(0));
+    assert_eq!(machine.list(&[], "origin")[3], "standard input:1");
+    // a bad line among good ones: none of them
+    let (code, told) = from_stdin(&format!("{}\n{{}}\n", line("e")));
+    assert!(code == Some(1) && told.contains("standard input:2") && told.contains("[report-invalid]"), "{told}");
+    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&line("e")).unwrap()).unwrap();
+    let (code, told) = from_stdin(&pretty);
+    assert!(code == Some(1) && told.contains("jq -c"), "{told}");
+    assert_eq!(from_stdin("\n").0, Some(1), "nothing to add is no success");
+    assert_eq!(machine.list(&[], "series").len(), 4);
+
+    let (_, told) = machine.ends(&["outbox", "retry"], 2);
+    assert!(told.contains("--all") && told.contains("kho outbox list --refused"), "{told}");
+    let vi = machine.kho(&["outbox", "status", "--lang", "vi"]).output().unwrap();
+    let vi = String::from_utf8(vi.stdout).unwrap();
+    assert!(vi.contains("đang chờ") && vi.contains("4, trong đó 0 có thể đã vào kho"), "{vi}");
 }

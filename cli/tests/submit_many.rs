@@ -5,11 +5,12 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{cluster, ends, text};
 use kho::dev::{DevCluster, NodeId, Options};
+use rustix::process::{Pid, Signal, kill_process};
 
 fn report(series: &str, more: &str) -> String {
     format!(
@@ -169,6 +170,78 @@ async fn a_run_that_is_killed_goes_on_without_a_loss_or_a_second_record() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("standard input:3: ") && err.contains("refused: 3 series-has-head"), "{err}");
+}
+
+/// Ctrl-C and SIGTERM: what was acknowledged is told, and the same command goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_interrupted_says_how_to_go_on() {
+    const REPORTS: usize = 1_500;
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = cluster(&dir).await;
+    let config = cluster.layout().client_file();
+    let (config, out) = (text(&config), dir.path().join("records"));
+    let input = dir.path().join("reports.ndjson");
+    let reports: Vec<_> = (0..REPORTS).map(|n| report(&format!("{n}"), r#""figures":{"n":1}"#)).collect();
+    std::fs::write(&input, reports.join("\n")).unwrap();
+    let submit = ["submit", "--config", config, "--out", text(&out)];
+    let start = |last: &str| {
+        let mut kho = Command::new(env!("CARGO_BIN_EXE_kho"));
+        kho.args(submit)
+            .arg(last)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        kho.spawn().unwrap()
+    };
+    let mut child = start(text(&input));
+    let begun = Instant::now();
+    while files(&out, ".tlog-proof").is_empty() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    signal(&child, Signal::INT);
+    drop(child.stdin.take());
+    let ended = child.wait_with_output().unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{err}");
+    assert!(err.contains(" accepted, ") && err.contains("interrupted: what was acknowledged"), "{err}");
+    let before = files(&out, ".tlog-proof").len();
+    assert!((1..REPORTS).contains(&before) && err.contains(&format!(" {before} accepted, ")), "{before}\n{err}");
+    let (_, err) = ends(&[&submit[..], &[text(&input)]].concat(), 0);
+    assert!(err.contains(&format!("{before} done by an earlier run")), "{err}");
+    assert_eq!(series(config).len(), REPORTS, "none is lost, none twice");
+
+    // waiting for input that does not come
+    let child = start("-");
+    let begun = Instant::now();
+    while !out.join("submit.state").exists() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, Signal::TERM);
+    let ended = ended_within(child, Duration::from_secs(30));
+    assert_eq!(ended.status.code(), Some(143), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("interrupted while reading"));
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
+}
+
+/// Ends by itself, with its input left open.
+fn ended_within(mut child: Child, limit: Duration) -> Output {
+    let stdin = child.stdin.take();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > limit {
+            child.kill().unwrap();
+            panic!("it waits on and on");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    output
 }
 
 /// The client file with a signer whom the nodes don't trust.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kho_proto::digest::Digest;
 use kho_proto::error::Code;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -38,13 +39,21 @@ pub enum Error {
         /// What was found instead.
         found: String,
     },
+    /// Certificate and key don't belong together.
+    #[error("the private key{} does not belong to the certificate{}", within(key), within(certificate))]
+    OtherKey {
+        /// The certificate's file, where it is one.
+        certificate: Option<PathBuf>,
+        /// The key's.
+        key: Option<PathBuf>,
+    },
     /// The address is no `host:port`.
     #[error("expected an address like host:port, found {found:?}")]
     Address {
         /// What was given.
         found: String,
     },
-    /// Certificate and key don't belong together, or TLS could not be set up.
+    /// TLS could not be set up.
     #[error("TLS towards {address}: {source}")]
     Tls {
         /// The node.
@@ -54,11 +63,15 @@ pub enum Error {
     },
 }
 
+fn within(path: &Option<PathBuf>) -> String {
+    path.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default()
+}
+
 impl Error {
     /// Stable code.
     pub fn code(&self) -> Code {
         match self {
-            Error::File { .. } | Error::Pem { .. } | Error::Tls { .. } => Code::TlsFileInvalid,
+            Error::File { .. } | Error::Pem { .. } | Error::OtherKey { .. } | Error::Tls { .. } => Code::TlsFileInvalid,
             Error::Address { .. } => Code::ConfigInvalid,
         }
     }
@@ -128,13 +141,20 @@ impl Tls {
     /// From PEM texts: own certificate chain, its key, trusted roots.
     pub fn from_pem(certificate: &[u8], key: &[u8], trust: &[u8]) -> Result<Self, Error> {
         let certificates = |what, pem: &[u8]| match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
-            Ok(found) if !found.is_empty() => Ok(()),
+            Ok(found) if !found.is_empty() => Ok(found),
             Ok(_) => Err(Error::Pem { what, found: "no certificate".to_owned() }),
             Err(error) => Err(Error::Pem { what, found: error.to_string() }),
         };
-        certificates("certificate", certificate)?;
+        let chain = certificates("certificate", certificate)?;
         certificates("trust", trust)?;
-        PrivateKeyDer::from_pem_slice(key).map_err(|error| Error::Pem { what: "key", found: error.to_string() })?;
+        let pair =
+            PrivateKeyDer::from_pem_slice(key).map_err(|error| Error::Pem { what: "key", found: error.to_string() })?;
+        // here, where it can be said: a handshake would only fail
+        match CertifiedKey::from_der(chain, pair, &rustls::crypto::aws_lc_rs::default_provider()) {
+            Ok(_) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => return Err(Error::OtherKey { certificate: None, key: None }),
+            Err(error) => return Err(Error::Pem { what: "certificate and key", found: error.to_string() }),
+        }
         let (identity, trust) = (Identity::from_pem(certificate, key), Certificate::from_pem(trust));
         Ok(Self { identity, trust, files: None })
     }
@@ -151,7 +171,13 @@ impl Tls {
         let [certificate, key, trust] = [certificate, key, trust].map(Path::to_owned);
         let files = PemFiles { certificate, key, trust, every: RELOAD_INTERVAL };
         let (pem, seen) = files.read()?;
-        Ok(Self { files: Some((files, seen)), ..pem.tls()? })
+        let tls = pem.tls().map_err(|error| match error {
+            Error::OtherKey { .. } => {
+                Error::OtherKey { certificate: Some(files.certificate.clone()), key: Some(files.key.clone()) }
+            }
+            error => error,
+        })?;
+        Ok(Self { files: Some((files, seen)), ..tls })
     }
 
     /// Looks at its files at another interval.

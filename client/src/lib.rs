@@ -111,15 +111,15 @@ pub use list::{Count, Fresh, ListQuery, Listing, SeriesOf};
 pub use nodes::{MESSAGE_BYTES_MAX, Preference};
 pub use outbox::{
     Added, BYTES_MAX, DOUBT, Drained, EVENTS_MAX, KEPT_BYTES_MAX, KEPT_RECORDS_MAX, Limits, Listed, Outbox,
-    OutboxError, OutboxEvent, OutboxStatus, PAUSE_MAX, PAUSE_MIN, Pace, Place, RECORDS_MAX, ROUND_BYTES_MAX,
-    ROUND_RECORDS_MAX, Stored,
+    OutboxAbout, OutboxError, OutboxEvent, OutboxStatus, PAUSE_MAX, PAUSE_MIN, Pace, Place, RECORDS_MAX,
+    ROUND_BYTES_MAX, ROUND_RECORDS_MAX, Stored,
 };
 #[doc(hidden)]
 pub use outbox::{Step, Steps};
 pub use receipts::{ReceiptCheck, ReceiptError, Rejected};
 pub use rounds::ATTEMPT_MIN;
 pub use signer::{PemError, PemSigner, SignError, Signer};
-pub use stats::{Stats, StatsBy, StatsCounts, StatsQuery, StatsRow};
+pub use stats::{Stats, StatsBy, StatsCounts, StatsLeftOut, StatsQuery, StatsRow};
 pub use stream::{IN_FLIGHT_MAX, Settled, StreamClosed, StreamResults, StreamSender};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::{ATTEMPT, DEADLINE, HEDGE_AFTER, Timing};

@@ -100,6 +100,18 @@ pub struct StatsRow {
     pub counts: StatsCounts,
 }
 
+/// Records that no row counts, since the catalogue does not ask for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatsLeftOut {
+    /// Code of the regime; empty: the client may not read what says it.
+    pub regime: String,
+    /// How many.
+    pub records: u64,
+    /// The catalogue has the regime, but not the units that sent these among those that report under it. Else it does not have
+    /// the regime.
+    pub in_catalogue: bool,
+}
+
 /// Statistics of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
@@ -109,6 +121,16 @@ pub struct Stats {
     pub as_of: String,
     /// How new they are.
     pub fresh: Fresh,
+    /// What is counted nowhere, by regime.
+    pub left_out: Vec<StatsLeftOut>,
+    /// There may be more of it.
+    pub left_out_more: bool,
+    /// Regimes in the catalogue; 0: none is loaded, and nothing is expected. None: the node does not say.
+    pub catalogue_regimes: Option<u32>,
+    /// Regimes that were asked for and that the catalogue does not have.
+    pub unknown_regimes: Vec<String>,
+    /// Units likewise.
+    pub unknown_units: Vec<String>,
 }
 
 impl Client {
@@ -134,10 +156,13 @@ impl Client {
         };
         let mut rows: BTreeMap<[String; 3], StatsRow> = BTreeMap::new();
         let mut floor = self.receipts().held().floor();
+        let mut first: Option<pb::StatsResponse> = None;
         loop {
             let ask = |mut store: Store, request| async move { store.stats(request).await };
-            let (part, node): (pb::StatsResponse, _) = self.ask(request.clone(), ask).await?;
-            for row in part.rows {
+            let (mut part, node): (pb::StatsResponse, _) = self.ask(request.clone(), ask).await?;
+            let more = std::mem::take(&mut part.rows);
+            let first = first.get_or_insert_with(|| part.clone());
+            for row in more {
                 let key = [row.regime.clone(), row.unit.clone(), row.period.clone()];
                 let (deadline, counts) = (row.deadline, row.counts.unwrap_or_default());
                 let [regime, unit, period] = key.clone();
@@ -148,7 +173,22 @@ impl Client {
             let floor = std::mem::take(&mut floor);
             let fresh = Fresh::of(part.freshness, part.size, part.node_id).held(self, &floor, part.epoch, node).await?;
             if part.next_page_token.is_empty() {
-                return Ok(Stats { rows: rows.into_values().collect(), as_of: part.as_of, fresh });
+                let left_out = std::mem::take(&mut first.left_out).into_iter();
+                let left_out = left_out.map(|pb::StatsLeftOut { regime, records, in_catalogue }| StatsLeftOut {
+                    regime,
+                    records,
+                    in_catalogue,
+                });
+                return Ok(Stats {
+                    rows: rows.into_values().collect(),
+                    as_of: part.as_of,
+                    fresh,
+                    left_out: left_out.collect(),
+                    left_out_more: first.left_out_more,
+                    catalogue_regimes: first.catalogue_regimes,
+                    unknown_regimes: std::mem::take(&mut first.unknown_regimes),
+                    unknown_units: std::mem::take(&mut first.unknown_units),
+                });
             }
             request.page_token = part.next_page_token;
         }

@@ -172,3 +172,21 @@ async fn what_is_broken_is_told_and_not_taken() {
     // one that was read once has no files
     assert_eq!(fake::client(&[&node]).tls_status(), None);
 }
+
+/// Said where it is read: in a handshake it would only be a transport's error.
+#[test]
+fn a_key_of_another_certificate_is_named_with_its_file() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let files = Files(dir.path().to_owned());
+    files.put("trust", &authority.pem());
+    files.put_pair(&authority.issue("platform"));
+    files.tls();
+    files.put("key", &authority.issue("platform").key);
+    let error = Tls::from_files(&files.path("certificate"), &files.path("key"), &files.path("trust")).err().unwrap();
+    assert_eq!(error.code(), Code::TlsFileInvalid);
+    let (key, certificate) = (files.path("key"), files.path("certificate"));
+    assert_eq!(
+        error.to_string(),
+        format!("the private key in {} does not belong to the certificate in {}", key.display(), certificate.display())
+    );
+}

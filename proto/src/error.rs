@@ -295,6 +295,10 @@ codes! {
     OutboxPredecessorRefused = "outbox-predecessor-refused", Precondition, false;
     /// The keyring does not decode or its checksum is wrong.
     KeyringCorrupt = "keyring-corrupt", Startup, false;
+    /// The keyring is not there, or can't be read or written.
+    KeyringUnreadable = "keyring-unreadable", Startup, false;
+    /// A keyring was to be made where there is a file already.
+    KeyringExists = "keyring-exists", Startup, false;
     /// The keyring is of another cluster.
     KeyringOtherCluster = "keyring-other-cluster", Startup, false;
     /// The keyring can be read by others.

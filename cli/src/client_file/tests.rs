@@ -1,3 +1,5 @@
+use kho_proto::error::Code;
+
 use super::*;
 
 #[test]

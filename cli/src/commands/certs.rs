@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kho::certs::{Authority, Error, KeyKind, Profile, Role, Validity};
 use kho::dev::{Layout, NodeId, Plane, write_certificates};
 use kho_node::seams::Seams;
@@ -26,7 +27,7 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
         /// Which; all five if absent.
-        #[arg(long, value_parser = plane)]
+        #[arg(long, value_parser = word(&Plane::ALL, Plane::as_str))]
         plane: Vec<Plane>,
     },
     /// Issues a node's four certificates: client, peer and admin listener, public log.
@@ -63,7 +64,7 @@ Examples:
         #[arg(long)]
         name: String,
         /// Which listeners it connects to: client or admin.
-        #[arg(long, value_parser = plane, default_value = "client")]
+        #[arg(long, value_parser = word(&Plane::ALL, Plane::as_str), default_value = "client")]
         plane: Plane,
         /// What it may do; repeatable.
         #[arg(long = "role", required = true)]
@@ -98,7 +99,7 @@ Examples:
         #[arg(long)]
         dir: PathBuf,
         /// Whose list.
-        #[arg(long, value_parser = plane, default_value = "signers")]
+        #[arg(long, value_parser = word(&Plane::ALL, Plane::as_str), default_value = "signers")]
         plane: Plane,
         /// A certificate that is taken back, PEM; repeatable. None: an empty list.
         #[arg(long = "certificate", value_name = "FILE")]
@@ -133,7 +134,7 @@ pub struct Common {
     #[arg(long)]
     dir: PathBuf,
     /// Key: ed25519, p256 or rsa2048. TLS certificates and authorities are best left at p256.
-    #[arg(long, default_value = "p256")]
+    #[arg(long, default_value = "p256", value_parser = word(&KeyKind::ALL, KeyKind::as_str))]
     algorithm: KeyKind,
     /// Days of validity.
     #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=7300))]
@@ -148,9 +149,16 @@ pub struct Over {
     force: bool,
 }
 
-fn plane(text: &str) -> std::result::Result<Plane, String> {
-    let found = Plane::ALL.into_iter().find(|plane| plane.as_str() == text);
-    found.ok_or_else(|| format!("expected client, peer, admin, log or signers, found {text:?}"))
+/// Takes one of these words, and lets a shell complete it.
+fn word<T: Copy + Send + Sync + 'static>(
+    all: &[T],
+    text: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> + use<T> {
+    let all: Vec<(&str, T)> = all.iter().map(|one| (text(*one), *one)).collect();
+    PossibleValuesParser::new(all.iter().map(|(word, _)| *word)).try_map(move |found| {
+        let one = all.iter().find(|(word, _)| *word == found);
+        one.map(|(_, one)| *one).ok_or_else(|| format!("{found:?} is none of them"))
+    })
 }
 
 fn now() -> UnixMs {

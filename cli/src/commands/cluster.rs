@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kho::admin::Admin;
-use kho::client_file::{ClientFile, TlsFiles};
+use kho::client_file::{self, ClientFile, TlsFiles};
 use kho::dev::{DevCluster, Options};
 use kho_node::Config;
 
@@ -102,11 +102,9 @@ pub async fn run(command: Command) -> Result {
     }
 }
 
-/// Whether a file is a node's configuration rather than a client file. What is neither is left to the client file's
-/// parser, which says what is wrong.
+/// Whether a file is a node's configuration rather than a client file.
 fn is_node(config: &Path) -> bool {
-    let table: Option<toml::Table> = std::fs::read_to_string(config).ok().and_then(|text| text.parse().ok());
-    table.is_some_and(|table| ["node_id", "listen", "members"].iter().any(|key| table.contains_key(*key)))
+    std::fs::read_to_string(config).is_ok_and(|text| client_file::is_node(&text))
 }
 
 /// The first admin listener of a client file, or that of a node whose configuration has a client.toml beside it.

@@ -14,6 +14,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use serde_json::{Value, json};
 
+use super::csv;
+use super::entries::{Format, Output};
 use crate::exit::{Exit, Failure, Result};
 
 /// Lists of revoked certificates: what an authority took back signs no more records.
@@ -44,13 +46,12 @@ Examples:
         common: Common,
     },
     /// Shows the lists that count, and which are past their time.
-    #[command(after_help = "Examples:\n  kho crl list --config client.toml\n  kho crl list --json")]
+    #[command(after_help = "Examples:\n  kho crl list --config client.toml\n  kho crl list --format json")]
     List {
         #[command(flatten)]
         common: Common,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -82,16 +83,22 @@ pub async fn run(command: Command) -> Result {
             }
             Err(unreachable.map_or_else(|| Failure::new(Exit::Unreachable, "no node answered"), Into::into))
         }
-        Command::List { common, json } => {
+        Command::List { common, output } => {
             let admins = ClientFile::load(&common.config)?.admins()?;
             let answer = first(&admins).await?;
-            if json {
-                let crls: Vec<Value> = answer.crls.iter().map(object).collect();
-                outln!("{:#}", json!({ "version": answer.version, "crls": crls }))?;
-            } else if answer.crls.is_empty() {
-                outln!("no list of revoked certificates is installed")?;
-            } else {
-                outln!("{}", table(&answer.crls))?;
+            match output.format() {
+                Format::Json => {
+                    let crls: Vec<Value> = answer.crls.iter().map(object).collect();
+                    outln!("{:#}", json!({ "version": answer.version, "crls": crls }))?;
+                }
+                Format::Csv => {
+                    outln!("{}", csv::line(FIELDS)?)?;
+                    for crl in &answer.crls {
+                        outln!("{}", csv::object(&FIELDS, &object(crl))?)?;
+                    }
+                }
+                Format::Table if answer.crls.is_empty() => outln!("no list of revoked certificates is installed")?,
+                Format::Table => outln!("{}", table(&answer.crls))?,
             }
             Ok(())
         }
@@ -126,6 +133,10 @@ fn der_of_certificate(path: &Path) -> Result<Bytes> {
 fn time(ms: u64) -> String {
     if ms == 0 { "not said".to_owned() } else { SubmittedAt::from_unix_ms(UnixMs(ms)).to_string() }
 }
+
+/// The fields of [`object`], in the order of CSV.
+const FIELDS: [&str; 8] =
+    ["issuer", "issuer_id", "number", "this_update", "next_update", "revoked", "sha256", "expired"];
 
 fn object(crl: &CrlStatus) -> Value {
     json!({

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use kho_node::ServeError;
 use kho_node::data_dir::DataDir;
-use kho_node::{Config, ServeError};
 
+use super::config;
 use crate::exit::Result;
 
 /// Makes data directories.
@@ -30,7 +31,7 @@ Example:
 
 pub fn run(command: Command) -> Result {
     let Command::Create { config } = command;
-    let config = Config::load(&config).map_err(ServeError::Config)?;
+    let config = config::load(&config)?;
     DataDir::create(&config.data_dir, config.cluster_id, config.node()).map_err(ServeError::DataDir)?;
     outln!("{}: node {} of cluster {}", config.data_dir.display(), config.node_id, config.cluster_id)?;
     Ok(())

@@ -21,6 +21,24 @@ pub enum Format {
     Csv,
 }
 
+/// The option for it, on every command that prints results.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Output {
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// The same as --format json: some commands knew only this.
+    #[arg(long, hide = true, conflicts_with = "format")]
+    json: bool,
+}
+
+impl Output {
+    /// What was asked for.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
 /// Fields of a record as [`object`] names them, in the order of CSV.
 const FIELDS: [&str; 14] = [
     "sequence",
@@ -156,11 +174,12 @@ fn table(entries: &[Entry]) -> Table {
 
 /// How new an answer is, for people.
 pub fn freshness(fresh: Fresh) -> String {
-    let of = format!("of {} leaves, by node {}", fresh.size, fresh.node);
+    let lang = lang::current();
+    let of = lang::FRESH.with(lang, &[("size", &fresh.size), ("node", &fresh.node)]);
     match (fresh.linearizable, fresh.age) {
         (true, _) => of,
-        (false, Some(age)) => format!("{of}; stale, {} ms old at most", age.as_millis()),
-        (false, None) => format!("{of}; stale, of unknown age: the node has heard of no leader since it started"),
+        (false, Some(age)) => format!("{of}; {}", lang::STALE.with(lang, &[("age", &age.as_millis())])),
+        (false, None) => format!("{of}; {}", lang::STALE_UNKNOWN.of(lang)),
     }
 }
 
@@ -191,7 +210,7 @@ pub async fn print(mut listing: Listing, format: Format, limit: Option<usize>) -
         _ => {}
     }
     if let Some(fresh) = listing.fresh() {
-        eprintln!("{}", lang::RECORDS.with(lang::current(), &[("count", &count), ("of", &freshness(fresh))]));
+        eprintln!("{} {}", lang::records(lang::current(), count as u64), freshness(fresh));
     }
     Ok(())
 }

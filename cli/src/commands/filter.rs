@@ -5,7 +5,10 @@ use std::str::FromStr;
 use kho_client::{Filter, StateFilter};
 use kho_proto::header::SubmittedAt;
 use kho_proto::id::{RegimeCode, UnitCode};
-use kho_proto::period::Period;
+use kho_proto::period::{Period, PeriodRange};
+
+use crate::exit::Failure;
+use crate::lang;
 
 /// A moment in Vietnam's zone; a day alone is its first moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,11 +86,26 @@ pub struct FilterArgs {
     submitted_before: Option<Moment>,
 }
 
+/// The second of two periods may not end before the first begins.
+pub fn check_range(from: Option<&Period>, to: Option<&Period>) -> crate::exit::Result {
+    if PeriodRange::new(from, to).is_some() {
+        return Ok(());
+    }
+    let text = |period: Option<&Period>| period.map(ToString::to_string).unwrap_or_default();
+    Err(Failure::usage(lang::FROM_AFTER_TO.with(lang::current(), &[("from", &text(from)), ("to", &text(to))])))
+}
+
 impl FilterArgs {
+    /// Whether it names what a list by period is read along: a regime, and a unit that sends or receives.
+    pub fn has_side(&self) -> bool {
+        self.regime.is_some() && (self.unit.is_some() || self.receiver.is_some())
+    }
+
     /// As the client takes it.
-    pub fn filter(&self, state: State) -> Filter {
+    pub fn filter(&self, state: State) -> crate::exit::Result<Filter> {
+        check_range(self.from.as_ref(), self.to.as_ref())?;
         let moment = |moment: Option<Moment>| moment.map(|Moment(at)| at);
-        Filter {
+        Ok(Filter {
             unit: self.unit.clone(),
             receiver: self.receiver.clone(),
             regime: self.regime.clone(),
@@ -104,7 +122,7 @@ impl FilterArgs {
             accepted_before: moment(self.accepted_before),
             submitted_from: moment(self.submitted_from),
             submitted_before: moment(self.submitted_before),
-        }
+        })
     }
 }
 

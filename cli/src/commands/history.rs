@@ -8,7 +8,7 @@ use kho_client::{Order, SeriesOf};
 use kho_proto::id::{RecordId, RegimeCode, UnitCode};
 use kho_proto::period::Period;
 
-use super::entries::{self, Format};
+use super::entries::{self, Output};
 use crate::exit::{Exit, Failure, Result};
 
 /// Shows the revisions of a series: what superseded what.
@@ -41,9 +41,8 @@ pub struct Args {
     /// Takes one node's state as it is.
     #[arg(long)]
     stale: bool,
-    /// How to write them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
@@ -57,5 +56,5 @@ pub async fn run(args: Args) -> Result {
     };
     let order = if args.newest { Order::Newest } else { Order::Oldest };
     let client = ClientFile::load(&args.config)?.client()?;
-    entries::print(client.history(of, order, args.stale), args.format, None).await
+    entries::print(client.history(of, order, args.stale), args.output.format(), None).await
 }

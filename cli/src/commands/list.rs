@@ -6,9 +6,10 @@ use kho::client_file::ClientFile;
 use kho_client::{ListQuery, Order};
 use serde_json::json;
 
-use super::entries::{self, Format};
+use super::entries::{self, Format, Output};
 use super::filter::{FilterArgs, State};
-use crate::exit::Result;
+use crate::exit::{Failure, Result};
+use crate::lang;
 
 /// Order, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,9 +52,8 @@ pub struct Args {
     /// Takes one node's state as it is.
     #[arg(long)]
     stale: bool,
-    /// How to write them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
@@ -63,16 +63,19 @@ pub struct Args {
 const PAGE_SIZE_MAX: usize = 1_000;
 
 pub async fn run(args: Args) -> Result {
+    let filter = args.filter.filter(args.state)?;
+    if matches!(args.order, By::Period | By::PeriodDescending) && !args.filter.has_side() {
+        return Err(Failure::usage(lang::ORDER_NEEDS_SIDE.get()));
+    }
     let client = ClientFile::load(&args.config)?.client()?;
-    let filter = args.filter.filter(args.state);
     if args.count {
         let count = client.count(&filter, args.stale).await?;
-        match args.format {
+        match args.output.format() {
             Format::Table => outln!("{}", count.count)?,
             Format::Json => outln!("{}", json!({ "count": count.count, "size": count.fresh.size }))?,
             Format::Csv => outln!("count,size\n{},{}", count.count, count.fresh.size)?,
         }
-        eprintln!("counted {}", entries::freshness(count.fresh));
+        eprintln!("{}", lang::COUNTED_OF.with(lang::current(), &[("of", &entries::freshness(count.fresh))]));
         return Ok(());
     }
     let order = match args.order {
@@ -83,5 +86,5 @@ pub async fn run(args: Args) -> Result {
     };
     let page_size = args.limit.unwrap_or(PAGE_SIZE_MAX).clamp(1, PAGE_SIZE_MAX) as u32;
     let listing = client.list(ListQuery { filter, order, page_size, stale: args.stale });
-    entries::print(listing, args.format, args.limit).await
+    entries::print(listing, args.output.format(), args.limit).await
 }

@@ -172,8 +172,47 @@ mod tests {
         });
     }
 
+    /// A binary that was copied to a machine has no docs/ beside it.
+    #[test]
+    fn no_help_points_to_a_file_that_is_not_there() {
+        each(&mut Kho::command(), "kho", &mut |path, command| {
+            let help = command.render_long_help().to_string();
+            assert!(!help.contains("docs/"), "{path}:\n{help}");
+        });
+    }
+
+    /// One way to ask for JSON and CSV; the older one goes on to work where it did, and is not shown.
+    #[test]
+    fn every_result_has_a_format() {
+        let mut with_format = Vec::new();
+        each(&mut Kho::command(), "kho", &mut |path, command| {
+            let argument = |long: &str| command.get_arguments().find(|one| one.get_long() == Some(long)).cloned();
+            if let Some(json) = argument("json").filter(|json| !json.get_action().takes_values()) {
+                assert!(json.is_hide_set() && argument("format").is_some(), "{path}");
+            }
+            if argument("format").is_some() {
+                assert!(argument("json").is_some(), "{path}");
+                with_format.push(path.to_owned());
+            }
+        });
+        for path in [
+            "kho status",
+            "kho version",
+            "kho crl list",
+            "kho list",
+            "kho outbox list",
+            "kho stats",
+            "kho catalogue show",
+        ] {
+            assert!(with_format.iter().any(|one| one == path), "{path}: {with_format:?}");
+        }
+    }
+
     #[test]
     fn the_help_names_the_exit_codes() {
-        assert!(Kho::command().render_help().to_string().contains("3  outcome unknown"));
+        let help = Kho::command().render_help().to_string();
+        for exit in ["2  wrong usage", "3  outcome unknown", "130, 143  ended by SIGINT"] {
+            assert!(help.contains(exit), "{exit}\n{help}");
+        }
     }
 }

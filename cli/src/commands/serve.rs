@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kho_node::ServeError;
 use kho_node::seams::Seams;
-use kho_node::{Config, ServeError};
 use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::config;
 use crate::exit::{Exit, Failure, Result};
 
 /// Runs a node until SIGTERM or SIGINT.
@@ -39,7 +40,7 @@ pub fn run(args: Args) -> Result {
     if let Some(parent) = args.die_with_parent {
         die_with(parent)?;
     }
-    let config = Config::load(&args.config).map_err(ServeError::Config)?;
+    let config = config::load(&args.config)?;
     kho_node::telemetry::init(&config.telemetry).map_err(ServeError::Telemetry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use kho::client_file::ClientFile;
-use kho_client::{Stats, StatsBy, StatsQuery, StatsRow};
+use kho_client::{Stats, StatsBy, StatsLeftOut, StatsQuery, StatsRow};
 use kho_proto::id::{RegimeCode, UnitCode};
 use kho_proto::period::Period;
 use serde_json::{Value, json};
 
 use super::csv;
-use super::entries::{Format, freshness};
-use super::filter::Moment;
+use super::entries::{Format, Output, freshness};
+use super::filter::{Moment, check_range};
 use crate::exit::Result;
-use crate::lang;
+use crate::lang::{self, Lang};
 
 /// What is added up, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -35,7 +35,8 @@ enum By {
 #[command(after_help = "\
 What is expected comes from the catalogue (kho catalogue list). A report is on time if its first revision was accepted before the
 deadline's end, `open` if it is not there and may still come in time, `unscheduled` if nothing expected it, as with ad-hoc
-regimes. expected = on time + late + missing + open. A unit sees its own reports, and those of the regimes that it receives;
+regimes. expected = on time + late + missing + open. Records that the catalogue does not ask for are in no row: how many, and
+why, is told on standard error, as it is when no catalogue is loaded. A unit sees its own reports, and those of the regimes that it receives;
 platforms and operators see all.
 
 Examples:
@@ -64,9 +65,8 @@ pub struct Args {
     /// Takes one node's state as it is.
     #[arg(long)]
     stale: bool,
-    /// How to write them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
@@ -170,7 +170,31 @@ fn cells(row: &StatsRow, by: By) -> Vec<String> {
     cells.chain(counts(row).map(|count| count.to_string())).collect()
 }
 
+/// What the numbers say nothing of, and why, a line each.
+fn left_out(stats: &Stats, lang: Lang) -> Vec<String> {
+    let mut lines = Vec::new();
+    if stats.catalogue_regimes == Some(0) {
+        lines.push(lang::NO_CATALOGUE.of(lang).to_owned());
+    }
+    for (text, codes) in [(lang::NO_REGIME, &stats.unknown_regimes), (lang::NO_UNIT, &stats.unknown_units)] {
+        lines.extend(codes.iter().map(|code| text.with(lang, &[("code", code)])));
+    }
+    for StatsLeftOut { regime, records, in_catalogue } in &stats.left_out {
+        let text = match (in_catalogue, regime.as_str()) {
+            (true, _) => lang::LEFT_OUT_UNITS,
+            (false, "") => lang::LEFT_OUT_UNNAMED,
+            (false, _) => lang::LEFT_OUT_REGIME,
+        };
+        lines.push(text.with(lang, &[("records", &lang::records(lang, *records)), ("regime", regime)]));
+    }
+    if stats.left_out_more {
+        lines.push(lang::LEFT_OUT_MORE.of(lang).to_owned());
+    }
+    lines
+}
+
 pub async fn run(args: Args) -> Result {
+    check_range(Some(&args.from), Some(&args.to))?;
     let client = ClientFile::load(&args.config)?.client()?;
     let by = match args.by {
         By::Period => StatsBy::UnitRegimePeriod,
@@ -190,7 +214,7 @@ pub async fn run(args: Args) -> Result {
             stale: args.stale,
         })
         .await?;
-    match args.format {
+    match args.output.format() {
         Format::Table => outln!("{}", table(&stats, args.by))?,
         Format::Json => {
             for row in &stats.rows {
@@ -204,7 +228,8 @@ pub async fn run(args: Args) -> Result {
             }
         }
     }
-    eprintln!("as of {}, {}", stats.as_of, freshness(stats.fresh));
+    eprintln!("{}", lang::AS_OF.with(lang::current(), &[("moment", &stats.as_of), ("of", &freshness(stats.fresh))]));
+    left_out(&stats, lang::current()).iter().for_each(|line| eprintln!("{line}"));
     Ok(())
 }
 
@@ -224,7 +249,45 @@ mod tests {
             counts: StatsCounts { expected: 3, late, records: 7, ..StatsCounts::default() },
         };
         let fresh = Fresh { linearizable: true, age: None, size: 9, node: NodeId(2) };
-        Stats { rows: vec![row("T01", 1), row("T02", 2)], as_of: String::new(), fresh }
+        Stats {
+            rows: vec![row("T01", 1), row("T02", 2)],
+            as_of: String::new(),
+            fresh,
+            left_out: Vec::new(),
+            left_out_more: false,
+            catalogue_regimes: Some(25),
+            unknown_regimes: Vec::new(),
+            unknown_units: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_with_its_reason() {
+        assert_eq!(left_out(&stats(), Lang::En), [""; 0]);
+        let found =
+            |regime: &str, records, in_catalogue| StatsLeftOut { regime: regime.to_owned(), records, in_catalogue };
+        let silent = Stats { catalogue_regimes: None, ..stats() };
+        assert_eq!(left_out(&silent, Lang::En), [""; 0], "a node that does not say");
+        let all = Stats {
+            catalogue_regimes: Some(0),
+            left_out: vec![found("X-01", 1, false), found("YT-01", 3, true), found("", 2, false)],
+            left_out_more: true,
+            unknown_regimes: vec!["X-02".to_owned()],
+            ..stats()
+        };
+        let told = left_out(&all, Lang::En);
+        assert_eq!(told.len(), 6);
+        for (line, part) in told.iter().zip([
+            "no catalogue is loaded",
+            "no regime X-02",
+            "left out: 1 record of regime X-01, which the catalogue does not have",
+            "left out: 3 records of regime YT-01 by units that do not report under it by the catalogue",
+            "left out: 2 records of a regime that the catalogue does not have",
+            "more",
+        ]) {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert!(left_out(&all, Lang::Vi)[2].contains("1 bản ghi"), "{:?}", left_out(&all, Lang::Vi));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! `kho verify`: everything about a record and its receipt that can be checked without anybody's help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kho_proto::certificate::TrustRoots;
 use kho_proto::checkpoint::VerifierKey;
 use kho_proto::digest::Digest;
 use kho_proto::dsse;
+use kho_proto::error::{Code, Refusal};
 use kho_proto::header::{Header, SubmittedAt};
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::receipt::Receipt;
@@ -15,6 +16,7 @@ use kho_proto::signature::{self, SignatureBlock};
 use x509_parser::prelude::FromDer;
 
 use crate::exit::{Exit, Failure, Result};
+use crate::lang::{self, Lang, Text};
 
 /// Checks a receipt and its record offline.
 #[derive(clap::Args)]
@@ -43,7 +45,7 @@ pub struct Args {
 enum Verdict {
     Ok(String),
     Failed(String),
-    Skipped(&'static str),
+    Skipped(Text),
 }
 
 /// What was checked, and how it went.
@@ -69,7 +71,7 @@ impl Checks {
         }
     }
 
-    fn skip(&mut self, name: &'static str, why: &'static str) {
+    fn skip(&mut self, name: &'static str, why: Text) {
         self.0.push((name, Verdict::Skipped(why)));
     }
 
@@ -86,13 +88,15 @@ impl Checks {
         })
     }
 
-    fn print(&self) -> Result {
+    fn print(&self, lang: Lang) -> Result {
         for (name, verdict) in &self.0 {
-            match verdict {
-                Verdict::Ok(what) => outln!("ok      {name:<22} {what}")?,
-                Verdict::Failed(why) => outln!("FAILED  {name:<22} {why}")?,
-                Verdict::Skipped(why) => outln!("skipped {name:<22} {why}")?,
-            }
+            let name = lang::check(name, lang);
+            let (word, what) = match verdict {
+                Verdict::Ok(what) => (lang::CHECK_OK, what.as_str()),
+                Verdict::Failed(why) => (lang::CHECK_FAILED, why.as_str()),
+                Verdict::Skipped(why) => (lang::CHECK_SKIPPED, why.of(lang)),
+            };
+            outln!("{:<7} {name:<22} {what}", word.of(lang))?;
         }
         Ok(())
     }
@@ -126,7 +130,7 @@ fn check_sender(checks: &mut Checks, record: &SignedRecord, receipt: &Receipt, t
         "by the certificate's key, over the exact header bytes".to_owned()
     });
     let Some(trust) = trust else {
-        checks.skip("signer", "give --trust to check the certificate and its unit");
+        checks.skip("signer", lang::NO_TRUST);
         return;
     };
     let at = receipt.leaf.accepted_at;
@@ -162,12 +166,39 @@ fn check_log(checks: &mut Checks, record: &SignedRecord, receipt: &Receipt, key:
     });
 }
 
-pub fn run(args: &Args) -> Result {
-    let text = match std::fs::read_to_string(&args.key) {
-        Ok(text) => text,
-        Err(_) => args.key.clone(),
+/// The key of an argument: the key itself, or the file that holds it.
+fn verifier_key(argument: &str) -> Result<VerifierKey> {
+    let file = std::fs::read_to_string(argument);
+    let text = file.as_deref().unwrap_or(argument);
+    let shown = match &file {
+        Ok(_) => format!("--key {argument}"),
+        Err(_) if argument.trim().is_empty() => "--key is empty: is the variable set?".to_owned(),
+        Err(error) => format!("--key {argument:?} is no verifier key, and no file that can be read ({error})"),
     };
-    let key: VerifierKey = text.trim().parse().with_context(|| format!("--key {:?}", args.key))?;
+    Ok(text.trim().parse().with_context(|| shown)?)
+}
+
+/// The log that a receipt says it is of: the first line of its checkpoint.
+fn origin(receipt: &Receipt) -> String {
+    String::from_utf8_lossy(&receipt.checkpoint).lines().next().unwrap_or_default().to_owned()
+}
+
+fn is_of_other_log(receipt: &Receipt, key: &VerifierKey) -> bool {
+    origin(receipt) != key.origin().as_str()
+}
+
+/// What lies in the place of a receipt, or of a record, where it is the other one.
+fn swapped(args: &Args) -> bool {
+    let head =
+        |path: &Path| std::fs::read(path).map(|bytes| bytes.starts_with(b"c2sp.org/tlog-proof@")).unwrap_or(false);
+    !head(&args.receipt) && head(&args.record)
+}
+
+pub fn run(args: &Args) -> Result {
+    let key = verifier_key(&args.key)?;
+    if swapped(args) {
+        return Err(Failure::usage(lang::VERIFY_SWAPPED.get()));
+    }
     let trust = match &args.trust {
         Some(path) => {
             let pem = std::fs::read(path).with_context(|| path.display().to_string())?;
@@ -180,9 +211,17 @@ pub fn run(args: &Args) -> Result {
     let bytes = std::fs::read(&args.record).with_context(|| args.record.display().to_string())?;
     let record = record::from_file(bytes).with_context(|| args.record.display().to_string())?;
     let checks = check(&record, &receipt, &key, trust.as_ref());
-    checks.print()?;
+    checks.print(lang::current())?;
     match checks.first_failed() {
         None => Ok(()),
+        Some(_) if is_of_other_log(&receipt, &key) => {
+            let found = origin(&receipt);
+            let names: [(&str, &dyn std::fmt::Display); 2] = [("expected", key.origin()), ("found", &found)];
+            Err(Failure::coded(
+                Exit::Refused,
+                Refusal::new(Code::ReceiptInvalid, lang::OTHER_LOG.with(lang::current(), &names)),
+            ))
+        }
         Some((name, why)) => Err(Failure::new(Exit::Refused, format!("{name}: {why}"))),
     }
 }

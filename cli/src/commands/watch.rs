@@ -8,7 +8,7 @@ use kho_client::{Event, LogMemory, WatchFrom};
 use kho_proto::id::Seq;
 use serde_json::json;
 
-use super::entries::{self, Csv, Format};
+use super::entries::{self, Csv, Format, Output};
 use super::filter::{FilterArgs, State};
 use crate::exit::Result;
 
@@ -53,23 +53,23 @@ pub struct Args {
     /// Tells of progress, too; with --format json.
     #[arg(long)]
     progress: bool,
-    /// How to write them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
     /// The client file.
     #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
     config: PathBuf,
 }
 
 pub async fn run(args: Args) -> Result {
+    let filter = args.filter.filter(State::All)?;
     let client = ClientFile::load(&args.config)?.standing_client(LogMemory::default())?;
-    let mut watching = client.watch(&args.filter.filter(State::All), args.start.0).await?;
+    let mut watching = client.watch(&filter, args.start.0).await?;
     let mut count = 0;
     let mut csv = Csv::new(None, &["next"]);
     while args.limit.is_none_or(|limit| count < limit) {
         let event = watching.next().await?;
         let next = watching.position().map(|seq| seq.0);
-        let line = match (event, args.format) {
+        let line = match (event, args.output.format()) {
             (Event::Record(entry), Format::Json) => {
                 count += 1;
                 let mut object = entries::object(&entry);

@@ -15,6 +15,7 @@ use kho_proto::pb::admin::v1::{InitClusterResponse, NodeStatusResponse};
 use rustix::process::Signal;
 
 use super::create::{self, ClusterFile, Member};
+use super::executable::executable;
 use super::process::{Process, tail};
 use super::{Error, Identity, Layout, Options, files, signers};
 use crate::admin::Admin;
@@ -40,19 +41,6 @@ pub struct DevCluster {
     running: BTreeMap<NodeId, Process>,
     /// Connections that were opened before; they live in the runtime that opened them.
     admins: Mutex<BTreeMap<NodeId, Admin>>,
-}
-
-/// `KHO_BIN`, or this executable if it is `kho`, or `kho` beside it (tests lie one directory deeper).
-fn executable() -> Result<PathBuf, Error> {
-    if let Some(path) = std::env::var_os("KHO_BIN") {
-        return Ok(path.into());
-    }
-    let own = std::env::current_exe().map_err(|source| Error::File { path: "/proc/self/exe".into(), source })?;
-    if own.file_stem().is_some_and(|name| name == "kho") {
-        return Ok(own);
-    }
-    let places = own.ancestors().skip(1).take(2).map(|dir| dir.join("kho"));
-    places.into_iter().find(|path| path.is_file()).ok_or(Error::NoExecutable { beside: own })
 }
 
 impl DevCluster {

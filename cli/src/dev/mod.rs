@@ -22,6 +22,7 @@
 mod cluster;
 mod create;
 mod error;
+mod executable;
 mod files;
 mod layout;
 mod ports;
@@ -31,6 +32,7 @@ mod signers;
 pub use cluster::{DevCluster, READY_TIMEOUT};
 pub use create::Options;
 pub use error::Error;
+pub use executable::use_own_executable;
 pub use files::{DEV_VALIDITY_DAYS, IDENTITIES, write_certificates};
 pub use kho_proto::id::NodeId;
 pub use layout::{Identity, Layout, Plane};

@@ -22,7 +22,7 @@ data, which statistics leave out. What it needs, once:
      development: kho certs signer --dir DIR --unit DRILL, and kho certs client --dir DIR
      --name drill --role submitter --role reader --unit DRILL; kho cluster new makes both.
   2. drill.toml, a client file like client.toml, with these two as [signer] and [tls], and
-     admin_nodes and [admin_tls] of an operator. docs/cli.md shows one.
+     admin_nodes and [admin_tls] of an operator. kho config example --client prints one to fill in.
 
 Try it with --plan first: it changes nothing. A drill is refused while a node is missing, since the
 fault would then cost the majority (cluster-unhealthy; --force drills all the same).

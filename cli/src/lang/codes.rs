@@ -114,6 +114,8 @@ pub fn sentence(code: Code) -> &'static str {
         Code::LogLeafInvalid => "một lá của nhật ký không đúng quy cách",
         Code::LogUnusable => "nhật ký không trả lời như một nhật ký phải trả lời",
         Code::KeyringCorrupt => "vòng khóa không đọc được hoặc sai tổng kiểm",
+        Code::KeyringUnreadable => "không có tệp vòng khóa, hoặc tệp không đọc hay ghi được",
+        Code::KeyringExists => "đã có tệp ở nơi cần tạo vòng khóa mới",
         Code::KeyringOtherCluster => "vòng khóa thuộc về một cụm khác",
         Code::KeyringPermissions => "người khác có thể đọc được vòng khóa",
         Code::KeyringFingerprintMismatch => "vòng khóa không phải là vòng khóa đã niêm phong dữ liệu",

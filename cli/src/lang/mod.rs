@@ -3,12 +3,19 @@
 //! A text that lacks a language does not compile; that placeholders agree is a test's to say.
 
 mod codes;
+#[macro_use]
 mod texts;
+mod operating;
+mod sending;
 
 use std::fmt::Display;
 use std::sync::OnceLock;
 
+use kho_proto::error::Code;
+
 pub use codes::sentence;
+pub use operating::*;
+pub use sending::*;
 pub use texts::*;
 
 /// A language.
@@ -25,6 +32,14 @@ static CURRENT: OnceLock<Lang> = OnceLock::new();
 /// Sets the language of this process, once: what was asked for, else the locale's.
 pub fn choose(asked: Option<Lang>) {
     CURRENT.get_or_init(|| asked.unwrap_or_else(|| of_locale(|name| std::env::var(name).ok())));
+}
+
+/// The language that arguments ask for which can't be read as a whole.
+pub fn named(arguments: impl Iterator<Item = String>) -> Option<Lang> {
+    let arguments: Vec<String> = arguments.collect();
+    let behind = arguments.windows(2).find(|pair| pair[0] == "--lang").map(|pair| pair[1].clone());
+    let named = behind.or_else(|| arguments.iter().find_map(|one| one.strip_prefix("--lang=").map(str::to_owned)))?;
+    <Lang as clap::ValueEnum>::from_str(&named, false).ok()
 }
 
 /// The language of this process; English before one was chosen.
@@ -72,11 +87,31 @@ impl Text {
     }
 }
 
+/// A number of records.
+pub fn records(lang: Lang, count: u64) -> String {
+    counted(lang, count, RECORD_ONE, RECORD_MANY)
+}
+
+/// A number of entries of the catalogue.
+pub fn entries(lang: Lang, count: u64) -> String {
+    counted(lang, count, ENTRY_ONE, ENTRY_MANY)
+}
+
+fn counted(lang: Lang, count: u64, one: Text, many: Text) -> String {
+    if count == 1 { one.of(lang).to_owned() } else { many.with(lang, &[("count", &count)]) }
+}
+
+/// Why something was refused or waits: its code, and what it means. What the node said is kept, since it has the values.
+pub fn why(lang: Lang, code: &str, said: &str) -> String {
+    match (lang, Code::parse(code)) {
+        (Lang::Vi, Some(known)) => format!("[{code}] {} ({said})", sentence(known)),
+        _ => format!("[{code}] {said}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-
-    use kho_proto::error::Code;
 
     use super::*;
 
@@ -101,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_text_is_in_both_languages_with_the_same_places() {
-        for (name, text) in ALL {
+        for (name, text) in texts::ALL.iter().chain(operating::ALL).chain(sending::ALL) {
             assert!(!text.en.trim().is_empty() && !text.vi.trim().is_empty(), "{name}");
             assert_eq!(places(text.en), places(text.vi), "{name}");
         }
@@ -116,6 +151,24 @@ mod tests {
             assert!(!sentence.is_ascii(), "{sentence}");
             assert!(!sentence.chars().any(|letter| ('\u{300}'..='\u{36f}').contains(&letter)), "{sentence}");
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|count| records(Lang::En, count)), ["0 records", "1 record", "2 records"]);
+        assert_eq!(entries(Lang::En, 1), "1 entry");
+        assert_eq!(records(Lang::Vi, 1), "1 bản ghi");
+    }
+
+    #[test]
+    fn a_reason_is_in_the_language_and_keeps_what_the_node_said() {
+        assert_eq!(why(Lang::En, "no-leader", "asked 3 times"), "[no-leader] asked 3 times");
+        let vi = why(Lang::Vi, "no-leader", "asked 3 times");
+        assert!(
+            vi.starts_with("[no-leader] ") && vi.contains(sentence(Code::NoLeader)) && vi.contains("asked 3"),
+            "{vi}"
+        );
+        assert_eq!(why(Lang::Vi, "of-a-later-version", "x"), "[of-a-later-version] x");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Text;
 
+/// Texts that are in both languages, and a list of them.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $en:literal, $vi:literal;)*) => {
         $($(#[$doc])* pub const $name: Text = Text { en: $en, vi: $vi };)*
@@ -27,9 +28,27 @@ texts! {
         "not all reports have their answer: run it again as it is, and it goes on; none is stored twice",
         "chưa phải báo cáo nào cũng có kết quả: hãy chạy lại đúng lệnh này, lệnh sẽ làm tiếp phần còn lại; không báo cáo nào bị lưu hai lần";
     /// On a progress bar.
-    REPORTS: "{count} reports", "{count} báo cáo";
-    /// Below a list.
-    RECORDS: "{count} records {of}", "{count} bản ghi {of}";
+    REPORTS: "reports: {count}", "báo cáo: {count}";
+    /// A number of records.
+    RECORD_ONE: "1 record", "1 bản ghi";
+    /// A number of records.
+    RECORD_MANY: "{count} records", "{count} bản ghi";
+    /// A number of entries of the catalogue.
+    ENTRY_ONE: "1 entry", "1 mục";
+    /// A number of entries of the catalogue.
+    ENTRY_MANY: "{count} entries", "{count} mục";
+    /// Of a comparison of catalogues.
+    DIFFER: "differing: {entries}", "khác nhau: {entries}";
+    /// How new an answer is.
+    FRESH: "of {size} leaves, by node {node}", "trong nhật ký {size} lá, do nút {node} trả lời";
+    /// How new an answer is.
+    STALE: "stale, {age} ms old at most", "có thể cũ, chậm nhất {age} ms";
+    /// How new an answer is.
+    STALE_UNKNOWN:
+        "stale, of unknown age: the node has heard of no leader since it started",
+        "có thể cũ, không rõ chậm bao lâu: từ khi khởi động nút chưa thấy nút dẫn đầu nào";
+    /// Below a count.
+    COUNTED_OF: "counted {of}", "đã đếm {of}";
 
     /// Heading.
     SEQUENCE: "sequence", "số thứ tự";

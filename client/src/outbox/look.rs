@@ -6,7 +6,7 @@ use kho_proto::id::{RecordId, Seq, UnixMs};
 use kho_proto::record;
 use tokio::sync::broadcast;
 
-use super::row::{Waiting, id};
+use super::row::{About, Waiting, id};
 use super::state::State;
 use super::store::Number;
 use super::{Limits, Outbox, OutboxError, OutboxEvent, Place, Shared};
@@ -55,6 +55,29 @@ pub struct Listed {
     pub told: Option<UnixMs>,
     /// Of a delivered one: index of its leaf.
     pub sequence: Option<Seq>,
+    /// What it is about; none: it was added by a version that did not write that down.
+    pub about: Option<OutboxAbout>,
+}
+
+/// What a record in an outbox is about, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxAbout {
+    /// The unit that sends it.
+    pub unit: String,
+    /// Its regime.
+    pub regime: String,
+    /// The text of its period.
+    pub period: String,
+    /// Its subject; may be empty.
+    pub series: String,
+    /// What whoever added it calls it, such as a file; none: nothing was said.
+    pub origin: Option<String>,
+}
+
+fn about(row: Option<&About>) -> Option<OutboxAbout> {
+    let About { unit, regime, period, series, origin } = row?.clone();
+    let origin = Some(origin).filter(|origin| !origin.is_empty());
+    Some(OutboxAbout { unit, regime, period, series, origin })
 }
 
 /// A record and what came of it, as files.
@@ -93,6 +116,7 @@ impl State {
                     why: None,
                     told: Some(UnixMs(kept.delivered_ms)),
                     sequence: Some(Seq(kept.sequence)),
+                    about: about(kept.about.as_ref()),
                 })
             }
         }
@@ -111,6 +135,7 @@ fn listed(row: &Waiting, place: Place) -> Option<Listed> {
         why: told.then(|| (row.code.clone(), row.sentence.clone())),
         told: told.then_some(UnixMs(row.told_ms)),
         sequence: None,
+        about: about(row.about.as_ref()),
     })
 }
 

@@ -53,7 +53,7 @@ pub use limits::{
     BYTES_MAX, DOUBT, EVENTS_MAX, KEPT_BYTES_MAX, KEPT_RECORDS_MAX, Limits, PAUSE_MAX, PAUSE_MIN, Pace, RECORDS_MAX,
     ROUND_BYTES_MAX, ROUND_RECORDS_MAX,
 };
-pub use look::{Listed, OutboxStatus, Stored};
+pub use look::{Listed, OutboxAbout, OutboxStatus, Stored};
 pub use state::Place;
 pub use step::{Step, Steps};
 
@@ -155,9 +155,21 @@ impl Outbox {
 
     /// Takes all of these records, or none, with one sync: in their order, one answer for each.
     pub async fn add_all(&self, records: &[Signed]) -> Result<Vec<Added>, OutboxError> {
+        self.add_these(records.iter().map(|record| (record, ""))).await
+    }
+
+    /// The same, and writes down where each came from, such as the name of a file: for lists.
+    pub async fn add_all_from(&self, records: &[(Signed, String)]) -> Result<Vec<Added>, OutboxError> {
+        self.add_these(records.iter().map(|(record, origin)| (record, origin.as_str()))).await
+    }
+
+    async fn add_these<'a>(
+        &self,
+        records: impl ExactSizeIterator<Item = (&'a Signed, &'a str)>,
+    ) -> Result<Vec<Added>, OutboxError> {
         let now = System.now();
-        let rows = records.iter().map(|record| {
-            let (row, bytes) = Waiting::of(record.record(), now, record.is_doubtful())?;
+        let rows = records.map(|(record, origin)| {
+            let (row, bytes) = Waiting::of(record.record(), origin, now, record.is_doubtful())?;
             Ok((record.record_id(), row, Bytes::from(bytes)))
         });
         let rows = rows.collect::<Result<Vec<_>, OutboxError>>()?;

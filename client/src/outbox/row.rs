@@ -13,6 +13,26 @@ use super::OutboxError;
 /// Version of the rows. Another one is not read: an older program must not take a newer outbox for its own.
 pub(super) const VERSION: u32 = 1;
 
+/// Bytes of a record's origin, at most: what is longer is cut, a name is only for people.
+pub(super) const ORIGIN_LENGTH_MAX: usize = 512;
+
+/// What a record is about, and where it came from: for lists. Rows of before this was written down have none.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct About {
+    #[prost(string, tag = "1")]
+    pub unit: String,
+    #[prost(string, tag = "2")]
+    pub regime: String,
+    #[prost(string, tag = "3")]
+    pub period: String,
+    /// The subject.
+    #[prost(string, tag = "4")]
+    pub series: String,
+    /// The file, or what else whoever added it calls it; empty: nothing was said.
+    #[prost(string, tag = "5")]
+    pub origin: String,
+}
+
 /// A record that waits, or was refused; its bytes stand in a table of their own.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Waiting {
@@ -48,6 +68,8 @@ pub(super) struct Waiting {
     /// When that was.
     #[prost(uint64, tag = "12")]
     pub told_ms: u64,
+    #[prost(message, optional, tag = "13")]
+    pub about: Option<About>,
 }
 
 /// A record that is in, with its receipt.
@@ -72,6 +94,8 @@ pub(super) struct Delivered {
     /// As `ID.tlog-proof`.
     #[prost(string, tag = "8")]
     pub receipt: String,
+    #[prost(message, optional, tag = "9")]
+    pub about: Option<About>,
 }
 
 impl Delivered {
@@ -81,9 +105,23 @@ impl Delivered {
     }
 }
 
+impl About {
+    fn of(header: &Header, origin: &str) -> Self {
+        let end =
+            (0..=ORIGIN_LENGTH_MAX.min(origin.len())).rev().find(|end| origin.is_char_boundary(*end)).unwrap_or(0);
+        Self {
+            unit: header.unit.to_string(),
+            regime: header.regime.to_string(),
+            period: header.period.to_string(),
+            series: header.series.clone(),
+            origin: origin[..end].to_owned(),
+        }
+    }
+}
+
 impl Waiting {
     /// The row of a record that was just signed, and its bytes.
-    pub fn of(record: &SignedRecord, now: UnixMs, doubt: bool) -> Result<(Self, Vec<u8>), OutboxError> {
+    pub fn of(record: &SignedRecord, origin: &str, now: UnixMs, doubt: bool) -> Result<(Self, Vec<u8>), OutboxError> {
         let header = Header::decode(&record.header)?;
         let bytes = record::to_file(record);
         if bytes.len() > record::RECORD_LENGTH_MAX {
@@ -99,6 +137,7 @@ impl Waiting {
             length: bytes.len() as u64,
             added_ms: now.0,
             doubt_ms: if doubt { now.0.max(1) } else { 0 },
+            about: Some(About::of(&header, origin)),
             ..Self::default()
         };
         Ok((row, bytes))
@@ -149,6 +188,7 @@ mod tests {
             code: "no-leader".to_owned(),
             sentence: "x".to_owned(),
             told_ms: 3,
+            about: None,
         };
         let golden = format!(
             "08011210{}1a20{}2220{}2a10{}30ac0238c0c397b1aa2e40014802{}5a01786003",
@@ -169,9 +209,29 @@ mod tests {
             delivered_ms: 2,
             sequence: 7,
             receipt: "r".to_owned(),
+            about: None,
         };
         let golden = format!("08011210{}1a20{}20ac02280130023807420172", "01".repeat(16), "02".repeat(32));
         assert_eq!(hex(&delivered.encode_to_vec()), golden);
+    }
+
+    /// Added after the first outboxes were written: a row without it is one of these, and is read.
+    #[test]
+    fn what_a_record_is_about_keeps_its_bytes_behind_them() {
+        let about = About {
+            unit: "BYT".to_owned(),
+            regime: "YT-01".to_owned(),
+            period: "2020-06".to_owned(),
+            series: "a".to_owned(),
+            origin: "b.json".to_owned(),
+        };
+        let told = ["0a03425954", "120559542d3031", "1a07323032302d3036", "220161", "2a06622e6a736f6e"].concat();
+        let waiting = Waiting { version: 1, about: Some(about.clone()), ..Waiting::default() };
+        assert_eq!(hex(&waiting.encode_to_vec()), format!("08016a20{told}"));
+        let delivered = Delivered { version: 1, about: Some(about), ..Delivered::default() };
+        assert_eq!(hex(&delivered.encode_to_vec()), format!("08014a20{told}"));
+        let before = decode(&[8, 1], |row: &Waiting| row.version).expect("a row of before");
+        assert_eq!(before.about, None);
     }
 
     #[test]

@@ -165,5 +165,6 @@ fn delivered(row: Waiting, receipt: &Receipt, now: UnixMs) -> Delivered {
         delivered_ms: now.0,
         sequence: receipt.sequence.0,
         receipt: receipt.to_tlog_proof(),
+        about: row.about,
     }
 }

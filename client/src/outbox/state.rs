@@ -8,7 +8,7 @@ use kho_proto::batch::SUBMIT_MANY_RECORDS_MAX;
 use kho_proto::id::RecordId;
 
 use super::limits::{Limits, ROUND_BYTES_MAX, ROUND_RECORDS_MAX};
-use super::row::{Delivered, Waiting, id};
+use super::row::{About, Delivered, Waiting, id};
 use super::store::{Change, Loaded, Number};
 
 const _: () = assert!(ROUND_RECORDS_MAX <= SUBMIT_MANY_RECORDS_MAX);
@@ -57,6 +57,7 @@ pub(super) struct Kept {
     pub added_ms: u64,
     pub delivered_ms: u64,
     pub sequence: u64,
+    pub about: Option<About>,
 }
 
 /// All of it.
@@ -145,10 +146,11 @@ impl State {
     fn deliver(&mut self, number: Number, row: Delivered) -> Result<(), String> {
         let record_id = id(&row.record_id)?;
         let bytes = row.bytes();
-        let Delivered { header_digest, added_ms, delivered_ms, sequence, .. } = row;
+        let Delivered { header_digest, added_ms, delivered_ms, sequence, about, .. } = row;
         self.ids.insert(record_id, (number, Place::Delivered));
         self.kept_bytes += bytes;
-        self.delivered.insert(number, Kept { record_id, header_digest, bytes, added_ms, delivered_ms, sequence });
+        let kept = Kept { record_id, header_digest, bytes, added_ms, delivered_ms, sequence, about };
+        self.delivered.insert(number, kept);
         Ok(())
     }
 

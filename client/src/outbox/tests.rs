@@ -90,7 +90,7 @@ async fn a_record_that_does_not_read_is_refused_and_holds_up_nobody() {
     let dir = tempfile::tempdir().expect("a directory");
     let outbox = Outbox::open(dir.path(), Limits::default()).expect("an outbox");
     let (broken, whole) = (record("a").await, record("b").await);
-    let (row, _) = Waiting::of(broken.record(), System.now(), false).expect("a row");
+    let (row, _) = Waiting::of(broken.record(), "", System.now(), false).expect("a row");
     outbox.shared.commit(vec![Change::Add(1, row, Bytes::from_static(b"no record"))], Step::Adding).expect("a disk");
     outbox.add(&whole).await.expect("room");
     let delivered = outbox.deliver(&client_of_nobody(), tokio::time::sleep(Duration::from_millis(100))).await;
@@ -99,4 +99,26 @@ async fn a_record_that_does_not_read_is_refused_and_holds_up_nobody() {
         outbox.list(None).into_iter().map(|listed| (listed.record_id, listed.place, listed.rounds)).collect();
     let expected = [(whole.record_id(), Place::Queued, 1), (broken.record_id(), Place::Refused, 1)];
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_list_says_what_records_are_about_and_where_they_came_from() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let outbox = Outbox::open(dir.path(), Limits::default()).expect("an outbox");
+    let long = "ệ".repeat(row::ORIGIN_LENGTH_MAX);
+    outbox
+        .add_all_from(&[(record("a").await, "june.ndjson:3".to_owned()), (record("b").await, long)])
+        .await
+        .expect("added");
+    outbox.add(&record("c").await).await.expect("added");
+    let about =
+        |outbox: &Outbox| -> Vec<OutboxAbout> { outbox.list(None).into_iter().filter_map(|one| one.about).collect() };
+    let told = about(&outbox);
+    drop(outbox);
+    assert_eq!(about(&Outbox::open(dir.path(), Limits::default()).expect("an outbox")), told, "on the disk");
+    let first = &told[0];
+    assert_eq!([&*first.unit, &*first.regime, &*first.period, &*first.series], ["BYT", "YT-01", "2020-06-12", "a"]);
+    let cut = "ệ".repeat(row::ORIGIN_LENGTH_MAX / 3);
+    let origins: Vec<_> = told.iter().map(|one| one.origin.as_deref()).collect();
+    assert_eq!(origins, [Some("june.ndjson:3"), Some(&*cut), None]);
 }

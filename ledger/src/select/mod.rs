@@ -19,6 +19,6 @@ pub use accepted::first_accepted_from;
 pub use budget::{Budget, KEY_WORK, ROW_WORK};
 pub use gather::GATHER_KEYS_MAX;
 pub use query::{Audience, Eyes, Order, Periods, Query, State};
-pub use sent::{Sent, sent};
+pub use sent::{Pair, Sent, sent, sent_pair};
 pub use series::{revisions, superseded};
 pub use walk::{Candidate, Cursor, Look, count, follow, select};

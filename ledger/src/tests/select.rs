@@ -12,7 +12,7 @@ use super::build::*;
 use crate::row::RecordRow;
 use crate::select::{
     Audience, Budget, Candidate, Cursor, Eyes, GATHER_KEYS_MAX, Look, Order, Periods, Query, State, count,
-    first_accepted_from, revisions, select, superseded,
+    first_accepted_from, revisions, select, sent_pair, superseded,
 };
 use crate::{Direction, ReadError, read};
 
@@ -299,6 +299,24 @@ proptest! {
         for row in &rows {
             let later = rows.iter().any(|other| other.series_token == row.series_token && other.revision > row.revision && other.seq.0 < size);
             prop_assert_eq!(superseded(&world.ledger.rows, row, size).expect("sound"), later);
+        }
+    }
+
+    #[test]
+    fn each_pair_that_something_was_sent_under_is_found_once(all in prop::collection::vec(sent(), 0..40)) {
+        let world = World::of(&all);
+        let rows = world.rows();
+        for unit in [None, Some(token("BCT"))] {
+            let mut expect: Vec<_> = rows.iter().map(|row| (row.unit_token, row.regime_token)).collect();
+            expect.retain(|(of, _)| unit.is_none_or(|unit| *of == unit));
+            expect.sort();
+            expect.dedup();
+            let (mut found, mut after) = (Vec::new(), None);
+            while let Some(pair) = sent_pair(&world.ledger.rows, unit.as_ref(), after.as_ref()).expect("sound") {
+                found.push(pair);
+                after = Some(pair);
+            }
+            prop_assert_eq!(found, expect);
         }
     }
 

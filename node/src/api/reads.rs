@@ -11,7 +11,7 @@ use tonic::{Request, Status};
 
 use super::context::{deadline, identity, refuse};
 use super::store::StoreService;
-use crate::read::Places;
+use crate::read::{LeftOut, Places};
 
 /// A watch as it travels.
 pub type Watching = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
@@ -75,7 +75,13 @@ impl StoreService {
     pub(super) async fn answer_stats(&self, request: Request<StatsRequest>) -> Result<StatsResponse, Refusal> {
         let (deadline, identity) = (deadline(request.metadata()), identity(request.extensions()));
         let part = self.reader.stats(&identity, request.into_inner(), deadline).await?;
+        let LeftOut { records, more, catalogue_regimes, unknown_regimes, unknown_units } = part.left_out;
         Ok(StatsResponse {
+            left_out: records,
+            left_out_more: more,
+            catalogue_regimes,
+            unknown_regimes,
+            unknown_units,
             rows: part.rows,
             next_page_token: part.next,
             as_of: part.as_of,

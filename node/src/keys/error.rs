@@ -17,6 +17,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// There is a file already where a new keyring was to be.
+    #[error("keyring {}: expected no file, found one: a keyring is never written over", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not a keyring, or changed.
     #[error("keyring {}: {why}", path.display())]
     Corrupt {
@@ -68,7 +74,9 @@ impl Error {
     /// Stable code.
     pub fn code(&self) -> Code {
         match self {
-            Error::Io { .. } | Error::Corrupt { .. } => Code::KeyringCorrupt,
+            Error::Io { .. } => Code::KeyringUnreadable,
+            Error::Exists { .. } => Code::KeyringExists,
+            Error::Corrupt { .. } => Code::KeyringCorrupt,
             Error::Permissions { .. } => Code::KeyringPermissions,
             Error::OtherCluster { .. } => Code::KeyringOtherCluster,
             Error::Mismatch { .. } => Code::KeyringFingerprintMismatch,

@@ -37,7 +37,7 @@ pub use catalogue::Entries as CatalogueEntries;
 pub use list::{Counted, Listed, PAGE_BYTES_MAX, PAGE_ENTRIES_DEFAULT, PAGE_ENTRIES_MAX};
 pub use open::{Error as OpenError, Opener};
 pub use page::{TOKEN_AGE_MS_MAX, TOKEN_LENGTH_MAX};
-pub use stats::{STATS_ROWS_DEFAULT, STATS_ROWS_MAX, STATS_YEARS_MAX, Tallied};
+pub use stats::{LeftOut, STATS_ROWS_DEFAULT, STATS_ROWS_MAX, STATS_YEARS_MAX, Tallied};
 pub use watch::{AGE_MAX, ALIVE_INTERVAL, FIRST_RECORD, Places, WATCHES_MAX, WATCHES_PER_CONNECTION_MAX};
 
 use attachment::Downloads;

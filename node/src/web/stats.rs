@@ -53,6 +53,17 @@ struct Row {
     records: u64,
 }
 
+/// Records of the periods asked for that no row counts.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LeftOut {
+    /// Absent: the caller may not read what says it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    regime: String,
+    records: u64,
+    /// The catalogue has the regime, but not the units that sent these among those that report under it.
+    in_catalogue: bool,
+}
+
 /// A part of the answer. The same row may come in several parts: add its counts up.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Statistics {
@@ -67,6 +78,26 @@ pub(super) struct Statistics {
     freshness: Freshness,
     node_id: u64,
     epoch: u64,
+    /// What is counted nowhere, of the units and regimes asked for; in the first part only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
+    /// There may be more of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_out_more: bool,
+    /// In the first part: regimes in the catalogue; 0: none is loaded, so that nothing is expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalogue_regimes: Option<u32>,
+    /// Of the codes asked for, those that the catalogue does not have; in the first part only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_regimes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_units: Vec<String>,
+}
+
+impl From<pb::StatsLeftOut> for LeftOut {
+    fn from(pb::StatsLeftOut { regime, records, in_catalogue }: pb::StatsLeftOut) -> Self {
+        Self { regime, records, in_catalogue }
+    }
 }
 
 impl From<pb::StatsRow> for Row {
@@ -120,6 +151,11 @@ pub(super) async fn stats(web: Web, call: Call) -> Result<Response<Body>, Refuse
         freshness: part.freshness.into(),
         node_id: part.node_id,
         epoch: part.epoch,
+        left_out: part.left_out.into_iter().map(LeftOut::from).collect(),
+        left_out_more: part.left_out_more,
+        catalogue_regimes: part.catalogue_regimes,
+        unknown_regimes: part.unknown_regimes,
+        unknown_units: part.unknown_units,
     };
     json(StatusCode::OK, &answer)
 }

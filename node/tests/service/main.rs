@@ -21,6 +21,7 @@ mod revocation;
 mod sender;
 mod startup;
 mod stats;
+mod stats_left_out;
 mod thin_line;
 mod three_nodes;
 mod watches;

@@ -32,6 +32,7 @@ async fn a_bad_keyring() {
     flip(&path, 100);
     assert_eq!(refused(&world, &toml).await, Code::KeyringCorrupt);
     std::fs::remove_file(&path).unwrap();
+    assert_eq!(refused(&world, &toml).await, Code::KeyringUnreadable);
     keyring::create(&path, ClusterId([9; 16]), &*Seams::system().entropy).unwrap();
     assert_eq!(refused(&world, &toml).await, Code::KeyringOtherCluster);
     assert_eq!(std::fs::read_dir(world.path("data1")).unwrap().count(), 1, "nothing was made beside the identity");

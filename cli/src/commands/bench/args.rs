@@ -73,7 +73,7 @@ is due and finds no room among 65536 waiting calls is told as lost. --ramp raise
 --p99-ms, or a call fails.
 
 Records are signed before the clock runs. Every combination of --op, --size, --connections and --rate is a series; each round
-measures all of them in turn. docs/benchmarks.md says how to read the figures.
+measures all of them in turn; what is printed are medians over the rounds, with their spread.
 
 Examples:
   kho bench --local /data/bench --op single,stream --connections 16,64 --json bench.json

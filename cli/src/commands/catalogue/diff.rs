@@ -5,16 +5,17 @@ use std::path::PathBuf;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use kho::client_file::ClientFile;
-use kho_catalogue::{Day, Kind};
+use kho_catalogue::Kind;
 use kho_client::{CatalogueEntry, CatalogueQuery};
 use kho_proto::id::RecordId;
 use serde_json::{Value, json};
 
 use super::files::{self, Key, Read};
-use super::{Common, name};
+use super::{Common, day, name};
 use crate::commands::csv;
 use crate::commands::entries::Format;
 use crate::exit::Result;
+use crate::lang;
 
 /// Says what differs between files and the cluster, or between two days.
 #[derive(clap::Args)]
@@ -30,10 +31,10 @@ pub struct Args {
     #[arg(value_name = "PATH", required_unless_present = "from")]
     path: Option<PathBuf>,
     /// The catalogue as it counts on this day...
-    #[arg(long, value_name = "DAY", requires = "to", conflicts_with = "path")]
+    #[arg(long, value_name = "DAY", requires = "to", conflicts_with = "path", value_parser = day)]
     from: Option<String>,
     /// ...against that of this one.
-    #[arg(long, value_name = "DAY", requires = "from")]
+    #[arg(long, value_name = "DAY", requires = "from", value_parser = day)]
     to: Option<String>,
     #[command(flatten)]
     common: Common,
@@ -155,15 +156,13 @@ pub async fn run(args: Args) -> Result {
         }
         (None, Some(from), Some(to)) => {
             let on = |day: &str| CatalogueQuery { on: Some(day.to_owned()), ..CatalogueQuery::default() };
-            for day in [from, to] {
-                day.parse::<Day>()?;
-            }
             let (one, other) = (client.catalogue(&on(from)).await?.0, client.catalogue(&on(to)).await?.0);
             (between(&one, &other), "gone")
         }
         _ => (Vec::new(), ""),
     };
-    print(&differences, args.common.format, gone)?;
-    eprintln!("{} entries differ", differences.len());
+    print(&differences, args.common.output.format(), gone)?;
+    let entries = lang::entries(lang::current(), differences.len() as u64);
+    eprintln!("{}", lang::DIFFER.with(lang::current(), &[("entries", &entries)]));
     Ok(())
 }

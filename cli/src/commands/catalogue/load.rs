@@ -22,7 +22,7 @@ const TOGETHER: usize = 64;
 /// Signs and submits what the cluster's catalogue does not have yet.
 #[derive(clap::Args)]
 #[command(after_help = "\
-PATH is a document, a list of documents, or a folder of such files (*.json): docs/formats/catalogue.md. All are checked first, and
+PATH is a document, a list of documents, or a folder of such files (*.json); kho catalogue example prints one. All are checked first, and
 what they name must be in the files or in the cluster. Then what is new is recorded, and what is changed is recorded as a
 revision that supersedes the one before: units, then regimes, then the policy. What the cluster has already is left alone, so that
 the same command may be run again after any end. Nothing is ever taken out: give it a valid_to.
@@ -63,7 +63,7 @@ pub async fn run(args: Args) -> Result {
     files::check_names(&files, &units)?;
     let mut differences = against(&files, &cluster);
     differences.retain(|difference| difference.change != Change::Gone);
-    print(&differences, args.common.format, "")?;
+    print(&differences, args.common.output.format(), "")?;
     if args.dry_run {
         eprintln!("{} of {} entries would be recorded", differences.len(), files.len());
         return Ok(());

@@ -5,10 +5,11 @@ use kho::client_file::ClientFile;
 use kho_client::{CatalogueEntry, CatalogueQuery};
 use serde_json::{Value, json};
 
-use super::{Common, Kind, name};
+use super::{Common, Kind, day, name};
 use crate::commands::csv;
 use crate::commands::entries::{Format, freshness};
 use crate::exit::{Exit, Failure, Result};
+use crate::lang;
 
 /// Lists units, regimes and the policy.
 #[derive(clap::Args)]
@@ -23,7 +24,7 @@ pub struct ListArgs {
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     /// Only the versions that count on this day.
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = day)]
     on: Option<String>,
     /// Takes one node's state as it is.
     #[arg(long)]
@@ -44,7 +45,7 @@ pub struct ShowArgs {
     /// Code of a unit or regime; `catalogue` for the policy.
     code: String,
     /// Only the version that counts on this day.
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = day)]
     on: Option<String>,
     #[command(flatten)]
     common: Common,
@@ -90,7 +91,7 @@ pub async fn list(args: ListArgs) -> Result {
     let client = ClientFile::load(&args.common.config)?.client()?;
     let query = CatalogueQuery { kind: args.kind.map(Into::into), codes: Vec::new(), on: args.on, stale: args.stale };
     let (entries, fresh) = client.catalogue(&query).await?;
-    match args.common.format {
+    match args.common.output.format() {
         Format::Json => {
             for entry in &entries {
                 outln!("{}", object(entry))?;
@@ -115,7 +116,7 @@ pub async fn list(args: ListArgs) -> Result {
             outln!("{table}")?;
         }
     }
-    eprintln!("{} entries {}", entries.len(), freshness(fresh));
+    eprintln!("{} {}", lang::entries(lang::current(), entries.len() as u64), freshness(fresh));
     Ok(())
 }
 
@@ -126,11 +127,11 @@ pub async fn show(args: ShowArgs) -> Result {
     if entries.is_empty() {
         return Err(Failure::new(Exit::Refused, format!("the catalogue has no {} then", args.code)));
     }
-    if args.common.format == Format::Csv {
+    if args.common.output.format() == Format::Csv {
         return print_csv(&entries);
     }
     for entry in &entries {
-        match args.common.format {
+        match args.common.output.format() {
             Format::Json | Format::Csv => outln!("{}", object(entry))?,
             Format::Table => {
                 let (kind, code, from) = (name(entry.kind), &entry.code, &entry.effective_from);

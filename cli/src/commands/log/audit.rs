@@ -71,7 +71,7 @@ pub async fn run(args: Args) -> Result {
         None => log.newest_of(first).await?,
     };
     if let Err(refused) = audit(&args, &log, &mut progress, &target).await? {
-        if args.place.format == Format::Json {
+        if args.place.format() == Format::Json {
             outln!(
                 "{:#}",
                 json!({
@@ -88,7 +88,7 @@ pub async fn run(args: Args) -> Result {
     }
     let last = SubmittedAt::from_unix_ms(progress.course.last_accepted_at);
     let checkpoint = &target.checkpoint;
-    match args.place.format {
+    match args.place.format() {
         Format::Json => outln!(
             "{:#}",
             json!({

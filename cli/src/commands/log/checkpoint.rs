@@ -42,7 +42,7 @@ pub async fn run(args: Args) -> Result {
         }
     }
     let checkpoint = &signed.checkpoint;
-    match (args.place.format, &args.save) {
+    match (args.place.format(), &args.save) {
         (Format::Json, saved) => {
             let note = String::from_utf8_lossy(&signed.note);
             outln!(

@@ -74,6 +74,9 @@ pub fn write(dir: &Path, evidence: &Value) -> Result<PathBuf> {
     let kind = evidence["kind"].as_str().unwrap_or_default();
     let path = dir.join(format!("{kind}-{}.json", &digest[..NAME_DIGITS]));
     kho::files::write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
-    eprintln!("the signed evidence is in {}: keep it, and see docs/monitor.md", path.display());
+    eprintln!(
+        "the signed evidence is in {}: keep it: with the log's key it proves to anybody what the log did",
+        path.display()
+    );
     Ok(path)
 }

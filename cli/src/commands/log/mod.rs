@@ -14,7 +14,8 @@ use crate::exit::Result;
 #[derive(clap::Subcommand)]
 #[command(after_help = "\
 The log of a cluster is one tree that only grows. Whoever keeps a checkpoint can hold the log to it for ever: each later
-one must extend it. docs/monitor.md says what to run, how often, and what to do when a check fails.
+one must extend it: kho log checkpoint --save once, then kho log verify --from every few minutes, and kho log audit from time to
+time. When a check fails, keep the evidence, and ask whoever runs the log.
 
 Ends with 0 when all is well, with 1 when a check failed (the message has a stable code; signed evidence is written to a
 file), with 4 when nobody answered.")]

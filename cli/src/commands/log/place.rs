@@ -20,6 +20,7 @@ const POLL: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
+    #[value(alias = "table")]
     Text,
     /// One JSON object.
     Json,
@@ -45,7 +46,17 @@ pub struct Place {
     patience: u64,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    format: Format,
+    /// The same as --format json.
+    #[arg(long, hide = true, conflicts_with = "format")]
+    json: bool,
+}
+
+impl Place {
+    /// How the result is printed.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }
 
 /// A checkpoint whose signature was verified, with the note that bears it.

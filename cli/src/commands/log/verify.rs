@@ -62,7 +62,7 @@ pub async fn run(args: Args) -> Result {
             }
             let (from, to) = (old.checkpoint.size, new.checkpoint.size);
             print(
-                args.place.format,
+                args.place.format(),
                 &report,
                 &format!("consistent: {to} leaves extend {from}, root {}", new.checkpoint.root),
             )
@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> Result {
         Judged::Broken(broken) => {
             report["code"] = broken.code.as_str().into();
             report["evidence"] = evidence::write(&args.evidence, &broken.evidence)?.display().to_string().into();
-            if args.place.format == Format::Json {
+            if args.place.format() == Format::Json {
                 outln!("{report:#}")?;
             }
             Err(broken.failure())

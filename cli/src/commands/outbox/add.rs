@@ -1,28 +1,30 @@
 //! `kho outbox add`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use kho::client_file::ClientFile;
 use kho_client::{Added, Draft, PemSigner, Signed, System};
-use kho_proto::record;
-use kho_proto::report::Report;
 
-use super::At;
-use crate::exit::Result;
+use super::{At, look};
+use crate::commands::submit::{Document, Read, Source, source};
+use crate::exit::{Exit, Failure, Result};
+use crate::lang;
 
 /// Signs reports and takes them into the outbox; when it ends, they are on the disk.
 #[derive(clap::Args)]
 #[command(after_help = "\
-All files are taken, or none. Report documents (docs/formats/report.md) are signed with the signer of the client file; no node
-is asked. Signed records (ID.record) are taken as they are. Corrections are given after what they correct. A report with
-attachments is submitted by kho submit --attach, which uploads them.
+All reports are taken, or none. Files are as for kho submit: report documents, NDJSON with one report a line, directories of
+these, - for NDJSON from standard input (kho submit --help says what a report is). They are signed with the signer of the client
+file; no node is asked. Signed records (ID.record) are taken as they are. Corrections are given after what they correct. A report
+with attachments is submitted by kho submit --attach, which uploads them. The same report added twice is two records.
 
 Examples:
   kho outbox add --dir /var/lib/reports/outbox --config client.toml june/*.json
+  kho outbox add --dir /var/lib/reports/outbox --config client.toml june.ndjson july/
+  make-reports | kho outbox add --dir /var/lib/reports/outbox --config client.toml -
   kho outbox add --dir /var/lib/reports/outbox records/0192f0c1-7e5a-7c3b-8d4e-5f6a7b8c9d0e.record")]
 pub struct Args {
-    /// Report documents (JSON), or signed records (ID.record).
+    /// Report documents (JSON), NDJSON, directories of these, - for NDJSON from standard input, or signed records (ID.record).
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -32,35 +34,48 @@ pub struct Args {
     config: PathBuf,
 }
 
-fn is_record(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension == "record")
-}
-
 pub async fn run(args: Args) -> Result {
-    let signer = if args.files.iter().all(|file| is_record(file)) {
-        None
-    } else {
-        Some(ClientFile::load(&args.config)?.signer()?)
-    };
-    let mut records = Vec::new();
-    for file in &args.files {
-        records.push(load(file, signer.as_ref()).await.with_context(|| file.display().to_string())?);
+    let mut signer = None;
+    let (mut records, mut bytes_held) = (Vec::new(), 0);
+    for file in source::files(&args.files)? {
+        let mut source = Source::open(&file).map_err(|error| Failure::from(error).at(&file.display().to_string()))?;
+        while let Some(Document { place, base, bytes, is_record, .. }) = source.next() {
+            let read = bytes.and_then(|bytes| Read::of(bytes, &base, is_record));
+            let signed = match read {
+                Ok(Read::Record(record)) => Signed::from_record(record).map_err(Failure::from),
+                // the signer is read when first needed: what is signed already needs none
+                Ok(Read::Report(report)) => match signer_of(&args, &mut signer) {
+                    Ok(signer) => Draft::from(report).sign(signer, &System).await.map_err(Failure::from),
+                    Err(failure) => return Err(failure),
+                },
+                Err(failure) => Err(failure),
+            };
+            let signed = signed.map_err(|failure| failure.at(&place))?;
+            bytes_held += (signed.record().payload.len() + signed.record().header.len()) as u64;
+            records.push((signed, place));
+            // what can't be taken in the end is not read on and on into memory
+            args.at.check_room(records.len() as u64, bytes_held)?;
+        }
+    }
+    if records.is_empty() {
+        return Err(Failure::new(Exit::Refused, lang::NOTHING_TO_ADD.get()));
     }
     let outbox = args.at.open()?;
-    let added = outbox.add_all(&records).await?;
-    for (record, added) in records.iter().zip(added) {
-        outln!("{}", record.record_id())?;
+    let added = outbox.add_all_from(&records).await?;
+    for ((record, _), added) in records.iter().zip(added) {
+        let id = record.record_id();
+        outln!("{id}")?;
         if let Added::Before(place) = added {
-            eprintln!("record {}: it was there already, {}", record.record_id(), place.as_str());
+            let place = look::place(place).get();
+            eprintln!("{}", lang::THERE_ALREADY.with(lang::current(), &[("id", &id), ("state", &place)]));
         }
     }
     Ok(())
 }
 
-async fn load(file: &Path, signer: Option<&PemSigner>) -> anyhow::Result<Signed> {
-    let bytes = std::fs::read(file)?;
-    match signer.filter(|_| !is_record(file)) {
-        None => Ok(Signed::from_record(record::from_file(bytes)?)?),
-        Some(signer) => Ok(Draft::from(Report::from_json(&bytes)?).sign(signer, &System).await?),
+fn signer_of<'a>(args: &Args, signer: &'a mut Option<PemSigner>) -> Result<&'a PemSigner> {
+    match signer {
+        Some(signer) => Ok(signer),
+        none => Ok(none.insert(ClientFile::load(&args.config)?.signer()?)),
     }
 }

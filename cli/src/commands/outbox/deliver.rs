@@ -4,11 +4,25 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use kho::client_file::ClientFile;
-use kho_client::{Client, Drained, Outbox, OutboxEvent, Pace};
+use kho_client::{Client, Drained, Outbox, OutboxError, OutboxEvent, OutboxStatus, Pace};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::At;
 use crate::exit::{Exit, Failure, Result};
+use crate::lang;
+
+/// What both deliverers are told.
+#[derive(clap::Args)]
+pub struct Common {
+    #[command(flatten)]
+    at: At,
+    /// Refuses what was sent so often in vain and certainly is not in; kho outbox retry sends it again. Never, if absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds_max: Option<u32>,
+    /// The client file.
+    #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
+    config: PathBuf,
+}
 
 /// Delivers what is in the outbox, and what comes, until it is told to stop.
 #[derive(clap::Args)]
@@ -21,13 +35,7 @@ Examples:
   kho outbox run --dir /var/lib/reports/outbox --config client.toml")]
 pub struct RunArgs {
     #[command(flatten)]
-    at: At,
-    /// Refuses what was sent so often in vain and certainly is not in; kho outbox retry sends it again. Never, if absent.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    rounds_max: Option<u32>,
-    /// The client file.
-    #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
-    config: PathBuf,
+    common: Common,
 }
 
 /// Delivers what is in the outbox, and ends when nothing waits any more that waiting alone could bring in.
@@ -46,13 +54,7 @@ Examples:
   kho outbox drain --dir /var/lib/reports/outbox --config client.toml")]
 pub struct DrainArgs {
     #[command(flatten)]
-    at: At,
-    /// Refuses what was sent so often in vain and certainly is not in; kho outbox retry sends it again. Never, if absent.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    rounds_max: Option<u32>,
-    /// The client file.
-    #[arg(long, value_name = "FILE", default_value = "client.toml", env = "KHO_CONFIG")]
-    config: PathBuf,
+    common: Common,
 }
 
 fn stop() -> Result<impl Future<Output = ()>> {
@@ -67,24 +69,27 @@ fn stop() -> Result<impl Future<Output = ()>> {
 
 /// Says of each record what became of it, while this is held.
 fn tell(outbox: &Outbox) -> tokio::task::JoinHandle<()> {
-    let mut events = outbox.events();
+    let (mut events, lang) = (outbox.events(), lang::current());
     tokio::spawn(async move {
         loop {
-            match events.recv().await {
+            let line = match events.recv().await {
                 Ok(OutboxEvent::Delivered { record_id, sequence, .. }) => {
-                    eprintln!("record {record_id}: sequence {sequence}");
+                    lang::TOLD_DELIVERED.with(lang, &[("id", &record_id), ("sequence", &sequence)])
                 }
                 Ok(OutboxEvent::Refused { record_id, code, sentence }) => {
-                    eprintln!("record {record_id}: refused [{}]: {sentence}", code.as_str());
+                    let why = lang::why(lang, code.as_str(), &sentence);
+                    lang::TOLD_REFUSED.with(lang, &[("id", &record_id), ("why", &why)])
                 }
                 Ok(OutboxEvent::Waits { record_id, code, sentence }) => {
-                    eprintln!("record {record_id}: waits [{}]: {sentence}", code.as_str());
+                    let why = lang::why(lang, code.as_str(), &sentence);
+                    lang::TOLD_WAITS.with(lang, &[("id", &record_id), ("why", &why)])
                 }
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
-                    eprintln!("{missed} outcomes were not told; kho outbox list has them");
+                    lang::NOT_TOLD.with(lang, &[("count", &missed)])
                 }
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
-            }
+            };
+            eprintln!("{line}");
         }
     })
 }
@@ -92,57 +97,66 @@ fn tell(outbox: &Outbox) -> tokio::task::JoinHandle<()> {
 /// What the log has signed is known after a restart, too. Where it is not, nothing less is delivered.
 fn remember(client: &Client) {
     if let Err(error) = client.save_memory() {
-        eprintln!("what the log has signed is not remembered: {error}");
+        eprintln!("{}", lang::NOT_REMEMBERED_LOG.with(lang::current(), &[("error", &error)]));
+    }
+}
+
+/// An outbox that is delivered from, and what came of it.
+struct Delivery {
+    outbox: Outbox,
+    client: Client,
+    pace: Pace,
+    telling: tokio::task::JoinHandle<()>,
+}
+
+impl Delivery {
+    fn begin(common: &Common, open: impl FnOnce(&At) -> std::result::Result<Outbox, OutboxError>) -> Result<Self> {
+        let file = ClientFile::load(&common.config)?;
+        let outbox = open(&common.at)?;
+        let client = file.standing_client(common.at.memory())?;
+        let pace = Pace { rounds_max: common.rounds_max, ..Pace::default() };
+        Ok(Self { telling: tell(&outbox), outbox, client, pace })
+    }
+
+    /// How the outbox stands in the end, once every outcome is told.
+    async fn end(self) -> Result<OutboxStatus> {
+        let status = self.outbox.status();
+        drop(self.outbox);
+        remember(&self.client);
+        self.telling.await?;
+        Ok(status)
     }
 }
 
 pub async fn run(args: RunArgs) -> Result {
-    let file = ClientFile::load(&args.config)?;
-    let outbox = args.at.open()?;
-    let client = file.standing_client(args.at.memory())?;
-    let telling = tell(&outbox);
-    let stop = stop()?;
-    outbox.deliver_at(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
-    let status = outbox.status();
-    drop(outbox);
-    remember(&client);
-    telling.await?;
-    eprintln!("stopped: {} records wait, {} are refused", status.queued, status.refused);
+    let delivery = Delivery::begin(&args.common, At::open)?;
+    delivery.outbox.deliver_at(&delivery.client, delivery.pace, stop()?).await?;
+    let status = delivery.end().await?;
+    let records = lang::records(lang::current(), status.queued);
+    eprintln!("{}", lang::RUN_STOPPED.with(lang::current(), &[("records", &records), ("refused", &status.refused)]));
     Ok(())
 }
 
 pub async fn drain(args: DrainArgs) -> Result {
-    let file = ClientFile::load(&args.config)?;
-    let outbox = args.at.open_existing()?;
-    let client = file.standing_client(args.at.memory())?;
-    let telling = tell(&outbox);
-    let stop = stop()?;
-    let drained = outbox.drain(&client, Pace { rounds_max: args.rounds_max, ..Pace::default() }, stop).await?;
-    let status = outbox.status();
-    drop(outbox);
-    remember(&client);
-    telling.await?;
-    let (queued, refused) = (status.queued, status.refused);
+    let delivery = Delivery::begin(&args.common, At::open_existing)?;
+    let drained = delivery.outbox.drain(&delivery.client, delivery.pace, stop()?).await?;
+    let status = delivery.end().await?;
+    let lang = lang::current();
+    let (queued, refused) = (lang::records(lang, status.queued), lang::records(lang, status.refused));
+    let unless_in_doubt = |exit| if status.in_doubt > 0 { Exit::Unknown } else { exit };
     if let Drained::Sender(codes) = drained {
         let codes: Vec<String> = codes.iter().map(|(code, count)| format!("{} of {count}", code.as_str())).collect();
-        let exit = if status.in_doubt > 0 { Exit::Unknown } else { Exit::Refused };
-        let message = format!(
-            "{queued} records wait for another sender [{}], {} of them may be in, {refused} are refused: use a certificate \
-             that may send them, or take them out with --rounds-max 1 and kho outbox export --refused --forget",
-            codes.join(", "),
-            status.in_doubt
-        );
-        return Err(Failure::new(exit, message));
+        let (codes, doubt) = (codes.join(", "), status.in_doubt);
+        let values: [(&str, &dyn std::fmt::Display); 4] =
+            [("records", &queued), ("codes", &codes), ("doubt", &doubt), ("refused", &status.refused)];
+        return Err(Failure::new(unless_in_doubt(Exit::Refused), lang::OTHER_SENDER.with(lang, &values)));
     }
-    if queued > 0 {
-        let exit = if status.in_doubt > 0 { Exit::Unknown } else { Exit::Unreachable };
-        return Err(Failure::new(
-            exit,
-            format!("stopped: {queued} records wait, of which {} may be in", status.in_doubt),
-        ));
+    if status.queued > 0 {
+        let values: [(&str, &dyn std::fmt::Display); 2] = [("records", &queued), ("doubt", &status.in_doubt)];
+        return Err(Failure::new(unless_in_doubt(Exit::Unreachable), lang::DRAIN_STOPPED.with(lang, &values)));
     }
-    if refused > 0 {
-        return Err(Failure::new(Exit::Refused, format!("{refused} records are refused: kho outbox list --refused")));
+    if status.refused > 0 {
+        return Err(Failure::new(Exit::Refused, lang::DRAIN_REFUSED.with(lang, &[("records", &refused)])));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use kho_proto::id::RecordId;
 
 use super::At;
 use crate::exit::Result;
+use crate::lang;
 
 /// Records that are forgotten in one transaction, at most.
 const FORGET_MAX: usize = 1_000;
@@ -63,7 +64,7 @@ pub async fn run(args: Args) -> Result {
             outbox.forget(some.to_vec()).await?;
         }
     }
-    eprintln!("{} records in {}", ids.len(), args.out.display());
+    eprintln!("{}: {}", args.out.display(), lang::records(lang::current(), ids.len() as u64));
     Ok(())
 }
 

@@ -1,22 +1,40 @@
 //! `kho outbox status`, `kho outbox list`
 
+use std::fmt::Display;
+
 use comfy_table::{ContentArrangement, Table, presets};
-use kho_client::{Listed, Place};
+use kho_client::{Listed, OutboxAbout, OutboxStatus, Place};
 use kho_proto::header::SubmittedAt;
 use kho_proto::id::UnixMs;
 use serde_json::{Value, json};
 
 use super::At;
 use crate::commands::csv;
-use crate::commands::entries::Format;
+use crate::commands::entries::{Format, Output};
 use crate::exit::Result;
+use crate::lang::{self, Lang, Text};
 
 /// Fields of `status` as CSV, in this order; the limits are those that were given.
 const STATUS_FIELDS: [&str; 9] =
     ["queued", "in_doubt", "oldest", "refused", "bytes", "delivered", "delivered_bytes", "code", "sentence"];
 /// Fields of a record in a list as CSV, in this order.
-const LIST_FIELDS: [&str; 10] =
-    ["record_id", "state", "added", "bytes", "rounds", "in_doubt", "code", "sentence", "told", "sequence"];
+const LIST_FIELDS: [&str; 15] = [
+    "record_id",
+    "state",
+    "added",
+    "bytes",
+    "rounds",
+    "in_doubt",
+    "code",
+    "sentence",
+    "told",
+    "sequence",
+    "unit",
+    "regime",
+    "period",
+    "series",
+    "origin",
+];
 
 /// Says how the outbox stands: what waits and since when, what is refused, what is kept.
 #[derive(clap::Args)]
@@ -29,9 +47,8 @@ Examples:
 pub struct StatusArgs {
     #[command(flatten)]
     at: At,
-    /// How to write it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Lists the records in the outbox, with the reason why each still waits or was refused.
@@ -53,9 +70,8 @@ pub struct ListArgs {
     /// Only those that are delivered and kept.
     #[arg(long)]
     delivered: bool,
-    /// How to write them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 fn moment(at: UnixMs) -> String {
@@ -84,7 +100,7 @@ pub fn status(args: &StatusArgs) -> Result {
         "sentence": sentence,
         "limits": limits,
     });
-    match args.format {
+    match args.output.format() {
         Format::Json => return Ok(outln!("{object}")?),
         Format::Csv => {
             outln!("{}", csv::line(STATUS_FIELDS)?)?;
@@ -92,27 +108,34 @@ pub fn status(args: &StatusArgs) -> Result {
         }
         Format::Table => {}
     }
-    let held = status.queued + status.refused;
-    outln!("queued     {}, of which {} may be in already", status.queued, status.in_doubt)?;
-    if let Some(oldest) = status.oldest {
-        outln!("oldest     {}", moment(oldest))?;
+    for line in lines(&status, lang::current()) {
+        outln!("{line}")?;
     }
-    if let (Some(code), Some(sentence)) = (code, sentence) {
-        outln!("waits for  [{code}] {sentence}")?;
-    }
-    outln!("refused    {}", status.refused)?;
-    outln!(
-        "room       {held} of {} records, {} of {} bytes",
-        status.limits.records_max,
-        status.bytes,
-        status.limits.bytes_max
-    )?;
-    outln!("delivered  {} kept with their receipts, {} bytes", status.delivered, status.delivered_bytes)?;
     Ok(())
+}
+
+/// How it stands, for people: what, and how much of it.
+fn lines(status: &OutboxStatus, lang: Lang) -> Vec<String> {
+    let limits = &status.limits;
+    let (held, delivered) =
+        (lang::records(lang, status.queued + status.refused), lang::records(lang, status.delivered));
+    let queued: [(&str, &dyn Display); 2] = [("queued", &status.queued), ("doubt", &status.in_doubt)];
+    let room: [(&str, &dyn Display); 4] =
+        [("held", &held), ("most", &limits.records_max), ("bytes", &status.bytes), ("bytes_most", &limits.bytes_max)];
+    let kept: [(&str, &dyn Display); 2] = [("records", &delivered), ("bytes", &status.delivered_bytes)];
+    let mut all = vec![(lang::QUEUED, lang::OUTBOX_QUEUED.with(lang, &queued))];
+    all.extend(status.oldest.map(|oldest| (lang::OLDEST, moment(oldest))));
+    all.extend(status.waits_for.as_ref().map(|(code, sentence)| (lang::WAITS_FOR, lang::why(lang, code, sentence))));
+    all.push((lang::REFUSED_STATE, status.refused.to_string()));
+    all.push((lang::ROOM, lang::OUTBOX_ROOM.with(lang, &room)));
+    all.push((lang::DELIVERED, lang::OUTBOX_KEPT.with(lang, &kept)));
+    let width = all.iter().map(|(name, _)| name.of(lang).chars().count()).max().unwrap_or_default();
+    all.into_iter().map(|(name, text)| format!("{:<width$}  {text}", name.of(lang))).collect()
 }
 
 fn object(listed: &Listed) -> Value {
     let (code, sentence) = listed.why.clone().unzip();
+    let about = listed.about.as_ref();
     json!({
         "record_id": listed.record_id.to_string(),
         "state": listed.place.as_str(),
@@ -124,24 +147,64 @@ fn object(listed: &Listed) -> Value {
         "sentence": sentence,
         "told": listed.told.map(moment),
         "sequence": listed.sequence.map(|sequence| sequence.0),
+        "unit": about.map(|about| &about.unit),
+        "regime": about.map(|about| &about.regime),
+        "period": about.map(|about| &about.period),
+        "series": about.map(|about| &about.series),
+        "origin": about.and_then(|about| about.origin.as_ref()),
     })
 }
 
-fn cells(listed: &Listed) -> Vec<String> {
-    let state = if listed.in_doubt { "queued, in doubt" } else { listed.place.as_str() };
+/// Where a record is, for people.
+pub fn place(place: Place) -> Text {
+    match place {
+        Place::Queued => lang::QUEUED,
+        Place::Refused => lang::REFUSED_STATE,
+        Place::Delivered => lang::DELIVERED,
+    }
+}
+
+fn cells(listed: &Listed, lang: Lang) -> Vec<String> {
+    let state = if listed.in_doubt { lang::QUEUED_IN_DOUBT } else { place(listed.place) };
     let why = match (&listed.why, listed.sequence) {
-        (_, Some(sequence)) => format!("sequence {sequence}"),
-        (Some((code, sentence)), None) => format!("[{code}] {sentence}"),
+        (_, Some(sequence)) => format!("{} {sequence}", lang::SEQUENCE.of(lang)),
+        (Some((code, sentence)), None) => lang::why(lang, code, sentence),
         (None, None) => String::new(),
     };
-    vec![listed.record_id.to_string(), state.to_owned(), moment(listed.added), listed.rounds.to_string(), why]
+    let about = listed.about.as_ref();
+    let part = |part: fn(&OutboxAbout) -> &str| about.map(part).unwrap_or_default().to_owned();
+    vec![
+        listed.record_id.to_string(),
+        part(|about| &about.unit),
+        part(|about| &about.regime),
+        part(|about| &about.period),
+        part(|about| &about.series),
+        part(|about| about.origin.as_deref().unwrap_or_default()),
+        state.of(lang).to_owned(),
+        moment(listed.added),
+        listed.rounds.to_string(),
+        why,
+    ]
 }
+
+const COLUMNS: [Text; 10] = [
+    lang::RECORD_ID,
+    lang::UNIT,
+    lang::REGIME,
+    lang::PERIOD,
+    lang::SERIES,
+    lang::ORIGIN,
+    lang::STATE,
+    lang::ADDED,
+    lang::ROUNDS,
+    lang::WHY,
+];
 
 pub fn list(args: &ListArgs) -> Result {
     let wanted = [(args.queued, Place::Queued), (args.refused, Place::Refused), (args.delivered, Place::Delivered)];
     let place = wanted.into_iter().find_map(|(wanted, place)| wanted.then_some(place));
     let listed = args.at.open_existing()?.list(place);
-    match args.format {
+    match args.output.format() {
         Format::Json => return listed.iter().try_for_each(|listed| Ok(outln!("{}", object(listed))?)),
         Format::Csv => {
             outln!("{}", csv::line(LIST_FIELDS)?)?;
@@ -151,9 +214,9 @@ pub fn list(args: &ListArgs) -> Result {
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["record", "state", "added", "rounds", "why"]);
-    table.add_rows(listed.iter().map(cells));
+    table.set_header(COLUMNS.map(Text::get));
+    table.add_rows(listed.iter().map(|listed| cells(listed, lang::current())));
     outln!("{table}")?;
-    eprintln!("{} records", listed.len());
+    eprintln!("{}", lang::records(lang::current(), listed.len() as u64));
     Ok(())
 }

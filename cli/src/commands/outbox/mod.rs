@@ -68,6 +68,15 @@ impl At {
         }
     }
 
+    /// Whether so much would go in if the outbox were empty.
+    fn check_room(&self, records: u64, bytes: u64) -> std::result::Result<(), OutboxError> {
+        let all = [("records", self.records_max, records), ("bytes", self.bytes_max, bytes)];
+        match all.into_iter().find(|(_, expected, found)| found > expected) {
+            Some((what, expected, found)) => Err(OutboxError::Full { what, expected, found }),
+            None => Ok(()),
+        }
+    }
+
     /// What the log is held to is kept beside the records. Who takes it has the outbox open.
     fn memory(&self) -> LogMemory {
         LogMemory { file: Some(self.dir.join("logs.json")), evidence: Some(self.dir.join("evidence")) }

@@ -1,24 +1,26 @@
 //! Many reports: read and signed a batch at a time, each series in its order, with what is needed to go on after a kill.
 
-use std::collections::{HashMap, HashSet};
-use std::io::ErrorKind;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kho::client_file::ClientFile;
 use kho_client::{Client, Signed};
-use kho_proto::digest::Digester;
 use kho_proto::header::Header;
 use kho_proto::id::RecordId;
 use kho_proto::report::Report;
 
+use super::Args;
 use super::fate::{Answer, Fate, nobody_takes, pause};
 use super::gather::{Gathered, Read};
+use super::ids::{Ids, fresh_id};
+use super::interrupt::{interruption, stopped};
+use super::receive::{receive, remove_refused};
+use super::sign::{Signing, resend};
 use super::source::{self, Document, Source};
-use super::state::{Key, State};
+use super::state::State;
 use super::tally::Tally;
-use super::{Args, Signing, receive, resend};
 use crate::exit::{Exit, Failure, Result};
 use crate::lang;
 
@@ -38,12 +40,13 @@ struct Batch<'a> {
     client: &'a Client,
     signing: Signing<'a>,
     state: State,
-    /// How many reports of the same content came.
-    alike: HashMap<[u8; 32], u32>,
+    ids: Ids,
     /// What comes behind a report in doubt, or one that nodes put off, waits for the next run.
     doubtful: HashSet<Series>,
     /// Nobody takes any.
     stopped: bool,
+    /// Reports that were sent and have no answer yet.
+    under_way: u64,
     /// How long the nodes asked to be left alone.
     pause: Duration,
     gathered: Gathered,
@@ -63,19 +66,29 @@ pub async fn run(args: &Args, config: &ClientFile, client: &Client) -> Result {
         client,
         signing,
         state,
-        alike: HashMap::new(),
+        ids: Ids::default(),
         doubtful: HashSet::new(),
         stopped: false,
+        under_way: 0,
         pause: Duration::ZERO,
         gathered: Gathered::default(),
         unprinted: None,
         tally: Tally::default(),
         bar: bar(&files),
     };
-    let broken = batch.submit_all(&files).await.err();
+    let stopped = stopped()?;
+    let (broken, interrupted) = tokio::select! {
+        done = batch.submit_all(&files) => (done.err(), None),
+        exit = stopped => (None, Some(exit)),
+    };
     batch.bar.finish_and_clear();
-    let tally = batch.tally;
+    let mut tally = batch.tally;
+    // what was sent a moment ago may be in
+    tally.unknown += batch.under_way;
     eprintln!("{}", tally.text(lang::current()));
+    if let Some(exit) = interrupted {
+        return Err(interruption(exit, &args.out));
+    }
     let end = match tally.exit() {
         None => None,
         Some(Exit::Refused) => Some(Failure::new(Exit::Refused, lang::MEND.get())),
@@ -127,9 +140,9 @@ impl Batch<'_> {
         match bytes.and_then(|bytes| Read::of(bytes, &base, is_record)) {
             Ok(mut read) => {
                 if let Read::Report(report) = &mut read {
-                    let key = self.key(report);
+                    let key = self.ids.key(report, &[]);
                     if report.id.is_none() {
-                        report.id = Some(self.state.id(key, self.fresh_id()));
+                        report.id = Some(self.state.id(key, fresh_id(self.client)));
                     }
                 }
                 self.gathered.add(place, read, length);
@@ -164,30 +177,6 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// What a report is known by in the state: all that it says.
-    fn key(&mut self, report: &Report) -> Key {
-        let mut digester = Digester::default();
-        let id = |id: Option<RecordId>| id.map(|id| id.to_string()).unwrap_or_default();
-        let receivers = report.receivers.iter().map(|unit| unit.as_str()).collect::<Vec<_>>().join(" ");
-        let (own, supersedes, period) = (id(report.id), id(report.supersedes), report.period.to_string());
-        let (unit, regime) = (report.unit.as_str(), report.regime.as_str());
-        for part in [&own, unit, regime, &period, &report.series, &supersedes, &receivers, &report.media_type] {
-            digester.update(&(part.len() as u64).to_be_bytes());
-            digester.update(part.as_bytes());
-        }
-        digester.update(&report.payload);
-        let digest = digester.finish();
-        let alike = self.alike.entry(digest.0).or_default();
-        *alike += 1;
-        (digest, *alike - 1)
-    }
-
-    fn fresh_id(&self) -> RecordId {
-        let mut random = [0; 10];
-        self.client.surroundings().fill(&mut random);
-        RecordId::new_v7(self.client.surroundings().now().0, &random)
-    }
-
     /// Signs what was never signed; none: its receipt is there.
     async fn sign(&self, read: Read) -> Result<Option<(Series, Signed)>> {
         let done = |id: RecordId| self.args.out.join(format!("{id}.tlog-proof")).exists();
@@ -218,7 +207,9 @@ impl Batch<'_> {
         if !records.is_empty() {
             tokio::time::sleep(std::mem::take(&mut self.pause)).await;
         }
+        self.under_way = records.len() as u64;
         let answers = self.client.submit_many(&records).await;
+        self.under_way = 0;
         self.pause = pause(&answers);
         self.stopped = nobody_takes(self.client, &records, &answers).await;
         for (ready, answer) in wave.into_iter().zip(answers) {
@@ -231,7 +222,7 @@ impl Batch<'_> {
     fn settle(&mut self, ready: Ready, answer: Answer) {
         let fate = Fate::of(&answer);
         let (args, id) = (self.args, ready.signed.record_id());
-        let received = self.bar.suspend(|| receive(args, &ready.signed, answer, false));
+        let received = self.bar.suspend(|| receive(&args.out, &ready.signed, answer, false));
         let is_in = matches!(fate, Fate::Accepted | Fate::Duplicate);
         let failure = match received {
             Err(failure) if !is_in || failure.exit() != Exit::Refused as u8 => failure,
@@ -247,15 +238,11 @@ impl Batch<'_> {
                 return;
             }
         };
-        if ready.from_document && matches!(fate, Fate::Refused | Fate::PutOff) {
-            // it is not in: the next run signs the report anew, with the certificate that it has then, and is not held to
-            // a record that somebody may have sent
-            let path = args.out.join(format!("{id}.record"));
-            if let Err(error) = std::fs::remove_file(&path)
-                && error.kind() != ErrorKind::NotFound
-            {
-                self.bar.suspend(|| Failure::from(error).at(&path.display().to_string()).tell());
-            }
+        if ready.from_document
+            && matches!(fate, Fate::Refused | Fate::PutOff)
+            && let Err(failure) = remove_refused(&args.out, id)
+        {
+            self.bar.suspend(|| failure.tell());
         }
         match (fate, failure.exit()) {
             (Fate::PutOff, _) => self.tally.put_off += 1,

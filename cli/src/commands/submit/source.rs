@@ -8,6 +8,7 @@ use kho_proto::error::{Code, Refusal};
 use kho_proto::report::REPORT_LENGTH_MAX;
 
 use crate::exit::Result;
+use crate::lang;
 
 /// Ends of names of NDJSON.
 const LINES: [&str; 2] = ["ndjson", "jsonl"];
@@ -72,7 +73,7 @@ pub enum Source {
     /// The file is one.
     One(PathBuf),
     /// Each line is one.
-    Lines { name: String, base: PathBuf, number: u64, reader: Box<dyn BufRead> },
+    Lines { name: String, base: PathBuf, number: u64, first: bool, reader: Box<dyn BufRead> },
     /// There is none any more.
     Done,
 }
@@ -82,13 +83,13 @@ impl Source {
     pub fn open(path: &Path) -> io::Result<Self> {
         if path == Path::new("-") {
             let (name, base) = ("standard input".to_owned(), PathBuf::from("."));
-            return Ok(Source::Lines { name, base, number: 0, reader: Box::new(io::stdin().lock()) });
+            return Ok(Source::Lines { name, base, number: 0, first: true, reader: Box::new(io::stdin().lock()) });
         }
         if !ends_with(path, &LINES) {
             return Ok(Source::One(path.to_owned()));
         }
         let (name, base) = (path.display().to_string(), path.parent().unwrap_or(Path::new(".")).to_owned());
-        Ok(Source::Lines { name, base, number: 0, reader: Box::new(BufReader::new(File::open(path)?)) })
+        Ok(Source::Lines { name, base, number: 0, first: true, reader: Box::new(BufReader::new(File::open(path)?)) })
     }
 
     /// The next document; lines without any are passed over.
@@ -107,7 +108,7 @@ impl Source {
                     is_record: ends_with(&path, &["record"]),
                 })
             }
-            Source::Lines { name, base, mut number, mut reader } => loop {
+            Source::Lines { name, base, mut number, first, mut reader } => loop {
                 number += 1;
                 let (line, length) = read_line(&mut *reader);
                 let failed = line.is_err() && length == 0;
@@ -118,14 +119,24 @@ impl Source {
                     continue;
                 }
                 let place = format!("{name}:{number}");
+                if first && line.as_ref().is_ok_and(|line| goes_on(line)) {
+                    // nor is any other line a report: one message instead of one for each
+                    let refusal = Refusal::new(Code::ReportInvalid, lang::NOT_IN_LINES.get());
+                    return Some(Document { place, base, bytes: Err(refusal.into()), length, is_record: false });
+                }
                 let document = Document { place, base: base.clone(), bytes: line, length, is_record: false };
                 if !failed {
-                    *self = Source::Lines { name, base, number, reader };
+                    *self = Source::Lines { name, base, number, first: false, reader };
                 }
                 return Some(document);
             },
         }
     }
+}
+
+/// Whether a line is the beginning of a document that goes on behind it: JSON as people write it.
+fn goes_on(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err_and(|error| error.is_eof())
 }
 
 /// A line, and how many bytes it has; of one that is longer than a document may be the rest is passed over.
@@ -172,6 +183,23 @@ mod tests {
             .collect();
         let line = |number: &str, bytes: Option<&[u8]>| (number.to_owned(), bytes.map(<[u8]>::to_vec));
         assert_eq!(told, [line("1", Some(b"{}\n")), line("4", None), line("5", Some(b"last"))]);
+    }
+
+    #[test]
+    fn a_document_over_several_lines_is_one_mistake() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pretty.ndjson");
+        std::fs::write(&path, "\n{\n  \"unit\": \"BYT\"\n}\n").unwrap();
+        let mut source = Source::open(&path).unwrap();
+        let document = source.next().unwrap();
+        let failure = document.bytes.expect_err("no report");
+        assert!(document.place.ends_with(":2") && format!("{failure:?}").contains("jq -c"), "{failure:?}");
+        assert_eq!(failure.code(), Some(Code::ReportInvalid));
+        assert!(source.next().is_none(), "told once");
+        // further behind it is a bad line among others
+        std::fs::write(&path, "{}\n{\n{}\n").unwrap();
+        let mut source = Source::open(&path).unwrap();
+        assert_eq!(std::iter::from_fn(|| source.next()).filter(|document| document.bytes.is_ok()).count(), 3);
     }
 
     #[test]

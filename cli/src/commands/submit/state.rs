@@ -6,10 +6,11 @@
 //! sends again what has no receipt, and leaves alone what has one.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use kho_proto::digest::Digest;
@@ -19,6 +20,9 @@ use crate::exit::Result;
 
 /// The first line: what the file is.
 const TITLE: &str = "kho submit state 1\n";
+
+/// Between looks at a state that another run holds.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A report among others: digest of its document and payload, and how many alike came before it.
 pub type Key = (Digest, u32);
@@ -42,6 +46,12 @@ fn parse(line: &str) -> Option<(Key, RecordId)> {
 impl State {
     /// Opens the file, or makes it.
     pub fn open(path: &Path) -> Result<Self> {
+        let opened = Self::open_within(path, Duration::ZERO)?;
+        Ok(opened.ok_or_else(|| anyhow!("{}: another kho submit works with it", path.display()))?)
+    }
+
+    /// The same; none: somebody else has held it for so long.
+    pub fn open_within(path: &Path, limit: Duration) -> Result<Option<Self>> {
         let shown = || path.display().to_string();
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(dir).with_context(shown)?;
@@ -54,7 +64,15 @@ impl State {
             .open(path)
             .with_context(shown)?;
         // two runs would give one report two ids
-        file.try_lock().with_context(|| format!("{}: another kho submit works with it", shown()))?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(anyhow::Error::from(error).context(shown()).into()),
+                Err(TryLockError::WouldBlock) if start.elapsed() >= limit => return Ok(None),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
+            }
+        }
         let mut text = String::new();
         file.read_to_string(&mut text).with_context(shown)?;
         let mut ids = HashMap::new();
@@ -81,7 +99,7 @@ impl State {
         }
         file.sync_all().with_context(shown)?;
         File::open(dir).and_then(|dir| dir.sync_all()).with_context(shown)?;
-        Ok(Self { path: path.to_owned(), file, ids, pending: String::new() })
+        Ok(Some(Self { path: path.to_owned(), file, ids, pending: String::new() }))
     }
 
     /// The id of a report: that of an earlier run, or `fresh`.
@@ -137,6 +155,22 @@ mod tests {
             assert_eq!(state.id((key("a").0, 1), fresh), fresh, "the same once more is another report");
             assert_eq!(state.id(key("not synced"), fresh), fresh);
         }
+    }
+
+    #[test]
+    fn whoever_waits_gets_it_when_it_is_free_and_no_later_than_the_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let held = open(&path);
+        let within = |limit| State::open_within(&path, limit).unwrap_or_else(|failure| panic!("{failure:?}"));
+        assert!(within(Duration::from_millis(30)).is_none());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(100));
+                drop(held);
+            });
+            assert!(within(Duration::from_secs(30)).is_some());
+        });
     }
 
     #[test]

@@ -112,6 +112,8 @@ RETRY: dict[str, bool] = {
     "log-leaf-invalid": False,
     "log-unusable": True,
     "keyring-corrupt": False,
+    "keyring-unreadable": False,
+    "keyring-exists": False,
     "keyring-other-cluster": False,
     "keyring-permissions": False,
     "keyring-fingerprint-mismatch": False,

@@ -7,7 +7,7 @@ mod format;
 mod tests;
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -39,7 +39,11 @@ pub fn create(path: &Path, cluster_id: ClusterId, entropy: &dyn Entropy) -> Resu
     let text = content.encode();
     let failed = |source| Error::Io { path: path.to_owned(), source };
     let mut options = OpenOptions::new();
-    let mut file = options.create_new(true).write(true).mode(0o600).open(path).map_err(failed)?;
+    let opened = options.create_new(true).write(true).mode(0o600).open(path);
+    let mut file = opened.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
+        _ => failed(error),
+    })?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(failed)?;

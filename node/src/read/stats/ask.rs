@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kho_catalogue::{Catalogue, Day};
+use kho_catalogue::{Catalogue, Day, Kind};
 use kho_proto::digest::Digest;
 use kho_proto::error::{Refusal, excerpt};
-use kho_proto::header::SubmittedAt;
+use kho_proto::header::{Header, SubmittedAt};
 use kho_proto::id::{RegimeCode, UnitCode, UnixMs};
 use kho_proto::pb::v1 as pb;
 use kho_proto::period::{Period, PeriodRange};
@@ -120,6 +120,38 @@ impl Question {
     /// The years of the texts of its periods.
     pub fn years(&self) -> RangeInclusive<u16> {
         self.range.years()
+    }
+
+    /// Codes that were asked for and that the catalogue does not have.
+    pub fn unknown(&self, catalogue: &Catalogue, size: u64) -> (Vec<String>, Vec<String>) {
+        let of = |kind, codes: &BTreeSet<String>| {
+            codes.iter().filter(|code| !catalogue.knows(kind, code, size)).cloned().collect()
+        };
+        (of(Kind::Regime, &self.regimes), of(Kind::Unit, &self.units))
+    }
+
+    /// Regimes that were asked for; none: all.
+    pub fn regimes(&self) -> Option<&BTreeSet<String>> {
+        (!self.regimes.is_empty()).then_some(&self.regimes)
+    }
+
+    /// Units whose records may be looked for whatever the catalogue says; none: all.
+    pub fn senders(&self) -> Option<Vec<UnitCode>> {
+        let asked = || self.units.iter().filter_map(|unit| unit.parse::<UnitCode>().ok());
+        match self.party.units() {
+            Some(own) if !self.party.has_role(&[Role::Operator]) => Some(
+                own.iter()
+                    .filter(|unit| self.units.is_empty() || self.units.contains(unit.as_str()))
+                    .cloned()
+                    .collect(),
+            ),
+            _ => (!self.units.is_empty()).then(|| asked().collect()),
+        }
+    }
+
+    /// Whether the caller may read this record.
+    pub fn reads(&self, header: &Header) -> bool {
+        self.party.has_role(&[Role::Reader]) && self.party.sees(header)
     }
 
     /// Units that are asked about under a regime, and that the caller may ask about: its own, and those whose reports one of

@@ -6,6 +6,7 @@
 //! Only where a unit sent more than one record for a period are rows looked up: which of them are corrections.
 
 mod ask;
+mod left_out;
 mod tally;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use super::{OpenError, Reader};
 use crate::identity::Identity;
 use crate::write::Deadline;
 use ask::Question;
+pub use left_out::LeftOut;
 
 /// Rows of a page if the caller does not say.
 pub const STATS_ROWS_DEFAULT: u32 = 1_000;
@@ -40,6 +42,8 @@ pub struct Tallied {
     pub size: u64,
     /// How new it is.
     pub freshness: Freshness,
+    /// What no row counts; in the first part.
+    pub left_out: LeftOut,
 }
 
 impl Reader {
@@ -60,6 +64,7 @@ impl Reader {
         // its size first: the catalogue must know all that stands before it
         let start = self.start(page.as_ref(), question.stale, deadline).await?.open()?;
         let known = follower.known().await?;
+        let first = page.is_none();
         let after = page.and_then(|page| page.place.read_names());
         let keyed = keyed.clone();
         let done = self.scans.run(identity.certificate(), deadline, move |budget| {
@@ -76,6 +81,7 @@ impl Reader {
                 size: moment.size,
                 as_of,
             };
+            let left_out = if first { tally.left_out(&keyed.opener, budget)? } else { LeftOut::default() };
             let (rows, last) = tally.run(after, budget)?;
             let next = last.map(|[regime, unit, period]| {
                 let place = Place::names(&[&regime, &unit, &period]);
@@ -83,7 +89,7 @@ impl Reader {
             });
             let as_of = kho_proto::header::SubmittedAt::from_unix_ms(as_of).to_string();
             let next = next.unwrap_or_default();
-            Ok(Tallied { rows, next, as_of, size: moment.size, freshness: start.freshness })
+            Ok(Tallied { rows, next, as_of, size: moment.size, freshness: start.freshness, left_out })
         });
         done.await
     }

@@ -21,7 +21,7 @@ use super::ask::Question;
 /// Behind every period's text: a duty that is done.
 const DONE: &str = "~";
 /// Work of beginning a duty: a seek.
-const DUTY_WORK: u64 = 16;
+pub(super) const DUTY_WORK: u64 = 16;
 
 /// Regime, unit and period of the last cell that was counted.
 type Last = [String; 3];

@@ -1,0 +1,184 @@
+//! A few documents, or records that were signed before: all are read before the first is signed, and signed and written down
+//! before the first is sent.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kho::client_file::ClientFile;
+use kho_client::{Acknowledged, Client, Signed, SubmitError};
+use kho_proto::error::Code;
+use kho_proto::header::Header;
+use kho_proto::pb::v1::SignedRecord;
+use kho_proto::record;
+use kho_proto::report::Report;
+
+use super::super::attachment::Attached;
+use super::Args;
+use super::fate::Fate;
+use super::ids::{Ids, fresh_id};
+use super::interrupt::{interruption, stopped};
+use super::receive::{receive, remove_refused};
+use super::sign::{Signing, resend, upload_all};
+use super::state::State;
+use crate::exit::{Failure, Result};
+use crate::lang;
+
+/// Another run with the same state may take so long to sign what it has; whoever waits longer signs without.
+const STATE_WAIT: Duration = Duration::from_secs(5);
+
+/// Submits what is in the files.
+pub async fn run(args: &Args, config: &ClientFile, client: &Client) -> Result {
+    let stopped = stopped()?;
+    tokio::select! {
+        done = submit_files(args, config, client) => done,
+        exit = stopped => Err(interruption(exit, &args.out)),
+    }
+}
+
+async fn submit_files(args: &Args, config: &ClientFile, client: &Client) -> Result {
+    let attached = args.attach.iter().map(|path| Attached::measure(path)).collect::<Result<Vec<_>>>()?;
+    let signing = Signing::new(&args.out, config, client, true);
+    let mut failures = Failures::default();
+    let mut read: Vec<_> =
+        args.files.iter().filter_map(|file| Some((file, failures.keep(file, read(file))?))).collect();
+    // held until all are signed: another run would sign the same report under the same id
+    let state = remember(args, client, read.iter_mut().map(|(_, document)| document), &attached)?;
+    let mut all = Vec::new();
+    for (file, document) in read {
+        let remembered = document.remembered;
+        let signed = failures.keep(file, document.signed(&signing, args, &attached).await).flatten();
+        all.extend(signed.map(|signed| Ready { file, signed, remembered }));
+    }
+    drop(state);
+    let records: Vec<_> = all.iter().map(|ready| ready.signed.clone()).collect();
+    let answers = match records.as_slice() {
+        [] => Vec::new(),
+        [one] => failures.keep(all[0].file, submit(client, one, &attached).await).into_iter().collect(),
+        many => client.submit_many(many).await,
+    };
+    for (Ready { file, signed, remembered }, answer) in all.iter().zip(answers) {
+        let refused = Fate::of(&answer) == Fate::Refused;
+        failures.keep(file, receive(&args.out, signed, answer, true));
+        if refused && *remembered {
+            failures.keep(file, remove_refused(&args.out, signed.record_id()));
+        }
+    }
+    failures.end(args.files.len())
+}
+
+/// A record that is to be sent.
+struct Ready<'a> {
+    file: &'a Path,
+    signed: Signed,
+    /// Its document has no id, and gets the same one in the next run.
+    remembered: bool,
+}
+
+/// Gives each report without an id the one that it had in an earlier run, or a new one that the next run finds: the same file
+/// given again is the same record. Where others hold the state for long, reports are signed without it, as new ones.
+fn remember<'a>(
+    args: &Args,
+    client: &Client,
+    documents: impl Iterator<Item = &'a mut Document>,
+    attached: &[Attached],
+) -> Result<Option<State>> {
+    let mut nameless: Vec<&mut Document> = documents.filter(|document| document.is_nameless()).collect();
+    if nameless.is_empty() {
+        return Ok(None);
+    }
+    let path = args.out.join("submit.state");
+    let Some(mut state) = State::open_within(&path, STATE_WAIT)? else {
+        eprintln!("{}", lang::NOT_REMEMBERED.with(lang::current(), &[("path", &path.display())]));
+        return Ok(None);
+    };
+    let mut ids = Ids::default();
+    for document in &mut nameless {
+        if let Content::Report(report) = &mut document.content {
+            report.id = Some(state.id(ids.key(report, attached), fresh_id(client)));
+            document.remembered = true;
+        }
+    }
+    // an id that a record was signed under is never forgotten
+    state.sync()?;
+    Ok(Some(state))
+}
+
+/// What went wrong with some of several files, which sinks none of the others.
+#[derive(Default)]
+struct Failures(Vec<Failure>);
+
+impl Failures {
+    fn keep<T>(&mut self, file: &Path, done: Result<T>) -> Option<T> {
+        done.map_err(|failure| self.0.push(failure.at(&file.display().to_string()))).ok()
+    }
+
+    /// Tells them, and how many; the command ends as the worst.
+    fn end(self, files: usize) -> Result {
+        let failed = self.0.len();
+        if failed > 0 && files > 1 {
+            eprintln!("{}", lang::FILES_FAILED.with(lang::current(), &[("failed", &failed), ("files", &files)]));
+        }
+        Failure::worst(self.0).map_or(Ok(()), Err)
+    }
+}
+
+/// What waited too long for its record was collected: then it is uploaded once more.
+async fn submit(
+    client: &Client,
+    signed: &Signed,
+    attached: &[Attached],
+) -> Result<std::result::Result<Acknowledged, SubmitError>> {
+    let answer = client.submit(signed).await;
+    if attached.is_empty() || answer.as_ref().err().map(SubmitError::code) != Some(Code::AttachmentMissing) {
+        return Ok(answer);
+    }
+    upload_all(client, &Header::decode(&signed.record().header)?.unit, attached).await?;
+    Ok(client.submit(signed).await)
+}
+
+/// What a file holds.
+enum Content {
+    Report(Report),
+    Record(SignedRecord),
+}
+
+/// A file that was read.
+struct Document {
+    content: Content,
+    /// The report's id is that of the state.
+    remembered: bool,
+}
+
+fn read(file: &Path) -> Result<Document> {
+    let bytes = std::fs::read(file)?;
+    let content = if file.extension().is_some_and(|extension| extension == "record") {
+        Content::Record(record::from_file(bytes)?)
+    } else {
+        Content::Report(Report::from_json(&bytes)?)
+    };
+    Ok(Document { content, remembered: false })
+}
+
+impl Document {
+    fn is_nameless(&self) -> bool {
+        matches!(&self.content, Content::Report(Report { id: None, .. }))
+    }
+
+    /// The record; none: its receipt is there, and somebody took the record away, who needs it no more. Signed anew it would be
+    /// another one.
+    async fn signed(self, signing: &Signing<'_>, args: &Args, attached: &[Attached]) -> Result<Option<Signed>> {
+        let report = match self.content {
+            Content::Record(record) => return resend(record, signing.client(), attached).await.map(Some),
+            Content::Report(report) => report,
+        };
+        if let Some(id) = report.id.filter(|_| self.remembered) {
+            let path = |end: &str| args.out.join(format!("{id}.{end}"));
+            if path("tlog-proof").exists() && !path("record").exists() {
+                outln!("{}", path("tlog-proof").display())?;
+                eprintln!("{}", lang::DONE_BEFORE.with(lang::current(), &[("id", &id)]));
+                return Ok(None);
+            }
+        }
+        signing.sign(report, attached).await.map(Some)
+    }
+}
