@@ -101,6 +101,9 @@ bench-peers: ## Against etcd, PostgreSQL and RabbitMQ, three nodes each, with re
 bench-attachments: build ## Peak memory of each node while CLIENTS=32 upload MIB=256 each; needs the disk for it
 	benches/attachments.sh
 
+bench-log-engines: build ## Raft log on RocksDB, raft-engine and raft-log: cost of an entry, damaged bytes, power loss as root; PARTS=, ROUNDS=, CYCLES=
+	CARGO="$(CARGO)" benches/log-engines.sh
+
 bench-instructions: ## Instructions of a record's work, against benches/instructions/baseline.tsv; UPDATE=1, PROFILE=CASE
 	CARGO="$(CARGO)" benches/instructions.sh
 
