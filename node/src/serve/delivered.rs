@@ -37,6 +37,11 @@ const JSON_FACTOR: u32 = 3;
 const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
 /// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
 const PIECE: usize = 16 << 10;
+/// h2 copies frames below this to their heads, and writes larger ones apart from what goes before and behind them: an answer
+/// of a few such pieces goes in one TLS record, with its trailers.
+const SMALL_PIECE: usize = (1 << 10) - 1;
+/// Answers up to here go in such pieces: each is a frame, with a cost of its own.
+const SMALL_MAX: usize = 8 << 10;
 /// Nothing was taken for so long: nobody reads.
 const STALL_MAX: Duration = Duration::from_secs(30);
 /// The same of an answer of the public log, which is small.
@@ -107,6 +112,7 @@ impl Answers {
         Delivered {
             body,
             rest: Bytes::new(),
+            piece: PIECE,
             begun: Instant::now(),
             number,
             reserved,
@@ -121,6 +127,8 @@ pub(super) struct Delivered<B> {
     body: B,
     /// What of the last frame was not handed over.
     rest: Bytes,
+    /// Bytes handed over at once.
+    piece: usize,
     /// When the last frame came.
     begun: Instant,
     number: Number,
@@ -136,7 +144,7 @@ impl<B> Delivered<B> {
 
     /// The next piece; it must be taken in time.
     fn piece(&mut self) -> Bytes {
-        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        let piece = self.rest.split_to(self.rest.len().min(self.piece));
         if self.rest.is_empty() {
             self.reserved = Reserved::default();
         }
@@ -175,7 +183,10 @@ where
             };
             match frame.into_data() {
                 Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Ok(data) => (self.rest, self.begun) = (data, Instant::now()),
+                Ok(data) => {
+                    self.piece = if data.len() <= SMALL_MAX { SMALL_PIECE } else { PIECE };
+                    (self.rest, self.begun) = (data, Instant::now());
+                }
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
@@ -205,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_goes_in_comes_out_in_pieces() {
-        for bytes in [0, 1, PIECE, PIECE + 1, 5 << 20] {
+        for bytes in [0, 1, SMALL_PIECE, SMALL_MAX, SMALL_MAX + 1, PIECE, PIECE + 1, 5 << 20] {
             let answers = answers();
             let mut body = body(&answers, bytes).await;
             let mut found = 0;
