@@ -110,7 +110,10 @@ impl Peers {
             Err(ConnectError::Call(status)) if status.code() == GrpcCode::Unimplemented => {
                 self.client(leader).await.map(Way::Calls)
             }
-            Err(error) => Err(unreachable(leader, &error)),
+            Err(error) => {
+                unreachable(leader, &error);
+                Err(())
+            }
         }
     }
 
