@@ -98,6 +98,9 @@ bench-thin-line: ## Against etcd: throughput, gaps, memory; release build
 bench-peers: ## Against etcd, PostgreSQL and RabbitMQ, three nodes each, with report; release build; QUICK=1 for a look
 	benches/peers.sh
 
+bench-profile: ## Where the CPU of a record goes, by purpose and by function; release build, perf; ARGS="--op read --connections 64"
+	CARGO="$(CARGO)" benches/profile.sh $(ARGS)
+
 bench-attachments: build ## Peak memory of each node while CLIENTS=32 upload MIB=256 each; needs the disk for it
 	benches/attachments.sh
 
