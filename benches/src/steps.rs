@@ -45,6 +45,17 @@ pub fn singles(sizes: &[usize], connections: &[usize]) -> Vec<Step> {
     all.map(|(size, connections)| Step::new(Operation::Single, size, connections)).collect()
 }
 
+/// Each step of another algorithm right behind the one that it is held against: between the two no other load may leave
+/// work behind (tables to flush and to merge after large records), which the later one would pay for.
+pub fn twins_together(steps: Vec<Step>) -> Vec<Step> {
+    let (others, mut together): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.algorithm.is_some());
+    for other in others {
+        let twin = together.iter().position(|step| step.of("") == Step { algorithm: None, ..other }.of(""));
+        together.insert(twin.map_or(together.len(), |twin| twin + 1), other);
+    }
+    together
+}
+
 /// What Kho does besides: many in a call, streams, RSA signatures, reads from followers.
 pub fn besides(size: usize, connections: &[usize]) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -60,4 +71,21 @@ pub fn besides(size: usize, connections: &[usize]) -> Vec<Step> {
         steps.push(read);
     }
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_algorithm_is_measured_right_after_what_it_is_held_against() {
+        let steps = [singles(&[1024, 16 << 10], &[16, 64]), besides(1024, &[16, 64])].concat();
+        let count = steps.len();
+        let together = twins_together(steps);
+        assert_eq!(together.len(), count);
+        let at = together.iter().position(|step| step.algorithm.is_some()).expect("the one with RSA");
+        let (twin, rsa) = (&together[at - 1], &together[at]);
+        assert_eq!((twin.algorithm, twin.work.size, twin.work.connections), (None, 1024, 64));
+        assert_eq!((rsa.work.size, rsa.work.connections), (1024, 64));
+    }
 }

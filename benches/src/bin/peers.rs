@@ -12,7 +12,7 @@ use kho::bench::{machine, page, table};
 use kho_benches::faults::{Fault, leader_goes};
 use kho_benches::goals::goals;
 use kho_benches::ratios::ratios;
-use kho_benches::steps::{Step, besides, singles};
+use kho_benches::steps::{Step, besides, singles, twins_together};
 use kho_benches::system::System;
 use kho_benches::systems::{Etcd, Kho, Postgres, RabbitMq};
 use kho_proto::signature::Algorithm;
@@ -98,7 +98,7 @@ impl Args {
         {
             steps.extend(besides(*size, &self.connections));
         }
-        steps
+        twins_together(steps)
     }
 
     fn times(&self) -> Times {
