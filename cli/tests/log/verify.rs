@@ -42,7 +42,7 @@ fn a_forked_log_is_caught_with_both_of_its_signatures() {
         let from = monitor.keep("old", &honest, old);
         let save = monitor.text("saved");
         let ran = monitor.run("verify", &["--from", &from, "--save", &save, "--format", "json"]);
-        assert!(ran.err.contains("docs/monitor.md"), "{}", ran.err);
+        assert!(ran.err.contains("keep it: with the log's key it proves to anybody"), "{}", ran.err);
         let report = json(&ran.refused("log-forked"));
         assert_eq!((report["result"].as_str(), report["code"].as_str()), (Some("forked"), Some("log-forked")));
         assert!(!monitor.path("saved").exists(), "what the log can be held to stays");

@@ -75,7 +75,7 @@ pub fn write(dir: &Path, evidence: &Value) -> Result<PathBuf> {
     let path = dir.join(format!("{kind}-{}.json", &digest[..NAME_DIGITS]));
     kho::files::write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
     eprintln!(
-        "the signed evidence is in {}: keep it: with the log's key it proves to anybody what the log did",
+        "the signed evidence is in {}; keep it: with the log's key it proves to anybody what the log did",
         path.display()
     );
     Ok(path)
