@@ -41,6 +41,11 @@ async fn submit_files(args: &Args, config: &ClientFile, client: &Client) -> Resu
     let mut failures = Failures::default();
     let mut read: Vec<_> =
         args.files.iter().filter_map(|file| Some((file, failures.keep(file, read(file))?))).collect();
+    // before the state is held: others would wait for it as long as a large file takes
+    for (file, document) in std::mem::take(&mut read) {
+        let uploaded = document.upload(client, &attached).await;
+        read.extend(failures.keep(file, uploaded).map(|()| (file, document)));
+    }
     // held until all are signed: another run would sign the same report under the same id
     let state = remember(args, client, read.iter_mut().map(|(_, document)| document), &attached)?;
     let mut all = Vec::new();
@@ -162,6 +167,20 @@ fn read(file: &Path) -> Result<Document> {
 impl Document {
     fn is_nameless(&self) -> bool {
         matches!(&self.content, Content::Report(Report { id: None, .. }))
+    }
+
+    async fn upload(&self, client: &Client, attached: &[Attached]) -> Result {
+        if attached.is_empty() {
+            return Ok(());
+        }
+        match &self.content {
+            Content::Report(report) => upload_all(client, &report.unit, attached).await,
+            Content::Record(record) => {
+                let header = Header::decode(&record.header)?;
+                Attached::check(attached, &header)?;
+                upload_all(client, &header.unit, attached).await
+            }
+        }
     }
 
     /// The record; none: its receipt is there, and somebody took the record away, who needs it no more. Signed anew it would be

@@ -149,9 +149,14 @@ impl Question {
         }
     }
 
+    /// Whether the caller may read records at all.
+    pub fn reads_records(&self) -> bool {
+        self.party.has_role(&[Role::Reader])
+    }
+
     /// Whether the caller may read this record.
     pub fn reads(&self, header: &Header) -> bool {
-        self.party.has_role(&[Role::Reader]) && self.party.sees(header)
+        self.reads_records() && self.party.sees(header)
     }
 
     /// Units that are asked about under a regime, and that the caller may ask about: its own, and those whose reports one of

@@ -12,7 +12,7 @@ use kho_proto::period::Period;
 
 use super::super::list::Stop;
 use super::super::open::{Error, Opener};
-use super::super::scans::{CALL_WORK_MAX, HEAD_WORK};
+use super::super::scans::{BYTES_PER_WORK, CALL_WORK_MAX, HEAD_WORK};
 use super::tally::{DUTY_WORK, Tally};
 
 /// Regimes that are told, at most: who sees so many knows what to do.
@@ -66,13 +66,22 @@ impl Tally<'_> {
         let catalogue_regimes = Some(u32::try_from(known.len()).unwrap_or(u32::MAX));
         let mut left_out = LeftOut { catalogue_regimes, unknown_regimes, unknown_units, ..LeftOut::default() };
 
+        let mut left = Left(WORK_MAX);
         let regime_token = |code: &str| code.parse::<RegimeCode>().ok().map(|code| tokens.regime(&code));
         let unit_token = |code: &str| code.parse::<UnitCode>().ok().map(|code| tokens.unit(&code));
+        let mut units_tokens: HashMap<String, Option<Token>> = HashMap::new();
         let mut covered: HashSet<Pair> = HashSet::new();
-        for regime in &known {
+        for regime in known.iter().filter(|regime| question.asks_regime(regime)) {
             let Some(token) = regime_token(regime) else { continue };
-            let units = question.units(catalogue, regime, self.size);
-            covered.extend(units.iter().filter_map(|unit| Some((unit_token(unit)?, token))));
+            for unit in question.units(catalogue, regime, self.size) {
+                // what is not known to be covered would be told as left out
+                if left.over(budget) {
+                    return Ok(LeftOut { more: true, ..left_out });
+                }
+                left.spend(KEY_WORK, budget);
+                let unit = *units_tokens.entry(unit).or_insert_with_key(|unit| unit_token(unit));
+                covered.extend(unit.map(|unit| (unit, token)));
+            }
         }
         // the catalogue's own records and those of drills are no reports
         let reserved: HashSet<Token> = Kind::ALL.iter().map(|kind| tokens.regime(&kind.regime())).collect();
@@ -86,7 +95,7 @@ impl Tally<'_> {
         };
 
         let size = first_accepted_from(self.view, self.size, self.as_of).map_err(Error::from)?.0;
-        let (mut left, mut found) = (Left(WORK_MAX), BTreeMap::<Token, Found>::new());
+        let mut found = BTreeMap::<Token, Found>::new();
         'scopes: for scope in scopes {
             let mut after = None;
             while let Some(pair) = sent_pair(self.view, scope.as_ref(), after.as_ref()).map_err(Error::from)? {
@@ -101,12 +110,18 @@ impl Tally<'_> {
                 if other || covered.contains(&pair) || reserved.contains(&regime) || Some(unit) == drill {
                     continue;
                 }
-                let Some((records, first)) = self.of_pair(&pair, size, &mut left, budget)? else { continue };
-                if found.len() == REGIMES_MAX && !found.contains_key(&regime) {
-                    left_out.more = true;
-                    continue;
+                if let Some((records, first)) = self.of_pair(&pair, size, &mut left, budget)? {
+                    if found.len() == REGIMES_MAX && !found.contains_key(&regime) {
+                        left_out.more = true;
+                        continue;
+                    }
+                    found.entry(regime).or_insert(Found { records: 0, first }).records += records;
                 }
-                found.entry(regime).or_insert(Found { records: 0, first }).records += records;
+                // the pair's own count may have been cut
+                if left.over(budget) {
+                    left_out.more = true;
+                    break 'scopes;
+                }
             }
         }
         let names: HashMap<Token, &str> = known.iter().filter_map(|code| Some((regime_token(code)?, *code))).collect();
@@ -115,10 +130,7 @@ impl Tally<'_> {
             let name = names.get(&token).or_else(|| asked.as_ref().and_then(|asked| asked.get(&token)));
             let regime = match name {
                 Some(name) => (*name).to_owned(),
-                None => {
-                    left.spend(HEAD_WORK, budget);
-                    self.regime_of(first, opener)?.unwrap_or_default()
-                }
+                None => self.regime_of(first, opener, budget)?.unwrap_or_default(),
             };
             left_out.records.push(StatsLeftOut { regime, records, in_catalogue });
         }
@@ -148,10 +160,25 @@ impl Tally<'_> {
         Ok(found)
     }
 
-    /// The regime's code out of a record of it, for those who may read that.
-    fn regime_of(&self, seq: Seq, opener: &Opener) -> Result<Option<String>, Refusal> {
+    /// The regime's code out of a record of it, for those who may read that. A record that does not open takes its name along,
+    /// and not the count.
+    fn regime_of(&self, seq: Seq, opener: &Opener, budget: &mut Budget<'_>) -> Result<Option<String>, Refusal> {
+        if !self.question.reads_records() {
+            return Ok(None);
+        }
         let Some(leaf) = kho_ledger::leaf(self.view, seq).map_err(Error::from)? else { return Ok(None) };
-        let (header, _) = opener.header(self.view, seq, &leaf)?;
-        Ok(self.question.reads(&header).then(|| header.regime.to_string()))
+        match opener.header(self.view, seq, &leaf) {
+            Ok((header, read)) => {
+                budget.spend(HEAD_WORK + read as u64 / BYTES_PER_WORK);
+                Ok(self.question.reads(&header).then(|| header.regime.to_string()))
+            }
+            Err(error) => {
+                budget.spend(HEAD_WORK);
+                // counted and logged as any record that can't be served
+                let refusal = Refusal::from(error);
+                tracing::warn!(%seq, %refusal, "a regime that the catalogue does not have stays without its name");
+                Ok(None)
+            }
+        }
     }
 }

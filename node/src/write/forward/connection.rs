@@ -16,8 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1::forward_client::ForwardClient;
 use tokio::sync::Mutex;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code as GrpcCode, Status};
 use tower::Service;
 
 use super::MESSAGE_LENGTH_MAX;
@@ -40,10 +40,18 @@ pub(super) struct Link {
     current: Mutex<Option<Connection>>,
 }
 
-/// A connection, and the call over it that carries proposals.
+/// A connection, and how proposals go over it.
 struct Connection {
     http2: Http2,
-    lane: Option<Lane>,
+    proposals: Proposals,
+}
+
+/// What is known of a node's call for proposals: for as long as the connection, since another release is another process.
+enum Proposals {
+    Unasked,
+    Lane(Lane),
+    /// The node is of a release before there was such a call.
+    Unknown,
 }
 
 impl Link {
@@ -62,22 +70,36 @@ impl Link {
         Ok(self.connected(&mut current).await?.http2.clone())
     }
 
-    /// A call that takes proposals, over such a connection. An error: nothing was sent.
-    pub async fn lane(&self) -> Result<Lane, ConnectError> {
+    /// A call that takes proposals, over such a connection; none: the node knows no such call. An error: nothing was sent.
+    pub async fn lane(&self) -> Result<Option<Lane>, ConnectError> {
         let mut current = self.current.lock().await;
         let connection = self.connected(&mut current).await?;
-        if let Some(lane) = connection.lane.as_ref().filter(|lane| lane.stands()) {
-            return Ok(lane.clone());
+        match &connection.proposals {
+            Proposals::Unknown => return Ok(None),
+            Proposals::Lane(lane) if lane.stands() => return Ok(Some(lane.clone())),
+            Proposals::Lane(_) | Proposals::Unasked => {}
         }
-        let client = client(connection.http2.clone());
-        let lane = connection.lane.insert(Lane::open(client, &*self.tasks).await?);
-        Ok(lane.clone())
+        match Lane::open(client(connection.http2.clone()), &*self.tasks).await {
+            Ok(lane) => {
+                connection.proposals = Proposals::Lane(lane.clone());
+                Ok(Some(lane))
+            }
+            Err(status) if status.code() == GrpcCode::Unimplemented => {
+                connection.proposals = Proposals::Unknown;
+                Ok(None)
+            }
+            Err(status) => {
+                // what takes no call takes nothing: whoever waits here next finds out by connecting
+                *current = None;
+                Err(status.into())
+            }
+        }
     }
 
     async fn connected<'c>(&self, current: &'c mut Option<Connection>) -> Result<&'c mut Connection, ConnectError> {
         if current.as_mut().is_none_or(|connection| !connection.http2.stands()) {
             *current = None;
-            *current = Some(Connection { http2: self.dial().await?, lane: None });
+            *current = Some(Connection { http2: self.dial().await?, proposals: Proposals::Unasked });
         }
         Ok(current.as_mut().expect("it was put there"))
     }

@@ -106,10 +106,8 @@ impl Peers {
     async fn way(&self, leader: NodeId) -> Result<Way, ()> {
         let link = self.link(leader).ok_or_else(|| unknown(leader))?;
         match link.lane().await {
-            Ok(lane) => Ok(Way::Lane(lane)),
-            Err(ConnectError::Call(status)) if status.code() == GrpcCode::Unimplemented => {
-                self.client(leader).await.map(Way::Calls)
-            }
+            Ok(Some(lane)) => Ok(Way::Lane(lane)),
+            Ok(None) => self.client(leader).await.map(Way::Calls),
             Err(error) => {
                 unreachable(leader, &error);
                 Err(())

@@ -1,6 +1,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream};
@@ -14,15 +15,16 @@ use kho_proto::pb::peer::v1::{
 };
 use tonic::{Code as GrpcCode, Request, Response, Status, Streaming};
 
-use super::connection::{ConnectError, Link};
+use super::connection::Link;
 use super::lane::NotSent;
 use crate::seams::{BoxIo, Dial, Seams};
 
 /// A leader that takes three proposals, answers them last first, the second with a refusal, and ends the call with the
 /// fourth. Or one of a release that knows no such call.
-#[derive(Clone, Copy)]
+#[derive(Clone, Default)]
 struct Leader {
     old: bool,
+    asked: Arc<AtomicUsize>,
 }
 
 fn answer(proposal: Proposal) -> ProposalAnswer {
@@ -51,6 +53,7 @@ impl Forward for Leader {
         &self,
         request: Request<Streaming<Proposal>>,
     ) -> Result<Response<Self::ProposeStreamStream>, Status> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         if self.old {
             return Err(Status::unimplemented(""));
         }
@@ -86,15 +89,15 @@ impl Forward for Leader {
 impl Dial for Leader {
     async fn dial(&self, _: NodeId, _: &str) -> io::Result<BoxIo> {
         let (near, far) = tokio::io::duplex(1 << 16);
-        let service = TowerToHyperService::new(ForwardServer::new(*self));
+        let service = TowerToHyperService::new(ForwardServer::new(self.clone()));
         let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         tokio::spawn(served.serve_connection(TokioIo::new(far), service));
         Ok(Box::new(near))
     }
 }
 
-fn link(leader: Leader) -> Link {
-    Link::new(Arc::new(leader), Seams::system().tasks, NodeId(1), "leader:1".to_owned())
+fn link(leader: &Leader) -> Link {
+    Link::new(Arc::new(leader.clone()), Seams::system().tasks, NodeId(1), "leader:1".to_owned())
 }
 
 /// A proposal that its answer can be told by.
@@ -105,7 +108,7 @@ fn marked(epoch: u64) -> ProposeRequest {
 
 #[tokio::test]
 async fn answers_find_those_who_wait_for_them_in_whatever_order() {
-    let lane = link(Leader { old: false }).lane().await.expect("the leader takes the call");
+    let lane = link(&Leader::default()).lane().await.expect("the leader answers").expect("and takes the call");
     let mut answered = Vec::new();
     for epoch in 1..=3 {
         answered.push(lane.propose(marked(epoch)).await.expect("the call goes on"));
@@ -125,8 +128,8 @@ async fn answers_find_those_who_wait_for_them_in_whatever_order() {
 
 #[tokio::test]
 async fn what_was_on_its_way_when_the_call_ended_is_unknown_and_the_next_is_not_sent() {
-    let link = link(Leader { old: false });
-    let lane = link.lane().await.expect("the leader takes the call");
+    let link = link(&Leader::default());
+    let lane = link.lane().await.expect("the leader answers").expect("and takes the call");
     let mut answered = Vec::new();
     for epoch in 1..=4 {
         answered.push(lane.propose(marked(epoch)).await.expect("the call goes on"));
@@ -138,13 +141,16 @@ async fn what_was_on_its_way_when_the_call_ended_is_unknown_and_the_next_is_not_
     last.await.expect_err("nobody will ever know");
     assert!(!lane.stands());
     assert!(matches!(lane.propose(marked(5)).await, Err(NotSent)));
-    let next = link.lane().await.expect("another call");
+    let next = link.lane().await.expect("the leader answers").expect("and takes another call");
     next.propose(marked(6)).await.expect("which takes proposals again");
 }
 
 #[tokio::test]
-async fn a_leader_of_an_older_release_says_that_it_knows_no_such_call() {
-    let opened = link(Leader { old: true }).lane().await;
-    let Err(ConnectError::Call(status)) = opened else { panic!("expected a refused call") };
-    assert_eq!(status.code(), GrpcCode::Unimplemented);
+async fn a_leader_of_an_older_release_is_asked_once() {
+    let leader = Leader { old: true, ..Leader::default() };
+    let link = link(&leader);
+    for _ in 0..3 {
+        assert!(link.lane().await.expect("the leader answers").is_none());
+    }
+    assert_eq!(leader.asked.load(Ordering::Relaxed), 1);
 }
