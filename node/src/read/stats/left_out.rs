@@ -182,3 +182,6 @@ impl Tally<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
