@@ -314,6 +314,7 @@ proptest! {
             let (mut found, mut after) = (Vec::new(), None);
             while let Some(pair) = sent_pair(&world.ledger.rows, unit.as_ref(), after.as_ref()).expect("sound") {
                 found.push(pair);
+                prop_assert!(found.len() <= expect.len(), "it does not come to an end: {found:?}");
                 after = Some(pair);
             }
             prop_assert_eq!(found, expect);
