@@ -4,7 +4,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,6 +113,14 @@ async fn a_bad_line_is_told_and_sinks_no_other() {
     assert!(err.contains("600 reports: 600 accepted"), "{err}");
 }
 
+/// So many reports of as many series, a line each, and the file that they stand in.
+fn many_reports(dir: &tempfile::TempDir, count: usize) -> (PathBuf, Vec<String>) {
+    let reports: Vec<_> = (0..count).map(|n| report(&format!("{n}"), r#""figures":{"n":1}"#)).collect();
+    let input = dir.path().join("reports.ndjson");
+    std::fs::write(&input, reports.join("\n")).unwrap();
+    (input, reports)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_goes_on_without_a_loss_or_a_second_record() {
     const REPORTS: usize = 1_500;
@@ -120,9 +128,7 @@ async fn a_run_that_is_killed_goes_on_without_a_loss_or_a_second_record() {
     let cluster = cluster(&dir).await;
     let config = cluster.layout().client_file();
     let (config, out) = (text(&config), dir.path().join("records"));
-    let input = dir.path().join("reports.ndjson");
-    let reports: Vec<_> = (0..REPORTS).map(|n| report(&format!("{n}"), r#""figures":{"n":1}"#)).collect();
-    std::fs::write(&input, reports.join("\n")).unwrap();
+    let (input, reports) = many_reports(&dir, REPORTS);
     let submit = ["submit", "--config", config, "--out", text(&out), text(&input)];
     // killed at different places: while it signs, sends, writes receipts
     let mut kills = 0;
@@ -180,9 +186,7 @@ async fn a_run_that_is_interrupted_says_how_to_go_on() {
     let cluster = cluster(&dir).await;
     let config = cluster.layout().client_file();
     let (config, out) = (text(&config), dir.path().join("records"));
-    let input = dir.path().join("reports.ndjson");
-    let reports: Vec<_> = (0..REPORTS).map(|n| report(&format!("{n}"), r#""figures":{"n":1}"#)).collect();
-    std::fs::write(&input, reports.join("\n")).unwrap();
+    let (input, _) = many_reports(&dir, REPORTS);
     let submit = ["submit", "--config", config, "--out", text(&out)];
     let start = |last: &str| {
         let mut kho = Command::new(env!("CARGO_BIN_EXE_kho"));

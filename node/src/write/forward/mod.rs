@@ -79,7 +79,7 @@ impl Peers {
     ) -> Result<Vec<Answer>, Error> {
         tokio::pin!(gone);
         let way = tokio::select! {
-            way = self.way(leader) => way.map_err(|()| Error::NotLeader)?,
+            way = self.way(leader) => way?,
             () = &mut gone => return Err(Error::NotLeader),
         };
         let request =
@@ -102,15 +102,18 @@ impl Peers {
         }
     }
 
-    /// How `leader` takes proposals.
-    async fn way(&self, leader: NodeId) -> Result<Way, ()> {
-        let link = self.link(leader).ok_or_else(|| unknown(leader))?;
+    /// How `leader` takes proposals. An error: nothing was sent.
+    async fn way(&self, leader: NodeId) -> Result<Way, Error> {
+        let Some(link) = self.link(leader) else {
+            unknown(leader);
+            return Err(Error::NotLeader);
+        };
         match link.lane().await {
             Ok(Some(lane)) => Ok(Way::Lane(lane)),
-            Ok(None) => self.client(leader).await.map(Way::Calls),
+            Ok(None) => self.client(leader).await.map(Way::Calls).map_err(|()| Error::NotLeader),
             Err(error) => {
                 unreachable(leader, &error);
-                Err(())
+                Err(not_opened(&error))
             }
         }
     }
@@ -162,6 +165,12 @@ fn unknown(node: NodeId) {
 
 fn unreachable(node: NodeId, error: &ConnectError) {
     tracing::debug!(%node, %error, "the leader can't be reached");
+}
+
+/// A refusal of the call itself says why; without one the leader was not reached.
+fn not_opened(error: &ConnectError) -> Error {
+    let ConnectError::Call(status) = error else { return Error::NotLeader };
+    kho_proto::status::from_status(status).map_or(Error::NotLeader, Error::NotProposed)
 }
 
 /// How a leader takes proposals.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use kho_proto::error::{Code, Refusal};
 use kho_proto::id::NodeId;
 use kho_proto::pb::peer::v1::forward_server::{Forward, ForwardServer};
 use kho_proto::pb::peer::v1::{
@@ -15,8 +16,9 @@ use kho_proto::pb::peer::v1::{
 };
 use tonic::{Code as GrpcCode, Request, Response, Status, Streaming};
 
-use super::connection::Link;
+use super::connection::{ConnectError, Link};
 use super::lane::NotSent;
+use super::{Error, not_opened};
 use crate::seams::{BoxIo, Dial, Seams};
 
 /// A leader that takes three proposals, answers them last first, the second with a refusal, and ends the call with the
@@ -153,4 +155,17 @@ async fn a_leader_of_an_older_release_is_asked_once() {
         assert!(link.lane().await.expect("the leader answers").is_none());
     }
     assert_eq!(leader.asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_call_that_was_refused_says_why_and_one_that_was_not_reached_may_be_tried_elsewhere() {
+    let refusal = Refusal::new(Code::PeerMismatch, "another cluster");
+    let refused = ConnectError::Call(Box::new(kho_proto::status::to_status(&refusal)));
+    assert_eq!(not_opened(&refused), Error::NotProposed(refusal));
+    for lost in [
+        ConnectError::Call(Box::new(Status::deadline_exceeded("the call was not taken in time"))),
+        ConnectError::Dial(io::ErrorKind::ConnectionRefused.into()),
+    ] {
+        assert_eq!(not_opened(&lost), Error::NotLeader);
+    }
 }
