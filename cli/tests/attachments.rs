@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{cluster, ends, text};
+use common::{cluster, ends, text, verifier_key};
 use kho_client::{Content, Draft, Part, System, describe};
 use kho_proto::id::UnitCode;
 
@@ -102,6 +102,43 @@ impl Content for Held {
         }
         self.bytes.read_at(offset, piece)
     }
+}
+
+/// The state was held for as long as a file took: who submitted beside it signed without, and lost its memory.
+#[test]
+fn nobody_waits_for_the_state_while_a_file_is_uploaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    ends(&["cluster", "new", "--dir", text(&at("c"))], 0);
+    // a node that takes the connection and never answers
+    let node = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    node.set_nonblocking(true).unwrap();
+    let client = std::fs::read_to_string(at("c/client.toml")).unwrap();
+    let (nodes, rest) = client.split_once('\n').unwrap();
+    assert!(nodes.starts_with("nodes = "), "{client}");
+    let client = format!("nodes = [\"{}\"]\n{}\n{rest}", node.local_addr().unwrap(), verifier_key());
+    std::fs::write(at("c/client.toml"), client).unwrap();
+    std::fs::write(at("map.pdf"), content(1000)).unwrap();
+    let report = r#"{"unit": "BYT", "regime": "YT-01", "period": "2020-06-12", "text": "Kèm bản đồ"}"#;
+    std::fs::write(at("report.json"), report).unwrap();
+    let mut kho = std::process::Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(["submit", "--config", text(&at("c/client.toml")), "--out", text(&at("records"))])
+        .args(["--attach", text(&at("map.pdf")), text(&at("report.json"))])
+        .spawn()
+        .unwrap();
+    let reached = loop {
+        match node.accept() {
+            Err(wait) if wait.kind() == std::io::ErrorKind::WouldBlock => {}
+            reached => break reached,
+        }
+        assert_eq!(kho.try_wait().unwrap(), None, "ended before it called");
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let held = at("records/submit.state").exists();
+    kho.kill().unwrap();
+    kho.wait().unwrap();
+    reached.unwrap();
+    assert!(!held, "it is opened when the file is there");
 }
 
 /// R-A2: the leader is killed in the middle of an upload; another takes over, and the client goes on behind what was stored.

@@ -28,6 +28,13 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// The line of a client's file that names the log's key: the example's, for who is never answered.
+pub fn verifier_key() -> String {
+    let (example, _) = ends(&["config", "example", "--client"], 0);
+    let key = example.lines().find_map(|line| line.strip_prefix("# verifier_key")).unwrap();
+    format!("verifier_key{key}")
+}
+
 /// Three nodes; the directory goes away after them.
 pub async fn cluster(dir: &tempfile::TempDir) -> DevCluster {
     let mut cluster = DevCluster::create(&dir.path().join("c"), 3).unwrap();
