@@ -12,10 +12,11 @@ const FILE_LINES_MAX: usize = 500;
 /// What each crate may build upon. Development dependencies of the two lowest crates count as well.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("kho-proto", &[]),
+    ("kho-transport", &[]),
     ("kho-ledger", &["kho-proto"]),
     ("kho-catalogue", &["kho-proto"]),
-    ("kho-node", &["kho-catalogue", "kho-ledger", "kho-proto"]),
-    ("kho-client", &["kho-proto"]),
+    ("kho-node", &["kho-catalogue", "kho-ledger", "kho-proto", "kho-transport"]),
+    ("kho-client", &["kho-proto", "kho-transport"]),
     ("kho-sample", &[]),
     ("kho", &["kho-catalogue", "kho-client", "kho-node", "kho-proto", "kho-sample"]),
     ("kho-chaos-tests", &["kho", "kho-client", "kho-proto", "kho-sample"]),

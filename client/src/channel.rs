@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::rt::{Read, Write};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use kho_proto::digest::Digest;
 use kho_proto::error::Code;
+use kho_transport::Gathered;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
+use tower::{Service, ServiceExt};
 use zeroize::Zeroizing;
 
 /// A connection that says nothing is asked whether it lives after this time...
@@ -201,7 +206,7 @@ pub(crate) fn is_address(address: &str) -> bool {
 }
 
 /// A channel to `host:port` that connects when it is first used, and again whenever it has to.
-/// `connect_timeout` bounds each of TCP and TLS.
+/// `connect_timeout` bounds TCP and TLS together.
 pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Result<Channel, Error> {
     let bad = || Error::Address { found: address.to_owned() };
     if !is_address(address) {
@@ -211,7 +216,6 @@ pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Resu
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
         .map_err(|_| bad())?
         .connect_timeout(connect_timeout)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
@@ -224,5 +228,20 @@ pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Resu
             .timeout(connect_timeout);
         endpoint = endpoint.tls_config(config).map_err(|source| Error::Tls { address: address.to_owned(), source })?;
     }
-    Ok(endpoint.connect_lazy())
+    Ok(endpoint.connect_with_connector_lazy(connector(connect_timeout)))
+}
+
+/// TCP as tonic makes it by itself, its bytes gathered.
+fn connector(
+    connect_timeout: Duration,
+) -> impl Service<Uri, Response: Read + Write + Send + Unpin, Error: std::error::Error + Send + Sync, Future: Send> + Send
+{
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp.map_response(|io| {
+        crate::observe::connected();
+        TokioIo::new(Gathered::new(io.into_inner()))
+    })
 }

@@ -75,6 +75,11 @@ pub(crate) fn checkpoint_verified() {
     meter::count("kho_client_checkpoints_verified_total");
 }
 
+/// A connection to a node was made, TCP of it; the first to a node, or one in place of another.
+pub(crate) fn connected() {
+    meter::count("kho_client_connections_total");
+}
+
 /// TLS files were read again, and connections begun anew.
 pub(crate) fn tls_reloaded() {
     meter::count("kho_client_tls_reloads_total");

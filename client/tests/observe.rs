@@ -164,6 +164,7 @@ mod metered {
         assert_eq!(of("kho_client_attempts_total outcome=no-leader"), 1);
         assert_eq!(of("kho_client_attempts_total outcome=ok"), 3);
         assert_eq!(of("kho_client_hedges_total "), 1);
+        assert_eq!(of("kho_client_connections_total "), 4, "two clients, two nodes each");
         assert_eq!(of("kho_client_checkpoints_verified_total "), 2, "one note, once for each client");
     }
 }

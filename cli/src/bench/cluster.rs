@@ -21,6 +21,10 @@ use crate::dev::{DevCluster, Identity, NodeId, Options};
 /// Records that are there for whoever reads, at least.
 const KNOWN: usize = 2_000;
 
+/// How tokio is told of a node's worker threads. A node with a machine to itself has one for each core; nodes that share one
+/// have their share here, since threads beyond the cores wake each other for nothing.
+const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
+
 /// A cluster, and what connects to it.
 pub struct Target {
     nodes: Vec<String>,
@@ -39,6 +43,10 @@ impl Target {
     /// Three processes with their files in `dir`, which must not hold a cluster. Records are signed with `algorithm`.
     pub async fn local(dir: &Path, algorithm: Algorithm, verify: bool) -> Result<Self> {
         let mut cluster = DevCluster::create_with(dir, &Options::default())?;
+        if std::env::var_os(WORKER_THREADS).is_none() {
+            let share = std::thread::available_parallelism()?.get() / cluster.nodes().count();
+            cluster.set_env(WORKER_THREADS, &share.max(1).to_string());
+        }
         cluster.launch().await?;
         let maker = Maker::local(&cluster, algorithm)?;
         let config = cluster.client_config(&Identity::Platform)?;

@@ -37,7 +37,7 @@ const JSON_FACTOR: u32 = 3;
 const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
 /// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
 const PIECE: usize = 16 << 10;
-/// h2 copies frames below this to their heads, and writes larger ones apart from what goes before and behind them: an answer
+/// h2 copies frames below this to their heads, and hands larger ones on apart from what goes before and behind them: an answer
 /// of a few such pieces goes in one TLS record, with its trailers.
 const SMALL_PIECE: usize = (1 << 10) - 1;
 /// Answers up to here go in such pieces: each is a frame, with a cost of its own.

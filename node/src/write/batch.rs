@@ -3,7 +3,8 @@
 //! When idle, the first command goes alone and at once. While entries are on their way, a small batch waits a little for
 //! one of them to come back, and grows meanwhile: an entry costs as much as some dozen records. A batch large enough to
 //! carry its own cost goes out as soon as one of the places in flight is free. So does each batch of a node that does not
-//! lead: it costs a message, and the leader makes one entry of what comes from all. A batch that surely was not proposed waits
+//! lead: it costs a message, and the leader makes one entry of what comes from all. Whatever else is ready on this node is done
+//! before a small batch goes: what arrived together mostly goes together. A batch that surely was not proposed waits
 //! for a leader, as long as anyone waits for it; one that may have been is never sent again.
 
 mod drain;
@@ -34,6 +35,8 @@ pub const IN_FLIGHT_MAX: usize = 4;
 pub const WORTHWHILE_COMMANDS: usize = 32;
 /// See [`WORTHWHILE_COMMANDS`].
 pub const WORTHWHILE_BYTES: usize = 64 << 10;
+/// So often the runtime must turn, and nothing join a batch, before a small one goes: nothing that has arrived is left then.
+const QUIET_TURNS: usize = 2;
 /// A small batch waits for those on their way no longer than this: one of them may be on its way to a leader that is gone.
 pub const SMALL_WAIT_MAX: Duration = Duration::from_millis(20);
 
@@ -133,11 +136,7 @@ impl Batcher {
         let patience = tokio::time::sleep(SMALL_WAIT_MAX);
         tokio::pin!(patience);
         loop {
-            while self.left_over.is_none()
-                && let Ok(next) = self.receiver.try_recv()
-            {
-                self.add(batch, next);
-            }
+            self.settle(batch).await;
             metrics::gauge!(super::metric_definitions::QUEUE_COMMANDS).set(self.receiver.len() as f64);
             let at_once = self.in_flight.available_permits() == self.budget.in_flight || !self.propose.leads();
             if (at_once || overdue || batch.worthwhile() || self.left_over.is_some())
@@ -153,6 +152,24 @@ impl Batcher {
                     None => open = false,
                 },
             }
+        }
+    }
+
+    /// Takes what waits, and what comes of work that is ready: as much as there is, and never more than makes a batch worthwhile.
+    async fn settle(&mut self, batch: &mut Batch) {
+        let mut quiet = 0;
+        loop {
+            let before = batch.commands;
+            while self.left_over.is_none()
+                && let Ok(next) = self.receiver.try_recv()
+            {
+                self.add(batch, next);
+            }
+            quiet = if batch.commands == before { quiet + 1 } else { 0 };
+            if quiet > QUIET_TURNS || batch.worthwhile() || self.left_over.is_some() {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
     }
 

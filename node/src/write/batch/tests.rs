@@ -122,6 +122,29 @@ async fn the_first_goes_alone_and_what_waits_goes_together() {
 }
 
 #[tokio::test]
+async fn what_is_ready_together_goes_together() {
+    for leads in [true, false] {
+        let fake = Fake::new();
+        fake.leads.store(leads, Ordering::SeqCst);
+        let queue = fake.queue();
+        let callers = (0..6).map(|mark| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                // some have a step more before them
+                for _ in 0..mark % 3 {
+                    tokio::task::yield_now().await;
+                }
+                queue.propose(command(mark, 10), Deadline::after(None)).await
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            caller.await.unwrap().unwrap();
+        }
+        assert_eq!(*fake.batches.lock(), [6], "leads: {leads}");
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_does_not_lead_sends_what_it_has_while_places_are_free() {
     let fake = Fake::closed();
     fake.leads.store(false, Ordering::SeqCst);
