@@ -25,7 +25,7 @@ thread_local! {
 
 /// A connection, its bytes gathered. A flush is a promise: the bytes go when the runtime has turned, and whoever flushes is
 /// woken for that. So it is for those who poll again when they are woken, as all that drive a connection do.
-pub struct Gathered<T> {
+pub struct Gathered<T: AsyncWrite + Unpin> {
     io: T,
     /// Read, and not asked for yet.
     ahead: Ahead,
@@ -38,7 +38,7 @@ pub struct Gathered<T> {
     failed: Option<io::Error>,
 }
 
-impl<T> Gathered<T> {
+impl<T: AsyncWrite + Unpin> Gathered<T> {
     /// Of `io`, which has no buffers of its own.
     pub fn new(io: T) -> Self {
         Self { io, ahead: Ahead::default(), behind: Vec::new(), gone: 0, turn: Turn::default(), failed: None }
@@ -68,6 +68,16 @@ impl<T: AsyncWrite + Unpin> Gathered<T> {
             return Poll::Ready(Ok(()));
         }
         self.poll_go(context)
+    }
+}
+
+/// What was written goes as far as it can at once: an alert of TLS is followed by the end of everything.
+impl<T: AsyncWrite + Unpin> Drop for Gathered<T> {
+    fn drop(&mut self) {
+        if !self.behind.is_empty() {
+            // nobody is left to hear of it
+            let _gone = self.poll_go(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }
 

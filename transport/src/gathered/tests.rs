@@ -120,6 +120,18 @@ async fn what_was_gathered_goes_before_the_end() {
 }
 
 #[tokio::test]
+async fn what_was_promised_goes_when_the_connection_is_dropped() {
+    let (near, mut far) = duplex(1 << 10);
+    let mut gathered = Gathered::new(near);
+    // as TLS does with the alert that says why there is no handshake
+    gathered.write_all(b"alert").await.unwrap();
+    drop(gathered);
+    let mut heard = String::new();
+    far.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "alert");
+}
+
+#[tokio::test]
 async fn a_write_that_failed_while_reading_is_told_to_who_writes_next_and_what_came_is_read() {
     let mut gathered = Gathered::new(Counted { broken: true, ..Counted::default() });
     gathered.write_all(b"lost").await.unwrap();
