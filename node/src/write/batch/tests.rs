@@ -173,8 +173,11 @@ async fn a_small_batch_does_not_wait_long_for_one_that_is_stuck() {
     for mark in 0..2 {
         let queue = queue.clone();
         callers.push(tokio::spawn(async move { queue.propose(command(mark, 10), Deadline::after(None)).await }));
-        tokio::task::yield_now().await;
+        if mark == 0 {
+            settle().await;
+        }
     }
+    assert_eq!(*fake.batches.lock(), [1], "the first is on its way");
     tokio::time::timeout(50 * SMALL_WAIT_MAX, async {
         while fake.batches.lock().len() < 2 {
             tokio::time::sleep(SMALL_WAIT_MAX / 4).await;
