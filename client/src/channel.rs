@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use kho_proto::digest::Digest;
 use kho_proto::error::Code;
-use kho_transport::Gathered;
+use kho_transport::Coalesced;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -206,7 +206,7 @@ pub(crate) fn is_address(address: &str) -> bool {
 }
 
 /// A channel to `host:port` that connects when it is first used, and again whenever it has to.
-/// `connect_timeout` bounds TCP and TLS together.
+/// `connect_timeout` bounds each of TCP and TLS.
 pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Result<Channel, Error> {
     let bad = || Error::Address { found: address.to_owned() };
     if !is_address(address) {
@@ -215,7 +215,6 @@ pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Resu
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
         .map_err(|_| bad())?
-        .connect_timeout(connect_timeout)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
@@ -231,7 +230,8 @@ pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Resu
     Ok(endpoint.connect_with_connector_lazy(connector(connect_timeout)))
 }
 
-/// TCP as tonic makes it by itself, its bytes gathered.
+/// TCP as tonic makes it by itself, its bytes coalesced. The time-outs are TCP's and TLS's own: one around both (tonic's, with a
+/// connector that is not its own) ends in an error that does not say that nothing was sent.
 fn connector(
     connect_timeout: Duration,
 ) -> impl Service<Uri, Response: Read + Write + Send + Unpin, Error: std::error::Error + Send + Sync, Future: Send> + Send
@@ -242,6 +242,9 @@ fn connector(
     tcp.set_connect_timeout(Some(connect_timeout));
     tcp.map_response(|io| {
         crate::observe::connected();
-        TokioIo::new(Gathered::new(io.into_inner()))
+        TokioIo::new(Coalesced::new(io.into_inner()))
     })
 }
+
+#[cfg(test)]
+mod tests;

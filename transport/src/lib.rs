@@ -1,5 +1,5 @@
 //! What both ends of a connection share below TLS: how bytes go to the system and come from it.
 
-mod gathered;
+mod coalesced;
 
-pub use gathered::{AHEAD_MAX, BEHIND_MAX, Gathered};
+pub use coalesced::{AHEAD_MAX, BEHIND_MAX, Coalesced};

@@ -88,7 +88,7 @@ impl Net for SimNet {
         if self.disk.is_cut() {
             std::future::pending::<()>().await;
         }
-        Ok(Box::new(Wire { stream: turmoil::net::TcpStream::connect(address).await?, disk: self.disk.clone() }))
+        Ok(Box::new(Wire::new(turmoil::net::TcpStream::connect(address).await?, &self.disk)))
     }
 
     async fn bind(&self, address: &str) -> io::Result<Box<dyn Accept>> {
@@ -106,7 +106,7 @@ struct SimAccept {
 impl Accept for SimAccept {
     async fn accept(&mut self) -> io::Result<(BoxIo, String)> {
         let (stream, from) = self.listener.accept().await?;
-        Ok((Box::new(Wire { stream, disk: self.disk.clone() }), from.to_string()))
+        Ok((Box::new(Wire::new(stream, &self.disk)), from.to_string()))
     }
 
     fn local_address(&self) -> String {
@@ -114,10 +114,23 @@ impl Accept for SimAccept {
     }
 }
 
-/// A stream on which nothing leaves a machine that was cut at a point: its process runs on until the end of the step.
+/// A stream on which nothing leaves a machine that was cut at a point: its process runs on until the end of the step. Nor does
+/// anything of a process that crashed, whose tasks are dropped after that.
 struct Wire {
     stream: turmoil::net::TcpStream,
     disk: Arc<SimDisk>,
+    /// Crashes of the machine before this process.
+    crashes: u64,
+}
+
+impl Wire {
+    fn new(stream: turmoil::net::TcpStream, disk: &Arc<SimDisk>) -> Self {
+        Self { stream, disk: disk.clone(), crashes: disk.crashes() }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.disk.is_cut() || self.disk.crashes() != self.crashes
+    }
 }
 
 impl AsyncRead for Wire {
@@ -128,7 +141,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        if self.disk.is_cut() {
+        if self.is_dead() {
             return Poll::Pending;
         }
         Pin::new(&mut self.stream).poll_write(context, from)
@@ -139,7 +152,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.disk.is_cut() {
+        if self.is_dead() {
             return Poll::Pending;
         }
         Pin::new(&mut self.stream).poll_shutdown(context)
@@ -210,5 +223,41 @@ impl Future for Slow {
         }
         slow.waiting = None;
         slow.task.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A connection that says its last word when it is dropped said it after the crash.
+    #[test]
+    fn a_process_that_crashed_says_nothing_any_more() {
+        let mut sim = turmoil::Builder::new().build();
+        let disk = SimDisk::new(1);
+        let of_host = disk.clone();
+        sim.host("node", move || {
+            let net = SimNet { disk: of_host.clone() };
+            let disk = of_host.clone();
+            async move {
+                let (mut io, _) = net.bind("0.0.0.0:1").await?.accept().await?;
+                io.write_all(b"before").await?;
+                disk.crash(false);
+                let after = tokio::time::timeout(Duration::from_millis(100), io.write_all(b"after")).await;
+                assert!(after.is_err(), "nothing takes it");
+                drop(io);
+                std::future::pending().await
+            }
+        });
+        sim.client("caller", async move {
+            let mut io = turmoil::net::TcpStream::connect("node:1").await?;
+            let mut heard = String::new();
+            io.read_to_string(&mut heard).await?;
+            assert_eq!(heard, "before");
+            Ok(())
+        });
+        sim.run().unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use kho_transport::Gathered;
+use kho_transport::Coalesced;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -225,7 +225,7 @@ impl Connection {
 
     async fn serve_counted(self, io: BoxIo, handshake: Handshake, ends: Ends) -> Result<(), ConnectionError> {
         let secured = tokio::select! {
-            secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.secure.secure(Box::new(Gathered::new(io)))) => secured,
+            secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.secure.secure(Box::new(Coalesced::new(io)))) => secured,
             () = handshake.crowded_out() => return Err(ConnectionError::CrowdedOut),
         };
         let (io, identity) = secured.map_err(|_elapsed| ConnectionError::HandshakeTimeout)??;

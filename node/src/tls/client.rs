@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use kho_proto::id::{ClusterId, NodeId};
-use kho_transport::Gathered;
+use kho_transport::Coalesced;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
@@ -85,7 +85,7 @@ impl PeerDial {
     async fn connect(&self, node_id: NodeId, address: &str) -> io::Result<BoxIo> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let stream = Gathered::new(self.net.dial(address).await?);
+        let stream = Coalesced::new(self.net.dial(address).await?);
         let tls = TlsConnector::from(self.tls.current.load_full()).connect(name, stream).await?;
         let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let found = Identity::of_certificate(certificate.map(AsRef::as_ref)).map_err(io::Error::other)?;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
 use super::propose::{Error, Propose};
 use crate::seams::Tasks;
@@ -133,10 +134,11 @@ impl Batcher {
     async fn grow(&mut self, batch: &mut Batch) -> OwnedSemaphorePermit {
         let mut open = true;
         let mut overdue = false;
-        let patience = tokio::time::sleep(SMALL_WAIT_MAX);
+        let begun = Instant::now();
+        let patience = tokio::time::sleep_until(begun + SMALL_WAIT_MAX);
         tokio::pin!(patience);
         loop {
-            self.settle(batch).await;
+            self.settle(batch, begun + SMALL_WAIT_MAX).await;
             metrics::gauge!(super::metric_definitions::QUEUE_COMMANDS).set(self.receiver.len() as f64);
             let at_once = self.in_flight.available_permits() == self.budget.in_flight || !self.propose.leads();
             if (at_once || overdue || batch.worthwhile() || self.left_over.is_some())
@@ -155,8 +157,9 @@ impl Batcher {
         }
     }
 
-    /// Takes what waits, and what comes of work that is ready: as much as there is, and never more than makes a batch worthwhile.
-    async fn settle(&mut self, batch: &mut Batch) {
+    /// Takes what waits, and what comes of work that is ready: as much as there is, and never more than makes a batch worthwhile,
+    /// nor beyond `until`.
+    async fn settle(&mut self, batch: &mut Batch, until: Instant) {
         let mut quiet = 0;
         loop {
             let before = batch.commands;
@@ -166,7 +169,7 @@ impl Batcher {
                 self.add(batch, next);
             }
             quiet = if batch.commands == before { quiet + 1 } else { 0 };
-            if quiet > QUIET_TURNS || batch.worthwhile() || self.left_over.is_some() {
+            if quiet > QUIET_TURNS || batch.worthwhile() || self.left_over.is_some() || Instant::now() >= until {
                 return;
             }
             tokio::task::yield_now().await;

@@ -16,6 +16,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
@@ -48,13 +49,25 @@ pub struct SimDisk {
     chance: Mutex<SmallRng>,
     faults: Mutex<SimFaults>,
     points: Mutex<Points>,
+    crashes: AtomicU64,
 }
 
 impl SimDisk {
     /// An empty disk; everything that happens to it by chance is drawn from `seed`.
     pub fn new(seed: u64) -> Arc<Self> {
         let chance = Mutex::new(SmallRng::seed_from_u64(seed));
-        Arc::new(Self { databases: Mutex::default(), chance, faults: Mutex::default(), points: Mutex::default() })
+        Arc::new(Self {
+            databases: Mutex::default(),
+            chance,
+            faults: Mutex::default(),
+            points: Mutex::default(),
+            crashes: AtomicU64::default(),
+        })
+    }
+
+    /// How often it crashed: tells what belongs to a process that is gone.
+    pub fn crashes(&self) -> u64 {
+        self.crashes.load(Ordering::Relaxed)
     }
 
     /// From now on.
@@ -65,6 +78,7 @@ impl SimDisk {
     /// The machine lost its power, or its process was killed (`unsynced` then stays: the kernel has it). Handles that are
     /// still held are dead.
     pub fn crash(&self, power: bool) {
+        self.crashes.fetch_add(1, Ordering::Relaxed);
         self.revive();
         self.databases_crash(power);
     }

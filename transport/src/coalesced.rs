@@ -5,6 +5,7 @@
 //! call; what is read is read as far as there is room, and kept until it is asked for.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +25,9 @@ thread_local! {
 }
 
 /// A connection, its bytes gathered. A flush is a promise: the bytes go when the runtime has turned, and whoever flushes is
-/// woken for that. So it is for those who poll again when they are woken, as all that drive a connection do.
-pub struct Gathered<T: AsyncWrite + Unpin> {
+/// woken for that. So it is for one task that polls again when it is woken, as all that drive a connection do; and for tasks that
+/// a runtime has spawned, since what a runtime of one thread blocks on may end before the runtime has turned.
+pub struct Coalesced<T: AsyncWrite + Unpin> {
     io: T,
     /// Read, and not asked for yet.
     ahead: Ahead,
@@ -38,14 +40,14 @@ pub struct Gathered<T: AsyncWrite + Unpin> {
     failed: Option<io::Error>,
 }
 
-impl<T: AsyncWrite + Unpin> Gathered<T> {
+impl<T: AsyncWrite + Unpin> Coalesced<T> {
     /// Of `io`, which has no buffers of its own.
     pub fn new(io: T) -> Self {
         Self { io, ahead: Ahead::default(), behind: Vec::new(), gone: 0, turn: Turn::default(), failed: None }
     }
 }
 
-impl<T: AsyncWrite + Unpin> Gathered<T> {
+impl<T: AsyncWrite + Unpin> Coalesced<T> {
     /// Writes what was gathered.
     fn poll_go(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.gone < self.behind.len() {
@@ -57,6 +59,18 @@ impl<T: AsyncWrite + Unpin> Gathered<T> {
         (self.behind, self.gone) = (Vec::new(), 0);
         self.turn.end();
         Poll::Ready(Ok(()))
+    }
+
+    /// Never takes more room than it may fill.
+    fn gather<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) {
+        for piece in pieces {
+            let length = self.behind.len() + piece.len();
+            if length > self.behind.capacity() {
+                let room = (2 * length).min(BEHIND_MAX).max(length);
+                self.behind.reserve_exact(room - self.behind.len());
+            }
+            self.behind.extend_from_slice(piece);
+        }
     }
 
     /// Makes room for more.
@@ -72,16 +86,17 @@ impl<T: AsyncWrite + Unpin> Gathered<T> {
 }
 
 /// What was written goes as far as it can at once: an alert of TLS is followed by the end of everything.
-impl<T: AsyncWrite + Unpin> Drop for Gathered<T> {
+impl<T: AsyncWrite + Unpin> Drop for Coalesced<T> {
     fn drop(&mut self) {
         if !self.behind.is_empty() {
             // nobody is left to hear of it
-            let _gone = self.poll_go(&mut Context::from_waker(Waker::noop()));
+            let go = pin!(tokio::task::unconstrained(poll_fn(|context| self.poll_go(context))));
+            let _gone = go.poll(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gathered<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Coalesced<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // not all who were promised a flush ask again: a handshake reads, and may be another task's by now
         self.turn.remember(context.waker());
@@ -105,13 +120,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gathered<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Gathered<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Coalesced<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_room(context, bytes.len()))?;
         if self.behind.is_empty() && bytes.len() > BEHIND_MAX {
             return Pin::new(&mut self.io).poll_write(context, bytes);
         }
-        self.behind.extend_from_slice(bytes);
+        self.gather([bytes]);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -125,8 +140,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gathered<T> {
         if self.behind.is_empty() && length > BEHIND_MAX {
             return Pin::new(&mut self.io).poll_write_vectored(context, pieces);
         }
-        self.behind.reserve(length);
-        pieces.iter().for_each(|piece| self.behind.extend_from_slice(piece));
+        self.gather(pieces.iter().map(|piece| &**piece));
         Poll::Ready(Ok(length))
     }
 
@@ -232,14 +246,17 @@ impl Wake for Turned {
 }
 
 impl Turn {
-    /// Wakes `waker` when it has.
+    /// Wakes `waker` when it has: whichever thread turns first, of those that it was asked on.
     fn ask(&mut self, waker: &Waker) {
-        if self.asked {
-            self.remember(waker);
+        if self.came() {
+            waker.wake_by_ref();
             return;
         }
-        self.asked = true;
-        *self.turned.waker() = Some(waker.clone());
+        if std::mem::replace(&mut self.asked, true) {
+            self.remember(waker);
+        } else {
+            *self.turned.waker() = Some(waker.clone());
+        }
         let turned = Waker::from(self.turned.clone());
         // its first poll hands the waker to the scheduler, which is all that is wanted of it
         let yielded = pin!(tokio::task::yield_now());
