@@ -2,6 +2,7 @@
 //! acknowledged is on the new node, and its vote counts. R-A3, R-A5; I1, I2, I4, I5.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kho::dev::{DevCluster, READY_TIMEOUT};
@@ -15,6 +16,8 @@ const SEED: u64 = 0x4e9;
 const REFUSED: i32 = 78;
 /// Acknowledgements before each step.
 const ACKNOWLEDGED: usize = 60;
+/// An operator starts the new node and asks at once, or the other way round.
+const ASKED_EARLY: Duration = Duration::from_millis(700);
 
 #[test]
 fn a_node_without_its_disk_is_replaced_under_load() -> Result<()> {
@@ -34,11 +37,14 @@ fn a_node_without_its_disk_is_replaced_under_load() -> Result<()> {
             ensure!(log.contains("data-dir-missing"), "{log}");
             progress.more(ACKNOWLEDGED).await?;
             let new = cluster.add_node(gone, &toml::Table::new())?;
-            cluster.start(new)?;
             let mut kho = Command::new(cluster.executable());
             kho.args(["cluster", "replace", &gone.to_string(), &new.to_string(), "--config"]);
             kho.arg(cluster.layout().client_file()).arg("--node-config").arg(cluster.layout().node_file(new));
-            let output = tokio::task::spawn_blocking(move || kho.output()).await??;
+            // asked before the new node listens
+            let asked = tokio::task::spawn_blocking(move || kho.output());
+            tokio::time::sleep(ASKED_EARLY).await;
+            cluster.start(new)?;
+            let output = asked.await??;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             ensure!(output.status.success(), "{}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
             ensure!(text.contains(&format!("node {new} votes, and node {gone} is no member any more")), "{text}");

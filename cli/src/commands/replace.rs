@@ -16,6 +16,8 @@ use crate::exit::{Exit, Failure, Result};
 
 /// Between two steps.
 const POLL: Duration = Duration::from_millis(200);
+/// A node that was started opens its listeners within this time, or its address is a mistake.
+const NEWCOMER_WAIT: Duration = Duration::from_secs(10);
 
 /// Replaces a node by a new one: the new node learns all there is, then takes the old one's vote.
 #[derive(clap::Args)]
@@ -163,9 +165,26 @@ async fn step(
     }
 }
 
+/// What the new node says of itself. It was started a moment ago, and may not listen yet.
+async fn newcomer_status(newcomer: &Admin, node: u64) -> std::result::Result<NodeStatusResponse, admin::Error> {
+    let deadline = Instant::now() + NEWCOMER_WAIT;
+    let mut told = false;
+    loop {
+        match newcomer.status().await {
+            Err(error @ admin::Error::Unreachable { .. }) if Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    eprintln!("waiting up to {} s for node {node}: {error}", NEWCOMER_WAIT.as_secs());
+                }
+            }
+            known => return known,
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// Whether the new node is the one that is meant: a mistaken address would take a vote away for good.
 async fn check_newcomer(newcomer: &Admin, request: &ReplaceMemberRequest, cluster: &NodeStatusResponse) -> Result {
-    let status = newcomer.status().await?;
+    let status = newcomer_status(newcomer, request.new).await?;
     let address = newcomer.address();
     if status.node_id != request.new {
         let message = format!("{address}: expected node {}, found node {}", request.new, status.node_id);
