@@ -15,9 +15,9 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that are gathered, at most; larger pieces go by themselves.
-pub const BEHIND_MAX: usize = 32 << 10;
+const BEHIND_MAX: usize = 32 << 10;
 /// Bytes that are read at once where less was asked for: two of the largest TLS records.
-pub const AHEAD_MAX: usize = 32 << 10;
+const AHEAD_MAX: usize = 32 << 10;
 
 thread_local! {
     /// Where bytes are read to, for as long as a call: an idle connection holds no room.
@@ -45,9 +45,7 @@ impl<T: AsyncWrite + Unpin> Coalesced<T> {
     pub fn new(io: T) -> Self {
         Self { io, ahead: Ahead::default(), behind: Vec::new(), gone: 0, turn: Turn::default(), failed: None }
     }
-}
 
-impl<T: AsyncWrite + Unpin> Coalesced<T> {
     /// Writes what was gathered.
     fn poll_go(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.gone < self.behind.len() {

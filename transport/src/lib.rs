@@ -2,4 +2,4 @@
 
 mod coalesced;
 
-pub use coalesced::{AHEAD_MAX, BEHIND_MAX, Coalesced};
+pub use coalesced::Coalesced;

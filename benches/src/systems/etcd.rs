@@ -131,7 +131,8 @@ impl Loaded for Etcd {
 
 impl System for Etcd {
     const NAME: &'static str = "etcd";
-    const DURABILITY: &'static str = "Acknowledged when a majority of three has synced the log (fdatasync). Debian's etcd with its defaults (a share of the cores by GOMAXPROCS made it slower), plain HTTP/2.";
+    const DURABILITY: &'static str = "Acknowledged when a majority of three has synced the log (fdatasync). Debian's etcd \
+                                      with its defaults (a share of the cores by GOMAXPROCS made it slower), plain HTTP/2.";
     const FAILOVER: &'static str = "its own election";
 
     async fn launch(dir: &Path) -> Result<Self> {

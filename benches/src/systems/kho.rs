@@ -45,7 +45,8 @@ impl Loaded for Kho {
 impl System for Kho {
     const NAME: &'static str = "kho";
     const DURABILITY: &'static str = "Acknowledged when a majority of three has synced the log (fdatasync) and the record is \
-                                      applied. Its defaults, a node's worker threads its share of the cores; mutual TLS, each signature verified, each payload sealed.";
+                                      applied. Its defaults, a node's worker threads its share of the cores; mutual TLS, \
+                                      each signature verified, each payload sealed.";
     const FAILOVER: &'static str = "its own election";
 
     async fn launch(dir: &Path) -> Result<Self> {

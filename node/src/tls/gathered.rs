@@ -1,5 +1,5 @@
-//! Writes gathered until they are flushed: one TLS record, one system call and one wake-up of the other end for what
-//! belongs together.
+//! Writes gathered until they are flushed: one TLS record for what belongs together. What records go in one call is decided
+//! below TLS (`kho_transport::Coalesced`).
 
 use std::io;
 use std::pin::Pin;
