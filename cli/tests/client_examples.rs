@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use kho::dev::{DevCluster, Identity, Plane};
+use kho::dev::{DevCluster, Identity, Plane, READY_TIMEOUT};
 use kho_client::Client;
 use kho_client::log::PublicLog;
 
@@ -78,5 +78,30 @@ async fn the_examples_run_and_the_log_keeps_its_promise() {
     let public = PublicLog::https(&cluster.log_url(other).unwrap().unwrap(), &trust, Duration::from_secs(10)).unwrap();
     let later = client.check_log(&public).await.unwrap();
     assert!(later.checkpoint.size > check.checkpoint.size);
+    cluster.terminate_all().await.unwrap();
+}
+
+/// Nobody leads, or a node has too much to do: the record is good, and the next call brings it in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_wait_for_who_takes_no_record_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = DevCluster::create(&dir.path().join("c"), 3).unwrap();
+    cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
+    let alone = cluster.launch().await.unwrap();
+    let files = dir.path().join("files");
+    let nodes = hand_out(&cluster, &files);
+    cluster.kill_all().unwrap();
+    cluster.start(alone).unwrap();
+    cluster.wait_until("one node to answer", READY_TIMEOUT, |statuses, _| statuses.len() == 1).await.unwrap();
+    let majority = async {
+        // until more than one call has ended, each of 3 s
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        cluster.start_all().unwrap();
+        cluster.wait_ready().await.unwrap();
+    };
+    let (one, many) = (submit::Place::new(&nodes, &files), batch::Place::new(&nodes, &files));
+    let (id, accepted, ()) = tokio::join!(submit::run(&one, "2020-06-12"), batch::run(&many, 3), majority);
+    assert!(files.join(format!("{}.tlog-proof", id.unwrap())).exists());
+    assert_eq!(accepted.unwrap(), 3);
     cluster.terminate_all().await.unwrap();
 }

@@ -4,6 +4,8 @@
 
 mod place;
 
+use std::time::Duration;
+
 use kho_client::{Draft, Signed};
 pub use place::{Error, Place};
 
@@ -31,7 +33,7 @@ pub async fn run(place: &Place, count: usize) -> Result<usize, Error> {
     let mut accepted = 0;
     for _ in 0..ROUNDS_MAX {
         let answers = client.submit_many(&left).await;
-        let mut open = Vec::new();
+        let (mut open, mut pause) = (Vec::new(), Duration::ZERO);
         for (record, answer) in left.into_iter().zip(answers) {
             match answer {
                 Ok(done) => {
@@ -39,7 +41,10 @@ pub async fn run(place: &Place, count: usize) -> Result<usize, Error> {
                     tracing::debug!(record = %done.record_id, sequence = done.receipt.sequence.0, "accepted");
                 }
                 // it may be in, or somebody else can take it in a moment: the same bytes again
-                Err(error) if error.is_unknown() || error.code().retry() => open.push(record),
+                Err(error) if error.retry() => {
+                    pause = pause.max(error.retry_after().unwrap_or_default());
+                    open.push(record);
+                }
                 Err(error) => eprintln!("{}: {}: {error}", record.record_id(), error.code().as_str()),
             }
         }
@@ -47,6 +52,8 @@ pub async fn run(place: &Place, count: usize) -> Result<usize, Error> {
         if left.is_empty() {
             break;
         }
+        // as long as the nodes ask to be left alone: over a quota their answer comes at once
+        tokio::time::sleep(pause).await;
     }
     println!("{accepted} of {count} accepted, {} without an answer", left.len());
     println!("{} signatures of checkpoints were verified for {accepted} receipts", client.checkpoints_verified());

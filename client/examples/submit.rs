@@ -6,13 +6,15 @@ mod place;
 
 use std::time::Duration;
 
-use kho_client::{Draft, SubmitError};
+use kho_client::Draft;
 use kho_proto::id::RecordId;
 use kho_proto::record::to_file;
 pub use place::{Error, Place};
 
 /// Calls, each of 3 s, before a person has to look.
 const CALLS_MAX: u32 = 20;
+/// Between two of them, where no node says how long.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// One report of unit BYT.
 pub async fn run(place: &Place, period: &str) -> Result<RecordId, Error> {
@@ -39,10 +41,10 @@ pub async fn run(place: &Place, period: &str) -> Result<RecordId, Error> {
         calls += 1;
         match client.submit(&record).await {
             Ok(done) => break done,
-            // it may be in, or could not be sent: the same bytes again
-            Err(error @ (SubmitError::Unknown { .. } | SubmitError::Unreachable { .. })) if calls < CALLS_MAX => {
+            // it may be in, or nobody could take it now: the same bytes again, as soon as the nodes want them
+            Err(error) if error.retry() && calls < CALLS_MAX => {
                 eprintln!("{error}: once more");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(error.retry_after().unwrap_or(PAUSE)).await;
             }
             // the code says what to do: docs/errors/README.md
             Err(error) => return Err(format!("{}: {error}", error.code().as_str()).into()),

@@ -1,6 +1,6 @@
 //! Submitting: the same bytes again and again until a node gives a definite answer or time is up.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kho_proto::checkpoint::Checkpoint;
 use kho_proto::error::{Code, Refusal};
@@ -103,6 +103,21 @@ impl SubmitError {
             SubmitError::Unreachable { .. } => Code::NoLeader,
             SubmitError::Foreign { .. } => Code::RequestMalformed,
             SubmitError::Receipt { source, .. } => source.code(),
+        }
+    }
+
+    /// Whether to submit the same record again: what is unknown is settled by that, and what was not taken now (nobody was
+    /// reached, nobody leads, a quota is used up) may be taken then. Everything else wants a person first: a receipt that
+    /// proves nothing is to be kept before its record is submitted again.
+    pub fn retry(&self) -> bool {
+        self.code().retry()
+    }
+
+    /// How long a node asked to be left alone before that.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            SubmitError::Refused { refusal, .. } => refusal.retry_after,
+            _ => None,
         }
     }
 
