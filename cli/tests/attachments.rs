@@ -17,6 +17,10 @@ fn content(length: usize) -> Vec<u8> {
     (0..length as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
 }
 
+fn report_of(period: &str) -> String {
+    format!(r#"{{"unit": "BYT", "regime": "YT-01", "period": "{period}", "text": "Kèm bản đồ"}}"#)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_attaches_and_gets() {
     let dir = tempfile::tempdir().unwrap();
@@ -25,8 +29,7 @@ async fn the_command_line_attaches_and_gets() {
     let (map, notes) = (content(3_000_000), b"ghi ch\xc3\xba".to_vec());
     std::fs::write(at("map.pdf"), &map).unwrap();
     std::fs::write(at("notes.txt"), &notes).unwrap();
-    let report = r#"{"unit": "BYT", "regime": "YT-01", "period": "2020-06-12", "text": "Kèm bản đồ"}"#;
-    std::fs::write(at("report.json"), report).unwrap();
+    std::fs::write(at("report.json"), report_of("2020-06-12")).unwrap();
     let (report, map_file, notes_file, records) = (at("report.json"), at("map.pdf"), at("notes.txt"), at("records"));
     let submit = ["submit", "--config", text(&config), "--out", text(&records), text(&report)];
     let attach = ["--attach", text(&map_file), "--attach", text(&notes_file)];
@@ -44,6 +47,19 @@ async fn the_command_line_attaches_and_gets() {
     let (_, err) = ends(&[&submit[..], &[text(&report)], &attach].concat(), 1);
     assert!(err.contains("one report"), "{err}");
     ends(&[&submit[..], &["--attach", text(&at("absent"))]].concat(), 1);
+
+    // with a state of its own: the same once more is the same record
+    let (next, state, apart) = (at("next.json"), at("june.state"), at("apart"));
+    std::fs::write(&next, report_of("2020-06-13")).unwrap();
+    let submit = ["submit", "--config", text(&config), "--out", text(&apart), "--attach", text(&map_file), text(&next)];
+    let named = [&submit[..], &["--state", text(&state)]].concat();
+    let receipts = [(); 2].map(|()| ends(&named, 0).0.lines().last().unwrap().to_owned());
+    assert_eq!(receipts[0], receipts[1]);
+    assert!(std::fs::read_to_string(&state).unwrap().starts_with("kho submit state 1\n"));
+    assert!(!apart.join("submit.state").exists());
+    // who names one wants it held to
+    let (_, err) = ends(&[&submit[..], &["--state", text(&apart)]].concat(), 1);
+    assert!(err.contains("apart: Is a directory"), "{err}");
 
     let (_, err) = ends(&["get", id, "--config", text(&config)], 0);
     assert!(err.contains("attached: map.pdf, application/pdf, 3000000 bytes"), "{err}");
@@ -119,8 +135,7 @@ fn nobody_waits_for_the_state_while_a_file_is_uploaded() {
     let client = format!("nodes = [\"{}\"]\n{}\n{rest}", node.local_addr().unwrap(), verifier_key());
     std::fs::write(at("c/client.toml"), client).unwrap();
     std::fs::write(at("map.pdf"), content(1000)).unwrap();
-    let report = r#"{"unit": "BYT", "regime": "YT-01", "period": "2020-06-12", "text": "Kèm bản đồ"}"#;
-    std::fs::write(at("report.json"), report).unwrap();
+    std::fs::write(at("report.json"), report_of("2020-06-12")).unwrap();
     let mut kho = std::process::Command::new(env!("CARGO_BIN_EXE_kho"))
         .args(["submit", "--config", text(&at("c/client.toml")), "--out", text(&at("records"))])
         .args(["--attach", text(&at("map.pdf")), text(&at("report.json"))])

@@ -1,65 +1,18 @@
 //! `kho outbox` as an operator uses it, over real processes.
 #![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
+mod common;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::machine::Machine;
 use kho::client_file::ClientFile;
 use kho::dev::DevCluster;
 use kho_client::{Limits, LogMemory, Outbox};
 use rustix::process::{Pid, Signal, kill_process};
-
-struct Machine {
-    dir: tempfile::TempDir,
-}
-
-impl Machine {
-    fn kho(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kho"));
-        command.args(arguments).current_dir(self.dir.path());
-        command.env("LC_ALL", "C").env("KHO_CONFIG", self.dir.path().join("c/client.toml")).env("KHO_OUTBOX", "spool");
-        command
-    }
-
-    /// Standard output and standard error of a command that ends with `code`.
-    #[track_caller]
-    fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
-        let Output { status, stdout, stderr } = self.kho(arguments).output().unwrap();
-        let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-        assert_eq!(status.code(), Some(code), "kho {}\n{out}\n{err}", arguments.join(" "));
-        (out, err)
-    }
-
-    fn report(&self, name: &str, series: &str, supersedes: Option<&str>) -> String {
-        let mut report = serde_json::json!({
-            "unit": "BYT", "regime": "YT-01", "period": "2020-06-12", "series": series,
-            "figures": { "new_cases": 2, "recovered": 5, "deaths": 0 },
-        });
-        if let Some(supersedes) = supersedes {
-            report["supersedes"] = supersedes.into();
-        }
-        std::fs::write(self.path(name), report.to_string()).unwrap();
-        name.to_owned()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// The field of each record in a list.
-    fn list(&self, arguments: &[&str], field: &str) -> Vec<String> {
-        let (out, _) = self.ends(&[&["outbox", "list", "--format", "json"], arguments].concat(), 0);
-        let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()[field].to_string();
-        out.lines().map(|line| value(line).trim_matches('"').to_owned()).collect()
-    }
-
-    fn status(&self, field: &str) -> serde_json::Value {
-        let (out, _) = self.ends(&["outbox", "status", "--format", "json"], 0);
-        serde_json::from_str::<serde_json::Value>(&out).unwrap()[field].clone()
-    }
-}
 
 fn files(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -71,7 +24,7 @@ fn files(dir: &Path) -> Vec<String> {
 /// R-D1: reports wait while there is no cluster, are delivered when there is one, and what is refused is sent again by hand.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_wait_are_delivered_refused_retried_and_exported() {
-    let machine = Machine { dir: tempfile::tempdir().unwrap() };
+    let machine = Machine::new();
     let mut cluster = DevCluster::create(&machine.path("c"), 3).unwrap();
     cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
     cluster.launch().await.unwrap();
@@ -119,6 +72,8 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
 
     // a second original is refused, and its correction with it
     let again = machine.report("again.json", "a", None);
+    let other_figures = std::fs::read_to_string(machine.path(&again)).unwrap().replace(":2,", ":3,");
+    std::fs::write(machine.path(&again), other_figures).unwrap();
     let (id, _) = machine.ends(&["outbox", "add", &again], 0);
     let id = id.trim();
     let correction = machine.report("correction.json", "a", Some(id));
@@ -133,6 +88,12 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
     assert!(why.starts_with("series-has-head\nthe series has a revision already"), "{why}");
     assert_eq!(machine.status("refused"), 0);
     assert!(machine.ends(&["outbox", "retry", id], 1).1.contains("[record-unknown]"));
+    // it is not in, and nobody has it any more: added again it is sent again
+    assert_eq!(machine.ends(&["outbox", "add", &again], 0), (format!("{id}\n"), String::new()));
+    assert!(machine.ends(&["outbox", "drain"], 1).1.contains("refused [series-has-head]"));
+    let (_, told) = machine.ends(&["outbox", "add", &again], 0);
+    assert!(told.contains(&format!("record {id}: it was there already, refused")), "{told}");
+    machine.ends(&["outbox", "export", "--out", "refused", "--refused", "--forget"], 0);
 
     let (written, _) = machine.ends(&["outbox", "export", "--out", "receipts", "--forget"], 0);
     assert_eq!((written.lines().count(), files(&machine.path("receipts")).len()), (2, 4));
@@ -140,6 +101,10 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
     let (receipt, record) = (format!("receipts/{}.tlog-proof", ids[0]), format!("receipts/{}.record", ids[0]));
     machine.ends(&["verify", "--key", &key, "--trust", "c/ca/signers-ca.pem", &receipt, &record], 0);
     assert_eq!(machine.status("delivered"), 0);
+    // what is in is no second record, though the outbox has it no longer
+    let (again, told) = machine.ends(&["outbox", "add", &first, &other], 0);
+    assert_eq!((again.lines().collect::<Vec<_>>(), machine.status("queued")), (ids.clone(), 0.into()));
+    assert_eq!(told.matches(": added before, and no longer here").count(), 2, "{told}");
 
     // what was exported and forgotten may be added again: the same receipt, no second record
     machine.ends(&["outbox", "add", &record], 0);
@@ -155,7 +120,7 @@ async fn reports_wait_are_delivered_refused_retried_and_exported() {
 /// What waits is delivered as it comes, until the service's manager ends it in good order.
 #[tokio::test(flavor = "multi_thread")]
 async fn run_goes_on_until_it_is_told_to_stop() {
-    let machine = Machine { dir: tempfile::tempdir().unwrap() };
+    let machine = Machine::new();
     let mut cluster = DevCluster::create(&machine.path("c"), 3).unwrap();
     cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
     cluster.launch().await.unwrap();
@@ -183,7 +148,7 @@ async fn run_goes_on_until_it_is_told_to_stop() {
 /// What waits for another certificate is told, counted and left where it is; whoever drains is not kept for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_ends_where_another_certificate_is_needed() {
-    let machine = Machine { dir: tempfile::tempdir().unwrap() };
+    let machine = Machine::new();
     let mut cluster = DevCluster::create(&machine.path("c"), 3).unwrap();
     cluster.set_executable(env!("CARGO_BIN_EXE_kho").as_ref());
     cluster.launch().await.unwrap();
@@ -215,45 +180,4 @@ async fn draining_ends_where_another_certificate_is_needed() {
     std::fs::write(&file, good).unwrap();
     machine.ends(&["outbox", "drain"], 0);
     assert_eq!((machine.status("queued"), machine.status("delivered")), (0.into(), 1.into()));
-}
-
-/// What kho submit takes, the outbox takes: directories, lines, standard input. All or nothing.
-#[test]
-fn an_outbox_takes_directories_lines_and_standard_input() {
-    let machine = Machine { dir: tempfile::tempdir().unwrap() };
-    machine.ends(&["cluster", "new", "--dir", "c"], 0);
-    let line = |series: &str| std::fs::read_to_string(machine.path(&machine.report("one.tmp", series, None))).unwrap();
-    std::fs::create_dir(machine.path("june")).unwrap();
-    machine.report("june/a.json", "a", None);
-    std::fs::write(machine.path("june/b.ndjson"), format!("{}\n\n{}\n", line("b"), line("c"))).unwrap();
-    let (ids, _) = machine.ends(&["outbox", "add", "june"], 0);
-    assert_eq!(ids.lines().count(), 3);
-    assert_eq!(machine.list(&[], "series"), ["a", "b", "c"]);
-    assert_eq!(machine.list(&[], "origin"), ["june/a.json", "june/b.ndjson:1", "june/b.ndjson:3"]);
-    let (table, _) = machine.ends(&["outbox", "list"], 0);
-    assert!(table.contains("june/b.ndjson:3") && table.contains("YT-01"), "{table}");
-
-    let from_stdin = |text: &str| {
-        let mut adding = machine.kho(&["outbox", "add", "-"]);
-        let mut adding = adding.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut adding.stdin.take().unwrap(), text.as_bytes()).unwrap();
-        let ended = adding.wait_with_output().unwrap();
-        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
-    };
-    assert_eq!(from_stdin(&line("d")).0, Some(0));
-    assert_eq!(machine.list(&[], "origin")[3], "standard input:1");
-    // a bad line among good ones: none of them
-    let (code, told) = from_stdin(&format!("{}\n{{}}\n", line("e")));
-    assert!(code == Some(1) && told.contains("standard input:2") && told.contains("[report-invalid]"), "{told}");
-    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&line("e")).unwrap()).unwrap();
-    let (code, told) = from_stdin(&pretty);
-    assert!(code == Some(1) && told.contains("jq -c"), "{told}");
-    assert_eq!(from_stdin("\n").0, Some(1), "nothing to add is no success");
-    assert_eq!(machine.list(&[], "series").len(), 4);
-
-    let (_, told) = machine.ends(&["outbox", "retry"], 2);
-    assert!(told.contains("--all") && told.contains("kho outbox list --refused"), "{told}");
-    let vi = machine.kho(&["outbox", "status", "--lang", "vi"]).output().unwrap();
-    let vi = String::from_utf8(vi.stdout).unwrap();
-    assert!(vi.contains("đang chờ") && vi.contains("4, trong đó 0 có thể đã vào kho"), "{vi}");
 }

@@ -18,8 +18,10 @@ use std::path::PathBuf;
 use kho::client_file::ClientFile;
 
 pub use gather::Read;
+pub use ids::{Ids, fresh_id};
 pub use receive::tell_fields;
 pub use source::{Document, Source};
+pub use state::{Key, Kind, OpenError, State};
 
 use crate::exit::{Exit, Failure, Result};
 
@@ -73,7 +75,8 @@ pub struct Args {
     /// Writes ID.record and ID.tlog-proof there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
-    /// Which id each report was given, for a run that goes on; OUT/submit.state if absent.
+    /// Which id each report was given, for a run that goes on; OUT/submit.state if absent. Where that one can't be used, a few plain
+    /// documents are signed without, and it is told; one that is named must be there.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 }
@@ -81,12 +84,22 @@ pub struct Args {
 pub async fn run(args: Args) -> Result {
     let config = ClientFile::load(&args.config)?;
     let client = config.client()?;
-    let many = args.state.is_some() || args.files.iter().any(|file| source::holds_many(file));
-    if many && args.attach.is_empty() {
-        return batch::run(&args, &config, &client).await;
+    let many = args.files.iter().any(|file| source::holds_many(file));
+    if args.attach.is_empty() {
+        return match many || args.state.is_some() {
+            true => batch::run(&args, &config, &client).await,
+            false => plain::run(&args, &config, &client).await,
+        };
     }
-    if many || (!args.attach.is_empty() && args.files.len() > 1) {
+    if many || args.files.len() > 1 {
         return Err(Failure::new(Exit::Refused, "--attach: expected one report to attach files to, found more"));
     }
     plain::run(&args, &config, &client).await
+}
+
+impl Args {
+    /// Where the ids are written down.
+    fn state_path(&self) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| self.out.join("submit.state"))
+    }
 }

@@ -20,9 +20,11 @@ texts! {
         "record {id}: done by an earlier run, its receipt is there",
         "bản ghi {id}: đã xong ở lần chạy trước, biên nhận còn đó";
     /// Of a state.
+    STATE_HELD: "{path} is in use by another kho submit", "{path} đang được một lệnh kho submit khác dùng";
+    /// Of a state.
     NOT_REMEMBERED:
-        "{path} is in use by another kho submit: what is signed now is not remembered, and the same file given again is a new report",
-        "{path} đang được một lệnh kho submit khác dùng: những gì ký bây giờ không được ghi nhớ, gửi lại cùng tệp sẽ thành báo cáo mới";
+        "{why}: what is signed now is not remembered, and the same file given again is a new report",
+        "{why}: những gì ký bây giờ không được ghi nhớ, gửi lại cùng tệp sẽ thành báo cáo mới";
     /// What to do about a refusal.
     HINT_SUPERSEDES:
         "to correct what is in, give the report \"supersedes\": the id of the latest revision, the first line of: {command}",
@@ -92,6 +94,10 @@ texts! {
         "còn giữ {records} cùng biên nhận, {bytes} byte";
     /// Of a record that was added.
     THERE_ALREADY: "record {id}: it was there already, {state}", "bản ghi {id}: đã có từ trước, {state}";
+    /// Of a report that was given again.
+    ADDED_BEFORE:
+        "record {id}: added before, and no longer here: delivered, or taken out by hand",
+        "bản ghi {id}: đã thêm từ trước, nay không còn ở đây: đã gửi xong, hoặc có người lấy ra";
     /// Nothing was given.
     NOTHING_TO_ADD: "expected reports to add, found none in what was given", "cần có báo cáo để thêm, nhưng không thấy báo cáo nào";
     /// Of retry.

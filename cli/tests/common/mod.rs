@@ -1,6 +1,8 @@
 //! What every test of the binary does: run it, and run it against nodes.
 #![allow(dead_code, clippy::unwrap_used)] // each test uses its part; a test's helpers fail like the test
 
+pub mod machine;
+
 use std::path::Path;
 use std::process::{Command, Output};
 

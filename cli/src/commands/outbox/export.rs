@@ -7,6 +7,7 @@ use kho_client::{OutboxError, Place, Stored};
 use kho_proto::id::RecordId;
 
 use super::At;
+use super::taken::Taken;
 use crate::exit::Result;
 use crate::lang;
 
@@ -18,7 +19,8 @@ const FORGET_MAX: usize = 1_000;
 #[command(after_help = "\
 With --refused it writes the refused ones instead: ID.record, and ID.refused with the code on the first line and the sentence on
 the second. --forget removes from the outbox what was written, once it is on the disk. The outbox keeps only the newest
-delivered records (--kept-records-max): export what you have to keep.
+delivered records (--kept-records-max): export what you have to keep. A report whose refused record is forgotten is taken anew
+when kho outbox add is given it again; one that was delivered is not.
 
 Examples:
   kho outbox export --dir /var/lib/reports/outbox --out receipts --forget
@@ -43,6 +45,11 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Result {
     let outbox = args.at.open_existing()?;
+    // what is refused is not in: who adds it again wants it sent
+    let mut given_back = match args.refused && args.forget {
+        true => Some(Taken::open(&args.at.dir).await?),
+        false => None,
+    };
     let place = if args.refused { Place::Refused } else { Place::Delivered };
     let ids = if args.ids.is_empty() {
         outbox.list(Some(place)).into_iter().map(|listed| listed.record_id).collect()
@@ -59,6 +66,9 @@ pub async fn run(args: Args) -> Result {
                 found,
             })?;
             write(&args.out, &stored)?;
+        }
+        if let Some(taken) = &mut given_back {
+            taken.give_back(some)?;
         }
         if args.forget {
             outbox.forget(some.to_vec()).await?;

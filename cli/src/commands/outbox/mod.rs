@@ -5,6 +5,7 @@ mod deliver;
 mod export;
 mod look;
 mod retry;
+mod taken;
 
 use std::path::PathBuf;
 

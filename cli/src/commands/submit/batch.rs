@@ -12,14 +12,14 @@ use kho_proto::id::RecordId;
 use kho_proto::report::Report;
 
 use super::Args;
-use super::fate::{Answer, Fate, nobody_takes, pause};
+use super::fate::{Answer, Fate, Silence, pause};
 use super::gather::{Gathered, Read};
 use super::ids::{Ids, fresh_id};
 use super::interrupt::{interruption, stopped};
 use super::receive::{receive, remove_refused};
 use super::sign::{Signing, resend};
 use super::source::{self, Document, Source};
-use super::state::State;
+use super::state::{Kind, State};
 use super::tally::Tally;
 use crate::exit::{Exit, Failure, Result};
 use crate::lang;
@@ -59,7 +59,7 @@ struct Batch<'a> {
 /// Submits all reports of the arguments.
 pub async fn run(args: &Args, config: &ClientFile, client: &Client) -> Result {
     let files = source::files(&args.files)?;
-    let state = State::open(&args.state.clone().unwrap_or_else(|| args.out.join("submit.state")))?;
+    let state = State::open(&args.state_path(), Kind::Submit)?;
     let signing = Signing::new(&args.out, config, client, false);
     let mut batch = Batch {
         args,
@@ -142,7 +142,7 @@ impl Batch<'_> {
                 if let Read::Report(report) = &mut read {
                     let key = self.ids.key(report, &[]);
                     if report.id.is_none() {
-                        report.id = Some(self.state.id(key, fresh_id(self.client)));
+                        report.id = Some(self.state.id(key, fresh_id(self.client.surroundings())));
                     }
                 }
                 self.gathered.add(place, read, length);
@@ -211,10 +211,12 @@ impl Batch<'_> {
         let answers = self.client.submit_many(&records).await;
         self.under_way = 0;
         self.pause = pause(&answers);
-        self.stopped = nobody_takes(self.client, &records, &answers).await;
+        let silence = Silence::of(&answers);
+        // before anything else is waited for: whoever interrupts that is told of each of them
         for (ready, answer) in wave.into_iter().zip(answers) {
             self.settle(ready, answer);
         }
+        self.stopped = silence.holds(self.client).await;
         left
     }
 

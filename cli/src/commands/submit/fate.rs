@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use kho_client::{Acknowledged, Client, GetError, Signed, SubmitError};
+use kho_client::{Acknowledged, Client, GetError, SubmitError};
 use kho_proto::error::{Kind, Refusal};
+use kho_proto::id::RecordId;
 
 /// One record's answer.
 pub type Answer = Result<Acknowledged, SubmitError>;
@@ -26,13 +27,6 @@ pub enum Fate {
     Open,
 }
 
-fn refusal(answer: &Answer) -> Option<&Refusal> {
-    match answer {
-        Err(SubmitError::Refused { refusal, .. }) => Some(refusal),
-        _ => None,
-    }
-}
-
 impl Fate {
     /// As its answer says.
     pub fn of(answer: &Answer) -> Self {
@@ -48,36 +42,63 @@ impl Fate {
 
 /// How long to leave the nodes alone, as they ask.
 pub fn pause(answers: &[Answer]) -> Duration {
-    let asked = answers.iter().filter_map(refusal).filter_map(|refusal| refusal.retry_after).max();
+    let asked = answers.iter().filter_map(|answer| answer.as_ref().err()?.retry_after()).max();
     asked.unwrap_or_default().min(PAUSE_MAX)
 }
 
 /// Whether there is no use in sending more: nobody answers, or no node can do anything now.
-pub async fn nobody_takes(client: &Client, records: &[Signed], answers: &[Answer]) -> bool {
-    let unavailable = |refusal: &Refusal| refusal.code.kind() == Kind::Unavailable;
-    let silent = |answer: &Answer| match answer {
-        Err(SubmitError::Unknown { .. } | SubmitError::Unreachable { .. }) => true,
-        other => refusal(other).is_some_and(unavailable),
-    };
-    if answers.is_empty() || !answers.iter().all(silent) {
-        return false;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// Somebody takes records, or says what is wrong with one.
+    None,
+    /// It is so.
+    Certain,
+    /// It seems so, but a refusal settles nothing of what an earlier run may have sent: whether anybody answered shows when
+    /// they are asked for this record.
+    Doubtful(RecordId),
+}
+
+impl Silence {
+    /// As the answers of one message say.
+    pub fn of(answers: &[Answer]) -> Self {
+        let silent = |answer: &Answer| match answer {
+            Err(SubmitError::Unknown { .. } | SubmitError::Unreachable { .. }) => true,
+            Err(SubmitError::Refused { refusal, .. }) => is_unavailable(refusal),
+            _ => false,
+        };
+        if answers.is_empty() || !answers.iter().all(silent) {
+            return Silence::None;
+        }
+        let doubtful = answers.iter().find_map(|answer| match answer {
+            Err(SubmitError::Unknown { record_id, .. }) => Some(*record_id),
+            _ => None,
+        });
+        doubtful.map_or(Silence::Certain, Silence::Doubtful)
     }
-    let Some(place) = answers.iter().position(|answer| answer.as_ref().is_err_and(SubmitError::is_unknown)) else {
-        return true;
-    };
-    // a refusal settles nothing of what an earlier run may have sent: did anybody answer at all?
-    match client.get(records[place].record_id()).await {
-        Err(GetError::Unreachable { .. }) => true,
-        Err(GetError::Refused { refusal, .. }) => unavailable(&refusal),
-        _ => false,
+
+    /// Asks the nodes where that has to show.
+    pub async fn holds(self, client: &Client) -> bool {
+        let record_id = match self {
+            Silence::None => return false,
+            Silence::Certain => return true,
+            Silence::Doubtful(record_id) => record_id,
+        };
+        match client.get(record_id).await {
+            Err(GetError::Unreachable { .. }) => true,
+            Err(GetError::Refused { refusal, .. }) => is_unavailable(&refusal),
+            _ => false,
+        }
     }
+}
+
+fn is_unavailable(refusal: &Refusal) -> bool {
+    refusal.code.kind() == Kind::Unavailable
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use kho_proto::error::Code;
-    use kho_proto::id::RecordId;
 
     fn refused(code: Code, retry_after: Option<u64>) -> Answer {
         let refusal = Refusal { retry_after: retry_after.map(Duration::from_millis), ..Refusal::new(code, "why") };
@@ -95,8 +116,29 @@ mod tests {
         ] {
             assert_eq!(Fate::of(&refused(code, None)), fate, "{code:?}");
         }
-        let unknown = SubmitError::Unknown { record_id: RecordId([1; 16]), attempts: 1, last: String::new() };
-        assert_eq!(Fate::of(&Err(unknown)), Fate::Open);
+        assert_eq!(Fate::of(&unknown(1)), Fate::Open);
+    }
+
+    fn unknown(record: u8) -> Answer {
+        Err(SubmitError::Unknown { record_id: RecordId([record; 16]), attempts: 1, last: String::new() })
+    }
+
+    #[test]
+    fn nobody_takes_what_nobody_can_take_now() {
+        let unreached = || {
+            let record_id = RecordId([1; 16]);
+            Err(SubmitError::Unreachable { record_id, tried: String::new(), last: String::new() })
+        };
+        let no_leader = || refused(Code::NoLeader, None);
+        for (answers, silence) in [
+            (vec![], Silence::None),
+            (vec![unreached(), no_leader()], Silence::Certain),
+            (vec![unreached(), refused(Code::QuotaExceeded, None)], Silence::None),
+            (vec![unknown(1), refused(Code::SeriesHasHead, None)], Silence::None),
+            (vec![no_leader(), unknown(2), unknown(3)], Silence::Doubtful(RecordId([2; 16]))),
+        ] {
+            assert_eq!(Silence::of(&answers), silence, "{answers:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kho_client::Client;
+use kho_client::Surroundings;
 use kho_proto::digest::Digester;
 use kho_proto::id::RecordId;
 use kho_proto::report::Report;
@@ -17,7 +17,8 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// What a report is known by in the state: all that it says, and the files that go with it.
+    /// What a report is known by in the state: all that it says, and the files that go with it. Without an id of its own the same
+    /// once more is another report.
     pub fn key(&mut self, report: &Report, attached: &[Attached]) -> Key {
         let mut digester = Digester::default();
         let id = |id: Option<RecordId>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -37,6 +38,9 @@ impl Ids {
         }
         digester.update(&report.payload);
         let digest = digester.finish();
+        if report.id.is_some() {
+            return (digest, 0);
+        }
         let alike = self.alike.entry(digest.0).or_default();
         *alike += 1;
         (digest, *alike - 1)
@@ -44,8 +48,8 @@ impl Ids {
 }
 
 /// An id for a report that has none.
-pub fn fresh_id(client: &Client) -> RecordId {
+pub fn fresh_id(surroundings: &dyn Surroundings) -> RecordId {
     let mut random = [0; 10];
-    client.surroundings().fill(&mut random);
-    RecordId::new_v7(client.surroundings().now().0, &random)
+    surroundings.fill(&mut random);
+    RecordId::new_v7(surroundings.now().0, &random)
 }

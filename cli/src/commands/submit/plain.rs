@@ -19,7 +19,7 @@ use super::ids::{Ids, fresh_id};
 use super::interrupt::{interruption, stopped};
 use super::receive::{receive, remove_refused};
 use super::sign::{Signing, resend, upload_all};
-use super::state::State;
+use super::state::{Kind, OpenError, State};
 use crate::exit::{Failure, Result};
 use crate::lang;
 
@@ -47,7 +47,7 @@ async fn submit_files(args: &Args, config: &ClientFile, client: &Client) -> Resu
         read.extend(failures.keep(file, uploaded).map(|()| (file, document)));
     }
     // held until all are signed: another run would sign the same report under the same id
-    let state = remember(args, client, read.iter_mut().map(|(_, document)| document), &attached)?;
+    let state = remember(args, client, read.iter_mut().map(|(_, document)| document), &attached).await?;
     let mut all = Vec::new();
     for (file, document) in read {
         let remembered = document.remembered;
@@ -80,8 +80,9 @@ struct Ready<'a> {
 }
 
 /// Gives each report without an id the one that it had in an earlier run, or a new one that the next run finds: the same file
-/// given again is the same record. Where others hold the state for long, reports are signed without it, as new ones.
-fn remember<'a>(
+/// given again is the same record. Where others hold the state for long, or the system does not give it, reports are signed without
+/// it, as new ones: unless it was named, by somebody who relies on it.
+async fn remember<'a>(
     args: &Args,
     client: &Client,
     documents: impl Iterator<Item = &'a mut Document>,
@@ -91,15 +92,23 @@ fn remember<'a>(
     if nameless.is_empty() {
         return Ok(None);
     }
-    let path = args.out.join("submit.state");
-    let Some(mut state) = State::open_within(&path, STATE_WAIT)? else {
-        eprintln!("{}", lang::NOT_REMEMBERED.with(lang::current(), &[("path", &path.display())]));
-        return Ok(None);
+    let mut state = match State::open_within(&args.state_path(), Kind::Submit, STATE_WAIT).await {
+        Ok(state) => state,
+        Err(why @ (OpenError::Held { .. } | OpenError::File { .. })) if args.state.is_none() => {
+            let lang = lang::current();
+            let why = match why {
+                OpenError::Held { path, .. } => lang::STATE_HELD.with(lang, &[("path", &path.display())]),
+                why => why.to_string(),
+            };
+            eprintln!("{}", lang::NOT_REMEMBERED.with(lang, &[("why", &why)]));
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
     };
     let mut ids = Ids::default();
     for document in &mut nameless {
         if let Content::Report(report) = &mut document.content {
-            report.id = Some(state.id(ids.key(report, attached), fresh_id(client)));
+            report.id = Some(state.id(ids.key(report, attached), fresh_id(client.surroundings())));
             document.remembered = true;
         }
     }
