@@ -13,7 +13,7 @@ use crate::config::{Config, ConfigError, Problem};
 use crate::held::LogMemory;
 use crate::nodes::Preference;
 use crate::receipts::ReceiptCheck;
-use crate::timing::{ATTEMPT, Timing};
+use crate::timing::Timing;
 
 /// How the nodes are spoken to.
 enum Speaks {
@@ -139,9 +139,9 @@ impl Builder {
         self
     }
 
-    /// Of a call as a whole. A longer one leaves each attempt longer, too.
+    /// Of a call as a whole. An attempt has a third of it, but not less than 250 ms.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.timing = Timing { deadline, attempt: ATTEMPT.max(deadline / 4), ..self.timing };
+        self.timing = self.timing.within(deadline);
         self
     }
 

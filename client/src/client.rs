@@ -57,12 +57,11 @@ impl Client {
         Ok(Self { shared: Arc::new(shared), timing: config.timing })
     }
 
-    /// The same client with another deadline for its calls: one call's, as in `client.within(time).get(id)`, or a clone's. A
-    /// longer one leaves each attempt longer, too: a third of it.
+    /// The same client with another deadline for its calls: one call's, as in `client.within(time).get(id)`, or a clone's. An
+    /// attempt has a third of it, but not less than 250 ms.
     #[must_use = "it is a clone that has the deadline"]
     pub fn within(&self, deadline: Duration) -> Self {
-        let attempt = (deadline / 3).max(self.timing.attempt.min(deadline));
-        Self { shared: self.shared.clone(), timing: Timing { deadline, attempt, ..self.timing } }
+        Self { shared: self.shared.clone(), timing: self.timing.within(deadline) }
     }
 
     /// The same client with other waits. What bounds connections stays as it was built.

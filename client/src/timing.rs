@@ -22,6 +22,10 @@ pub const REST_MIN: Duration = Duration::from_millis(250);
 /// ...up to this.
 pub const REST_MAX: Duration = Duration::from_secs(8);
 
+/// A call with less time than a third of it leaves for this asks fewer nodes: one that is well and busy needs some time, too.
+const ATTEMPT_SHORT: Duration = Duration::from_millis(250);
+
+const _: () = assert!(ATTEMPT_SHORT.as_millis() < ATTEMPT.as_millis());
 const _: () = assert!(ATTEMPT.as_millis() * 3 <= DEADLINE.as_millis());
 const _: () = assert!(CONNECT.as_millis() < ATTEMPT.as_millis());
 const _: () = assert!(HEDGE_AFTER.as_millis() * 3 <= ATTEMPT.as_millis());
@@ -58,6 +62,13 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// The same waits for calls of another length: a third of it is an attempt's, so that one node that hangs leaves time for two
+    /// others.
+    pub(crate) fn within(self, deadline: Duration) -> Self {
+        let attempt = (deadline / 3).max(self.attempt.min(ATTEMPT_SHORT)).min(deadline);
+        Self { deadline, attempt, ..self }
+    }
+
     /// Pauses that double, with jitter, without end: the deadline ends them.
     pub(crate) fn pauses(&self, seed: u64) -> ExponentialBackoff {
         use backon::BackoffBuilder;

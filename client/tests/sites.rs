@@ -49,6 +49,18 @@ async fn a_deadline_is_one_calls() {
     assert!(start.elapsed() > timing().deadline - timing().attempt, "the client's own is as it was");
 }
 
+/// An attempt as long as the call left no time for anybody else.
+#[tokio::test]
+async fn a_short_call_has_time_for_the_node_after_one_that_hangs() {
+    let (hangs, well) = (Fake::node(1, 1, &[Act::Hang]).await, Fake::node(2, 2, &[Act::Accept]).await);
+    let short = Duration::from_secs(1);
+    let client = Client::new(Config { timing: Timing::default(), ..config(&[&hangs, &well]) }).unwrap();
+    assert_eq!(client.within(short).submit(&signed().await).await.unwrap().node, NodeId(2));
+    let built = Client::builder().site([&hangs.address, &well.address]).without_tls();
+    let built = built.log_key(log().verifier_key().clone()).deadline(short).build().unwrap();
+    assert_eq!(built.submit(&signed().await).await.unwrap().node, NodeId(2));
+}
+
 #[tokio::test]
 async fn a_builder_tells_all_mistakes_at_once() {
     let error = Client::builder()
