@@ -10,10 +10,12 @@ use tonic::{Request, Response, Status};
 
 use crate::attempt::{Failed, sentence};
 use crate::client::Client;
+use crate::foreign::Foreign;
 use crate::held::{Answer, Breach, Floor};
 use crate::nodes::{Node, Store};
 use crate::observe;
-use crate::rounds::{Next, Rounds, within};
+use crate::passage;
+use crate::rounds::{Next, Rounds};
 
 /// Why a list, a count, a history or a watch ended.
 #[derive(Debug, thiserror::Error)]
@@ -114,18 +116,13 @@ impl Client {
         let mut rounds = Rounds::new(self.timing(), self.seed());
         let mut last = Failed::Unreached("no attempt was made".to_owned());
         // says more than the silence of the nodes that were asked after it
-        let mut refused = None;
+        let (mut refused, mut foreign) = (None, Foreign::default());
         // with the moment when each was asked
         let (mut flight, mut asked) = (FuturesUnordered::new(), Vec::<(&Node, Instant)>::new());
         let mut company = hedge;
+        let call = &call;
         let attempt = |node, budget, number| {
-            let request = within(budget, question.clone());
-            let answer = tokio::time::timeout(budget, call(Node::store(node), request));
-            let answer = answer.map(move |answer| match answer {
-                Ok(Ok(answer)) => Ok(answer.into_inner()),
-                Ok(Err(status)) => Err(Failed::of(&status)),
-                Err(_) => Err(Failed::timed_out(budget)),
-            });
+            let answer = passage::attempt(budget, question.clone(), move |request| call(Node::store(node), request));
             observe::attempt(node, number, answer).map(move |answer| (node, answer))
         };
         if hedge.is_some() {
@@ -173,7 +170,7 @@ impl Client {
                 node.unwell(Instant::now());
             }
             rounds.failed(&failed);
-            let over = !failed.retry();
+            let over = foreign.ends(&node.address, &failed, self.nodes().count());
             refused = failed.answer().map(|refusal| (refusal.clone(), node)).or(refused);
             last = failed;
             if over {
@@ -185,7 +182,7 @@ impl Client {
             Some((refusal, node)) => NoAnswer::Refused(Box::new(refusal), node),
             None => {
                 let tried = self.nodes().addresses().collect::<Vec<_>>().join(", ");
-                NoAnswer::Unreachable { tried, last: last.to_string() }
+                NoAnswer::Unreachable { tried, last: foreign.beside(&last) }
             }
         })
     }

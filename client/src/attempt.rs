@@ -12,7 +12,7 @@ use tonic::Status;
 /// Why an attempt failed, in the order of what it proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failed {
-    /// Never reached a node: certainly not done.
+    /// Never reached a node, or no connection was there to take it: certainly not done.
     Unreached(String),
     /// A node refused it: certainly not done by this attempt.
     Refused(Refusal),
@@ -66,7 +66,15 @@ impl Failed {
         Failed::Unknown(format!("no answer within {} ms", after.as_millis()))
     }
 
-    /// Whether another attempt may do better.
+    /// The same of an attempt whose message no connection was given: whatever is not known of it, it was not done.
+    pub(crate) fn never_sent(self) -> Self {
+        match self {
+            Failed::Unknown(why) => Failed::Unreached(format!("no connection that took the request: {why}")),
+            failed => failed,
+        }
+    }
+
+    /// Whether another attempt may do better; after a foreign answer, one at another node may.
     pub fn retry(&self) -> bool {
         match self {
             Failed::Unreached(_) | Failed::Unknown(_) => true,

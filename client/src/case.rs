@@ -5,6 +5,7 @@ use kho_proto::id::RecordId;
 
 use crate::attempt::Failed;
 use crate::draft::Signed;
+use crate::foreign::Foreign;
 use crate::nodes::Nodes;
 use crate::submit::SubmitError;
 
@@ -17,16 +18,22 @@ pub(crate) struct Case {
     last: Failed,
     /// Says more than the absence of the nodes that were asked after it.
     refused: Option<Refusal>,
+    foreign: Foreign,
+    /// That may be asked.
+    nodes: usize,
     attempts: u32,
 }
 
 impl Case {
-    pub(crate) fn of(record: &Signed) -> Self {
+    /// Nothing was tried yet, at any of so many nodes.
+    pub(crate) fn of(record: &Signed, nodes: usize) -> Self {
         Self {
             record_id: record.record_id(),
             doubt: record.is_doubtful().then(|| "an earlier call may have sent it".to_owned()),
             last: Failed::Unreached("no attempt was made".to_owned()),
             refused: None,
+            foreign: Foreign::default(),
+            nodes,
             attempts: 0,
         }
     }
@@ -46,7 +53,7 @@ impl Case {
         if failed.leaves_doubt() {
             self.doubt = Some(format!("{address}: {failed}"));
         }
-        if !failed.retry() && (self.doubt.is_none() || failed.settles()) {
+        if self.foreign.ends(address, &failed, self.nodes) && (self.doubt.is_none() || failed.settles()) {
             return Some(definite(self.record_id, address, failed));
         }
         if let Failed::Refused(refusal) = &failed {
@@ -58,15 +65,16 @@ impl Case {
 
     /// Time is up.
     pub(crate) fn over(self, nodes: &Nodes) -> SubmitError {
-        let Self { record_id, doubt, last, refused, attempts } = self;
+        let Self { record_id, doubt, last, refused, foreign, attempts, .. } = self;
         match (doubt, refused.map_or(last, Failed::Refused)) {
             (Some(doubt), last) => {
                 // the last answer settles nothing, and yet it is what the sender has to know
                 let last = if last.leaves_doubt() { doubt } else { format!("{doubt}; another attempt: {last}") };
                 SubmitError::Unknown { record_id, attempts, last }
             }
-            (None, Failed::Unreached(last)) => {
-                let tried = nodes.addresses().collect::<Vec<_>>().join(", ");
+            (None, last @ (Failed::Unreached(_) | Failed::Foreign(_))) => {
+                // one that is no Kho node is not what all of them are
+                let (tried, last) = (nodes.addresses().collect::<Vec<_>>().join(", "), foreign.beside(&last));
                 SubmitError::Unreachable { record_id, tried, last }
             }
             (None, last) => definite(record_id, "", last),

@@ -1,10 +1,13 @@
 //! Mutual TLS and HTTP/2 towards one listener of one node.
 
+mod names;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::rt::TokioIo;
 use kho_proto::digest::Digest;
 use kho_proto::error::Code;
@@ -15,6 +18,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 use tower::{Service, ServiceExt};
 use zeroize::Zeroizing;
+
+use names::{Names, Resolver};
 
 /// A connection that says nothing is asked whether it lives after this time...
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
@@ -206,8 +211,17 @@ pub(crate) fn is_address(address: &str) -> bool {
 }
 
 /// A channel to `host:port` that connects when it is first used, and again whenever it has to.
-/// `connect_timeout` bounds each of TCP and TLS.
+/// `connect_timeout` bounds each of the name's lookup, TCP and TLS.
 pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Result<Channel, Error> {
+    open_with(GaiResolver::new(), address, tls, connect_timeout)
+}
+
+fn open_with(
+    resolver: impl Resolver,
+    address: &str,
+    tls: Option<&Tls>,
+    connect_timeout: Duration,
+) -> Result<Channel, Error> {
     let bad = || Error::Address { found: address.to_owned() };
     if !is_address(address) {
         return Err(bad());
@@ -227,16 +241,17 @@ pub fn open(address: &str, tls: Option<&Tls>, connect_timeout: Duration) -> Resu
             .timeout(connect_timeout);
         endpoint = endpoint.tls_config(config).map_err(|source| Error::Tls { address: address.to_owned(), source })?;
     }
-    Ok(endpoint.connect_with_connector_lazy(connector(connect_timeout)))
+    Ok(endpoint.connect_with_connector_lazy(connector(resolver, connect_timeout)))
 }
 
-/// TCP as tonic makes it by itself, its bytes coalesced. The time-outs are TCP's and TLS's own: one around both (tonic's, with a
+/// TCP as tonic makes it by itself, its bytes coalesced. The time-outs are each step's own: one around all (tonic's, with a
 /// connector that is not its own) ends in an error that does not say that nothing was sent.
 fn connector(
+    resolver: impl Resolver,
     connect_timeout: Duration,
 ) -> impl Service<Uri, Response: Read + Write + Send + Unpin, Error: std::error::Error + Send + Sync, Future: Send> + Send
 {
-    let mut tcp = HttpConnector::new();
+    let mut tcp = HttpConnector::new_with_resolver(Names::new(resolver, connect_timeout));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));

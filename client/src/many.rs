@@ -17,7 +17,8 @@ use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
 use crate::observe;
-use crate::rounds::{Next, Rounds, within};
+use crate::passage;
+use crate::rounds::{Next, Rounds};
 use crate::submit::{Acknowledged, Answered, SubmitError};
 
 /// One record's answer.
@@ -117,8 +118,8 @@ impl Client {
             let mut message = Message::default();
             let upto = records.iter().enumerate().skip(from).find(|(_, record)| !message.add(record));
             let upto = upto.map_or(records.len(), |(place, _)| place);
-            let open = records[from..upto].iter().zip(from..);
-            let open = open.map(|(record, place)| Open { place, record, case: Case::of(record) }).collect();
+            let (open, nodes) = (records[from..upto].iter().zip(from..), self.nodes().count());
+            let open = open.map(|(record, place)| Open { place, record, case: Case::of(record, nodes) }).collect();
             self.submit_message(open, &mut answers).await;
             from = upto;
         }
@@ -145,12 +146,8 @@ impl Client {
             let under_way: Vec<_> = open.iter().map(|open| open.record.send()).collect();
             let mut store = node.store();
             let attempt = async {
-                let call = store.submit_many(within(budget, message.request()));
-                match tokio::time::timeout(budget, call).await {
-                    Ok(Ok(response)) => results(response.into_inner(), open.len()),
-                    Ok(Err(status)) => Err(Failed::of(&status)),
-                    Err(_) => Err(Failed::timed_out(budget)),
-                }
+                let call = |request| async move { store.submit_many(request).await };
+                results(passage::attempt(budget, message.request(), call).await?, open.len())
             };
             let results = observe::attempt(node, rounds.attempts(), attempt).await;
             let (results, from) = match results {

@@ -9,6 +9,7 @@ use kho_proto::pb::v1::store_client::StoreClient;
 use parking_lot::{Mutex, RwLock};
 use tonic::transport::Channel;
 
+use crate::passage::Tracked;
 use crate::receipts::ReceiptError;
 use crate::timing::{REST_MAX, REST_MIN};
 
@@ -33,7 +34,7 @@ struct Rest {
 }
 
 /// The stub of a node.
-pub(crate) type Store = StoreClient<Channel>;
+pub(crate) type Store = StoreClient<Tracked>;
 
 pub(crate) struct Node {
     pub(crate) address: String,
@@ -98,7 +99,8 @@ pub(crate) struct Nodes {
 }
 
 fn stub(channel: Channel) -> Store {
-    StoreClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    let store = StoreClient::new(Tracked(channel));
+    store.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 impl Nodes {
@@ -125,6 +127,11 @@ impl Nodes {
         {
             site.leader.store(leader.0, Ordering::Relaxed);
         }
+    }
+
+    /// Of all sites.
+    pub(crate) fn count(&self) -> usize {
+        self.all().count()
     }
 
     pub(crate) fn sites(&self) -> usize {

@@ -8,14 +8,15 @@ use kho_proto::id::{Epoch, NodeId, RecordId};
 use kho_proto::pb::v1::{self as pb, SubmitRequest, SubmitResponse};
 use kho_proto::receipt::Receipt;
 
-use crate::attempt::{Failed, sentence};
+use crate::attempt::sentence;
 use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
 use crate::nodes::Node;
 use crate::observe;
+use crate::passage;
 use crate::receipts::{self, ReceiptError, Rejected};
-use crate::rounds::{Next, Rounds, within};
+use crate::rounds::{Next, Rounds};
 
 /// The store has the record, and here is the proof.
 #[derive(Debug, Clone)]
@@ -69,12 +70,12 @@ pub enum SubmitError {
         /// What the last one said.
         last: String,
     },
-    /// What answered is no Kho node, or one of another protocol version.
+    /// What answered at every address is no Kho node, or one of another protocol version.
     #[error("record {record_id}: the answer of {address} is not Kho's: {status}")]
     Foreign {
         /// Which record.
         record_id: RecordId,
-        /// Who answered.
+        /// Who answered last.
         address: String,
         /// What it said.
         status: String,
@@ -143,7 +144,7 @@ impl Client {
 
     async fn submit_once(&self, record: &Signed) -> Result<Acknowledged, SubmitError> {
         let mut rounds = Rounds::new(self.timing(), self.seed());
-        let mut case = Case::of(record);
+        let mut case = Case::of(record, self.nodes().count());
         while let Next::Ask { node, budget } = rounds.next(self.nodes()).await {
             // the store keeps what an earlier record brought, and says so if it does not
             let short = self.chains().knows(record.chain());
@@ -151,17 +152,11 @@ impl Client {
             if short {
                 sent.certificates.clear();
             }
-            let request = within(budget, SubmitRequest { record: Some(sent) });
+            let message = SubmitRequest { record: Some(sent) };
             let mut store = node.store();
             let under_way = record.send();
             case.attempt();
-            let attempt = async {
-                match tokio::time::timeout(budget, store.submit(request)).await {
-                    Ok(Ok(response)) => Ok(response.into_inner()),
-                    Ok(Err(status)) => Err(Failed::of(&status)),
-                    Err(_) => Err(Failed::timed_out(budget)),
-                }
-            };
+            let attempt = passage::attempt(budget, message, |request| async move { store.submit(request).await });
             let failed = match observe::attempt(node, case.attempts(), attempt).await {
                 Ok(response) => return self.answered(record, response, node, case.attempts()),
                 Err(failed) => failed,

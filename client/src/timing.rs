@@ -8,7 +8,7 @@ use backon::{ExponentialBackoff, ExponentialBuilder};
 pub const DEADLINE: Duration = Duration::from_secs(3);
 /// One attempt; short enough that two more nodes can be asked within the deadline.
 pub const ATTEMPT: Duration = Duration::from_millis(1000);
-/// TCP, and TLS after it.
+/// The lookup of a name, TCP after it, and TLS after that: each.
 pub const CONNECT: Duration = Duration::from_millis(500);
 /// A point read without an answer after this time is asked of another node as well. Some times the p99 of a busy cluster,
 /// and less than a third of an attempt: a node that hangs costs a read so much and no more.
@@ -38,7 +38,7 @@ pub struct Timing {
     pub deadline: Duration,
     /// Of one attempt.
     pub attempt: Duration,
-    /// Of TCP, and of TLS.
+    /// Of each of the lookup of a name, TCP and TLS.
     pub connect: Duration,
     /// First pause.
     pub backoff_min: Duration,

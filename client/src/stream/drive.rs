@@ -4,7 +4,6 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::ExponentialBackoff;
 use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Epoch, NodeId};
@@ -14,8 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::link::{Link, Moved, Opening};
 use super::open::{Certificates, Number, Records};
+use super::way::{Way, leaves};
 use super::{Given, Settled};
 use crate::attempt::Failed;
+use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
 use crate::many::read;
@@ -47,11 +48,7 @@ pub(super) struct Driver {
     records: Records,
     link: Option<Link>,
     opening: Option<Opening>,
-    /// Nodes of this round that are still to be tried, the next one last.
-    round: Vec<Arc<Node>>,
-    pauses: ExponentialBackoff,
-    /// No node is tried before.
-    resting: Instant,
+    way: Way,
     /// No record is sent before: the node asked for it.
     held: Instant,
 }
@@ -62,18 +59,15 @@ impl Driver {
         given: mpsc::Receiver<Given>,
         settled: mpsc::Sender<(Settled, OwnedSemaphorePermit)>,
     ) -> Self {
-        let (now, pauses) = (Instant::now(), client.timing().pauses(client.seed()));
         Self {
+            way: Way::new(&client),
             client,
             given: Some(given),
             settled,
             records: Records::default(),
             link: None,
             opening: None,
-            round: Vec::new(),
-            pauses,
-            resting: now,
-            held: now,
+            held: Instant::now(),
         }
     }
 
@@ -113,7 +107,7 @@ impl Driver {
         if self.link.as_ref().is_some_and(|link| link.leaving) && self.records.sent().is_empty() {
             self.link = None;
         }
-        let idle = self.link.is_none() && self.opening.is_none() && now >= self.resting;
+        let idle = self.link.is_none() && self.opening.is_none() && now >= self.way.resting;
         if idle && self.records.ready(now).is_some() {
             self.open(now);
         }
@@ -122,7 +116,7 @@ impl Driver {
     async fn next(&mut self, now: Instant) -> Event {
         let open = self.link.as_ref().is_some_and(|link| !link.leaving);
         let sends = open && now >= self.held && self.records.ready(now).is_some();
-        let due = [self.resting, self.held].into_iter().filter(|due| *due > now);
+        let due = [self.way.resting, self.held].into_iter().filter(|due| *due > now);
         let wake = self.records.wake(now, self.patience()).into_iter().chain(due).min();
         let woke = async {
             match wake {
@@ -159,7 +153,8 @@ impl Driver {
 
     fn take(&mut self, record: Signed, place: OwnedSemaphorePermit) {
         let length = record.record().encoded_len();
-        let number = self.records.add(record, place, self.client.timing().deadline);
+        let case = Case::of(&record, self.client.nodes().count());
+        let number = self.records.add(record, case, place, self.client.timing().deadline);
         if length > RECORD_BYTES_MAX {
             // it would end the stream for its neighbours
             let refusal = Refusal::new(Code::PayloadTooLarge, "the record is larger than a message may be")
@@ -170,14 +165,10 @@ impl Driver {
 
     /// Tries the next node.
     fn open(&mut self, now: Instant) {
-        if self.round.is_empty() {
-            self.round = self.client.nodes().round_owned(now);
-            self.round.reverse();
-        }
-        if let Some(node) = self.round.pop() {
+        if let Some(node) = self.way.next(&self.client, now) {
             let timing = self.client.timing();
-            // of TCP and of TLS, and the answer
-            self.opening = Some(Link::open(node, timing.connect * 2 + timing.attempt));
+            // of the name, of TCP and of TLS, and the answer
+            self.opening = Some(Link::open(node, timing.connect * 3 + timing.attempt));
         }
     }
 
@@ -187,19 +178,10 @@ impl Driver {
             Ok(link) => return self.link = Some(link),
             Err(failed) => failed,
         };
-        self.leave(&node, failed.retry_after());
+        self.way.leave(&self.client, &node, failed.retry_after());
         for number in self.records.waiting() {
             self.failed(number, &node.address, failed.clone(), Duration::ZERO);
         }
-    }
-
-    /// Another node is next; after a round over all of them, or if the node asks for it, not at once.
-    fn leave(&mut self, node: &Node, retry_after: Option<Duration>) {
-        let now = Instant::now();
-        node.unwell(now);
-        self.client.nodes().move_on();
-        let pause = if self.round.is_empty() { self.pauses.next().unwrap_or_default() } else { Duration::ZERO };
-        self.resting = self.resting.max(now + pause.max(retry_after.unwrap_or_default()));
     }
 
     fn send(&mut self) {
@@ -224,11 +206,11 @@ impl Driver {
                     // its hints are worth as much as its receipts
                     Ok(_) => {
                         self.client.nodes().learn(&node, from.node, from.leader);
-                        self.pauses = self.client.timing().pauses(self.client.seed());
+                        self.way.well(&self.client);
                     }
                     Err(SubmitError::Receipt { source, .. }) if source.blames_node() && !link.leaving => {
                         link.leaving = true;
-                        self.leave(&node, None);
+                        self.way.leave(&self.client, &node, None);
                     }
                     Err(_) => {}
                 }
@@ -250,11 +232,15 @@ impl Driver {
         if matches!(&failed, Failed::Refused(refusal) if refusal.code == Code::Overloaded) {
             self.held = self.held.max(Instant::now() + pause);
         }
-        if !link.leaving && leaves(&failed) {
+        let elsewhere = leaves(&failed);
+        let goes_on = self.failed(number, &node.address, failed, pause);
+        if elsewhere
+            && goes_on
+            && let Some(link) = self.link.as_mut().filter(|link| !link.leaving)
+        {
             link.leaving = true;
-            self.leave(&node, None);
+            self.way.leave(&self.client, &node, None);
         }
-        self.failed(number, &node.address, failed, pause);
     }
 
     /// The stream is over: what is with its node goes to another one.
@@ -263,23 +249,25 @@ impl Driver {
         let sent = self.records.sent();
         // a node ends a stream on which nothing happens, and there is nothing wrong with it
         if !self.records.is_empty() {
-            self.leave(&link.node, None);
+            self.way.leave(&self.client, &link.node, None);
         }
         for number in sent {
             self.failed(number, &link.node.address, failed.clone(), Duration::ZERO);
         }
     }
 
-    /// An attempt failed: it is made again after `pause`, or nothing else can come of it.
-    fn failed(&mut self, number: Number, address: &str, failed: Failed, pause: Duration) {
-        let Some(open) = self.records.get_mut(number) else { return };
+    /// An attempt failed. True: it is made again after `pause`; else nothing else can come of it.
+    fn failed(&mut self, number: Number, address: &str, failed: Failed, pause: Duration) -> bool {
+        let Some(open) = self.records.get_mut(number) else { return false };
         let doubt = failed.leaves_doubt();
         let over = open.case.failed(address, failed);
         open.not_taken_unless(doubt);
-        match over {
-            Some(error) => self.settle(number, Err(error)),
-            None => open.again(pause),
-        }
+        let Some(error) = over else {
+            open.again(pause);
+            return true;
+        };
+        self.settle(number, Err(error));
+        false
     }
 
     /// Its time is up.
@@ -304,17 +292,5 @@ impl Driver {
         observe::settled("submit_stream", answer.as_ref().err().map(SubmitError::code));
         // There is room for as many as there are permits. An error: nobody takes answers, and the driver ends next.
         drop(self.settled.try_send((Settled { record, answer }, permit)));
-    }
-}
-
-/// Whether another node may do better.
-fn leaves(failed: &Failed) -> bool {
-    match failed {
-        Failed::Admitted(_) => true,
-        Failed::Refused(refusal) => {
-            let elsewhere = [Code::NoLeader, Code::NotLeader, Code::NodeStopping, Code::KeysMissing, Code::DiskReserve];
-            elsewhere.contains(&refusal.code)
-        }
-        Failed::Unreached(_) | Failed::Foreign(_) | Failed::Unknown(_) => false,
     }
 }

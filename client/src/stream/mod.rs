@@ -7,6 +7,7 @@
 mod drive;
 mod link;
 mod open;
+mod way;
 
 use std::sync::Arc;
 

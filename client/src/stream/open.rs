@@ -73,9 +73,8 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub fn add(&mut self, record: Signed, permit: OwnedSemaphorePermit, deadline: Duration) -> Number {
+    pub fn add(&mut self, record: Signed, case: Case, permit: OwnedSemaphorePermit, deadline: Duration) -> Number {
         let now = Instant::now();
-        let case = Case::of(&record);
         self.last += 1;
         let open = Open {
             record,

@@ -72,6 +72,8 @@ pub enum Act {
     End,
     /// Answers with a refusal that says it does not know.
     Admit(Code),
+    /// Refuses one record of many for good, with a code that no client knows yet.
+    Later,
     /// Refuses shortly before the request's own deadline, as a node does that waited in vain.
     RefuseInTime(Code),
 }
@@ -275,7 +277,7 @@ impl Store for Script {
             Act::Foreign(code) => return Err(Status::new(*code, "no node of yours")),
             Act::Hang => std::future::pending().await,
             Act::Forge(forge) => forge(&mut receipt),
-            Act::End | Act::Admit(_) | Act::Late(_) => panic!("not of one record's submit"),
+            Act::End | Act::Admit(_) | Act::Late(_) | Act::Later => panic!("not of one record's submit"),
             Act::RefuseInTime(code) => {
                 let wait = asked.as_deref().map_or(NODE_DEADLINE, timeout);
                 tokio::time::sleep(wait * 3 / 4).await;
@@ -362,7 +364,7 @@ impl Store for Script {
             }
             Act::Late(after) => tokio::time::sleep(after).await,
             Act::Forge(forge) => forge(&mut receipt),
-            Act::End | Act::Admit(_) => panic!("of many records only"),
+            Act::End | Act::Admit(_) | Act::Later => panic!("of many records only"),
             Act::RefuseInTime(code) => return Err(Refusal::new(code, "nobody took it in time").into()),
         }
         let receipt = Some(receipt.to_pb());
@@ -438,6 +440,13 @@ fn result(act: &Act, record: &SignedRecord) -> SubmitResult {
             taken(receipt, false)
         }
         Act::Refuse(refusal) => Wire::Refused(not_taken(refusal)),
+        Act::Later => {
+            let mut later = not_taken(&Refusal::new(Code::SignatureInvalid, "the moon is too low"));
+            if let Some(detail) = &mut later.detail {
+                detail.code = "moon-too-low".to_owned();
+            }
+            Wire::Refused(later)
+        }
         Act::Admit(code) => Wire::Unknown(not_taken(&Refusal::new(*code, "who knows"))),
         Act::Foreign(_) | Act::Hang | Act::Late(_) | Act::End | Act::RefuseInTime(_) => panic!("not of one record"),
     };
