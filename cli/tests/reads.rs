@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use kho::dev::{Identity, NodeId};
 use kho_client::{Client, Draft, Filter, ListQuery, Order, Signed, StateFilter, SubmitError, System, WatchFrom};
 use kho_proto::id::{RecordId, Seq, UnitCode};
 use parking_lot::Mutex;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 fn draft(unit: &str, series: String, supersedes: Option<RecordId>) -> Draft {
     Draft {
@@ -157,6 +159,42 @@ async fn a_watch_and_a_list_go_on_while_leaders_are_killed() {
         assert!(!stale.fresh.linearizable && stale.fresh.age.is_some());
         assert_eq!((stale.count, stale.fresh.node), (expect.len() as u64, NodeId(node)));
     }
+}
+
+/// All nodes are restarted: who follows the log waits longer than any call would, says so once, and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_outlives_an_outage_of_the_whole_cluster_and_says_so_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = cluster(&dir).await;
+    let client = cluster.client().unwrap();
+    let signer = cluster.signer(&"BYT".parse().unwrap()).unwrap();
+    client.submit(&draft("BYT", "1".to_owned(), None).sign(&signer, &System).await.unwrap()).await.unwrap();
+    let config = cluster.layout().client_file();
+    let watch = ["watch", "--config", text(&config), "--start", "1", "--limit", "2", "--format", "json"];
+    let mut watch = tokio::process::Command::new(env!("CARGO_BIN_EXE_kho"))
+        .args(watch)
+        .env_remove("KHO_CONFIG")
+        .env("LC_ALL", "C")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().unwrap().contains("\"sequence\":1"));
+
+    cluster.terminate_all().await.unwrap();
+    tokio::time::sleep(kho_client::DEADLINE * 2).await;
+    assert!(watch.try_wait().unwrap().is_none(), "it waits");
+    cluster.start_all().unwrap();
+    cluster.wait_ready().await.unwrap();
+    client.submit(&draft("BYT", "2".to_owned(), None).sign(&signer, &System).await.unwrap()).await.unwrap();
+    let ended = async { (lines.next_line().await.unwrap(), watch.wait_with_output().await.unwrap()) };
+    let (line, output) = tokio::time::timeout(Duration::from_secs(40), ended).await.expect("it goes on");
+    assert!(line.unwrap().contains("\"sequence\":2"));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{err}");
+    assert_eq!(err.matches("waiting, and going on at sequence 2 by itself").count(), 1, "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

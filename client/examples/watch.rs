@@ -21,7 +21,9 @@ pub async fn run(place: &Place, count: usize) -> Result<usize, Error> {
         Err(error) => return Err(error.into()),
     };
     let filter = Filter { unit: Some("BYT".parse()?), ..Filter::default() };
-    // lost nodes and silent ones are its own business: it goes on at another one, without a gap
+    // lost nodes, silent ones and hours without any are its own business once it has begun: it waits, and goes on without a
+    // gap. `.patience(Some(time))` is for who would rather be told. A beginning without any node is an error after 3 s: whoever
+    // starts this starts it again.
     let mut watching = client.watch(&filter, WatchFrom::Sequence(from)).await?;
     let mut came = 0;
     while came < count {

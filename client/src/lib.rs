@@ -49,6 +49,7 @@
 //!
 //! # What it promises
 //! - A call ends within its deadline ([`DEADLINE`] unless told otherwise), retries and pauses included.
+//!   A watch that has begun waits for nodes as long as its patience goes ([`Watching::patience`]).
 //! - *Refused* and *unreachable* mean certainly not done. What may have been done is [`SubmitError::Unknown`], and the same
 //!   [`Signed`] may be submitted any number of times: it is taken once.
 //! - No receipt reaches the caller before it was verified against a pinned log key and the record, and held against every
@@ -91,6 +92,7 @@ mod stats;
 mod stream;
 mod submit;
 mod timing;
+mod tour;
 mod watch;
 
 pub use ask::ReadError;
@@ -125,4 +127,4 @@ pub use stats::{Stats, StatsBy, StatsCounts, StatsLeftOut, StatsQuery, StatsRow}
 pub use stream::{IN_FLIGHT_MAX, Settled, StreamClosed, StreamResults, StreamSender};
 pub use submit::{Acknowledged, SubmitError};
 pub use timing::{ATTEMPT, DEADLINE, HEDGE_AFTER, Timing};
-pub use watch::{BREAKS_MAX, Event, SILENCE_MAX, WatchFrom, Watching};
+pub use watch::{Event, FAULTS_MAX, SILENCE_MAX, WATCH_PAUSE_MAX, WATCH_PAUSE_MIN, WatchFrom, Watching};

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
+use kho_proto::error::Code;
 use kho_proto::id::{Epoch, NodeId, RecordId, RegimeCode, UnitCode};
 use kho_proto::pb::v1 as pb;
 use kho_proto::period::Period;
 
-use crate::ask::ReadError;
+use crate::ask::{NoAnswer, ReadError};
 use crate::client::Client;
 use crate::entry::Entry;
 use crate::filter::{Filter, Order};
@@ -155,7 +156,12 @@ impl Listing {
             }
             Pages::History(request) => {
                 let ask = |mut store: Store, request| async move { store.history(request).await };
-                let (page, node): (pb::HistoryResponse, _) = client.ask(request.clone(), ask).await?;
+                let answer = client.ask(request.clone(), ask).await;
+                let (page, node): (pb::HistoryResponse, _) = match answer {
+                    Ok(answer) => answer,
+                    Err(none) if request.stale => return Err(none.into()),
+                    Err(none) => return Err(client.held_unknown(&floor, none).await),
+                };
                 let fresh =
                     Fresh::of(page.freshness, page.size, page.node_id).held(&client, &floor, page.epoch, node).await?;
                 (page.revisions, page.next_page_token, fresh, &node.address)
@@ -224,6 +230,19 @@ impl Client {
         };
         let request = pb::HistoryRequest { of: Some(of), order: order.to_pb(), stale, ..Default::default() };
         Listing::new(self, Pages::History(request))
+    }
+
+    /// A linearizable `record-unknown` says how much of the log it reflects, too.
+    async fn held_unknown(&self, floor: &Floor, none: NoAnswer<'_>) -> ReadError {
+        if let NoAnswer::Refused(refusal, node) = &none
+            && let Some(size) = refusal.log_size.filter(|_| refusal.code == Code::RecordUnknown)
+        {
+            let answer = Answer { address: &node.address, node: node.id(), epoch: None, size };
+            if let Err(breach) = self.reflects(floor, &answer, node).await {
+                return breach.into();
+            }
+        }
+        none.into()
     }
 
     /// How many records a list would have.

@@ -162,11 +162,6 @@ impl Nodes {
         }
     }
 
-    /// The node at this address failed.
-    pub(crate) fn rest(&self, address: &str, now: Instant) {
-        self.all().filter(|node| node.address == address).for_each(|node| node.unwell(now));
-    }
-
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
         self.all().map(|node| node.address.as_str())
     }

@@ -1,9 +1,13 @@
-//! A watch that goes on: at another node when one is lost, from where it was, without a gap and without anything twice.
+//! A watch that goes on: at another node when one is lost, after an outage of all, from where it was, without a gap and without
+//! anything twice.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
+use kho_proto::error::Kind;
 use kho_proto::id::{NodeId, Seq};
 use kho_proto::pb::v1::{WatchRequest, WatchResponse, watch_response};
+use tokio::time::Instant;
 use tonic::Streaming;
 
 use crate::ask::ReadError;
@@ -11,14 +15,19 @@ use crate::attempt::Failed;
 use crate::client::Client;
 use crate::entry::Entry;
 use crate::filter::Filter;
-use crate::nodes::Store;
+use crate::nodes::{Node, Store};
+use crate::timing::Timing;
+use crate::tour::Tour;
 
 /// A node says at least every 5 s that it is there; one that does not is given up.
 pub const SILENCE_MAX: Duration = Duration::from_secs(15);
-/// A watch that breaks without having told anything new, so many times in a row, is reported: every node ends it.
-pub const BREAKS_MAX: u32 = 16;
-/// Between two of those.
-const BREAK_PAUSE: Duration = Duration::from_millis(100);
+/// First pause of a watch between rounds over nodes that all failed...
+pub const WATCH_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// ...which doubles up to this, and as much again at most by jitter: all watches of a cluster come back at once.
+pub const WATCH_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// So many times a fault (`record-damaged`, `storage-failed`) without anything new is reported, whatever the patience: three
+/// times of each node of three. It is in what they store, and waiting does not mend it.
+pub const FAULTS_MAX: u32 = 9;
 
 /// Where a watch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,35 +51,70 @@ pub enum Event {
 pub struct Watching {
     client: Client,
     request: WatchRequest,
+    tour: Tour<Streaming<WatchResponse>>,
     open: Option<Open>,
-    breaks: u32,
+    patience: Option<Duration>,
+    /// Faults since anything new was told.
+    faults: u32,
+    /// What says most of why nobody tells anything.
+    last: Option<ReadError>,
+    /// It was logged that it waits.
+    logged: bool,
 }
 
 struct Open {
     events: Streaming<WatchResponse>,
-    address: String,
-    node: NodeId,
+    node: Arc<Node>,
+    /// As its first word said.
+    id: NodeId,
+    words: u64,
+    /// The next word is waited for since; over calls that are dropped.
+    awaited: Option<Instant>,
 }
 
 impl Client {
     /// Every record that the filter lets through, in order of sequence numbers, for as long as it is listened to.
     ///
-    /// A beginning behind the end of the log or before the first record is refused at once. Keep [`Watching::position`], and a
-    /// later watch goes on from there.
+    /// It begins within the deadline, like any call, or not at all; one that has begun outlives an outage of all nodes
+    /// ([`Watching::patience`]). A beginning behind the end of the log or before the first record is refused at once. Keep
+    /// [`Watching::position`], and a later watch goes on from there.
     pub async fn watch(&self, filter: &Filter, from: WatchFrom) -> Result<Watching, ReadError> {
         let from = match from {
             WatchFrom::Now => None,
             WatchFrom::Sequence(seq) => Some(seq.0),
         };
-        let request = WatchRequest { filter: Some(filter.to_pb()), from };
-        let mut watching = Watching { client: self.clone(), request, open: None, breaks: 0 };
+        let mut watching = Watching {
+            client: self.clone(),
+            request: WatchRequest { filter: Some(filter.to_pb()), from },
+            tour: Tour::new(self, *self.timing()),
+            open: None,
+            patience: None,
+            faults: 0,
+            last: None,
+            logged: true,
+        };
         // the first word says where it begins: lost before that, "now" would be a later one
-        watching.next().await?;
+        match tokio::time::timeout(self.timing().deadline, watching.next()).await {
+            Ok(begun) => begun.map(drop)?,
+            Err(_elapsed) => return Err(watching.given_up()),
+        }
+        let pauses = Timing { backoff_min: WATCH_PAUSE_MIN, backoff_max: WATCH_PAUSE_MAX, ..*self.timing() };
+        watching.tour = Tour::new(self, pauses);
+        (watching.faults, watching.last, watching.logged) = (0, None, false);
         Ok(watching)
     }
 }
 
 impl Watching {
+    /// How long it waits where no node tells anything: for lost nodes, and for refusals that pass. `None`, which it is unless told
+    /// otherwise: as long as it takes. When it is over, the call under way says why nobody told anything; the next one has
+    /// the same patience again.
+    #[must_use = "it is the watch that has the patience"]
+    pub fn patience(mut self, patience: Option<Duration>) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Where the watch stands: the next sequence number to come, or to be passed by. `None` only before the first event.
     pub fn position(&self) -> Option<Seq> {
         self.request.from.map(Seq)
@@ -78,7 +122,14 @@ impl Watching {
 
     /// Who tells; none between two nodes.
     pub fn node(&self) -> Option<NodeId> {
-        self.open.as_ref().map(|open| open.node).filter(|node| node.0 != 0)
+        self.open.as_ref().map(|open| open.id).filter(|node| node.0 != 0)
+    }
+
+    /// Why it waits, once all nodes have failed since one told something; none: one tells, or is being looked for. Drop a call
+    /// that takes long to look, and call again.
+    pub fn waits(&self) -> Option<&ReadError> {
+        let told = self.open.as_ref().is_some_and(|open| open.words > 0);
+        self.last.as_ref().filter(|_| !told && self.tour.lost())
     }
 
     /// The next record, whatever lies between.
@@ -90,42 +141,79 @@ impl Watching {
         }
     }
 
-    /// The next event. After an error it may be called again: the position stays.
+    /// The next event. Waits for it, through outages too, as long as [`Watching::patience`] goes. After an error it may be
+    /// called again: the position stays.
     ///
-    /// Cancel safe: an event is either returned, or still to come.
+    /// Cancel safe: an event is either returned, or still to come; and a call that is dropped sets nothing back that it waited
+    /// for.
     pub async fn next(&mut self) -> Result<Event, ReadError> {
         loop {
-            if self.open.is_none() {
-                self.open = Some(self.begin().await?);
-            }
-            let Some(open) = &mut self.open else { continue };
-            let word = match tokio::time::timeout(SILENCE_MAX, open.events.message()).await {
-                Ok(Ok(Some(word))) => word,
-                // a node that ends a watch says why
-                Ok(Ok(None)) => {
-                    self.broken(&Failed::Unknown("the watch ended without a word".to_owned())).await?;
-                    continue;
-                }
-                Ok(Err(status)) => {
-                    self.broken(&Failed::of(&status)).await?;
-                    continue;
-                }
-                Err(_) => {
-                    self.broken(&Failed::timed_out(SILENCE_MAX)).await?;
-                    continue;
-                }
+            let word = match self.limit() {
+                Some(limit) => tokio::time::timeout_at(limit, self.word()).await,
+                None => Ok(self.word().await),
             };
-            let taken = self.take(word);
-            if taken.is_err() {
-                // what was not understood must come again, not be passed over by what comes after it
-                self.open = None;
+            match word {
+                Ok(Ok(word)) => return self.told(word),
+                Ok(Err(failed)) => self.failed(&failed)?,
+                Err(_elapsed) => return Err(self.given_up()),
             }
-            return taken;
         }
     }
 
+    /// When the patience ends; a node that has told where it stands has the time of its next word.
+    fn limit(&mut self) -> Option<Instant> {
+        if self.open.as_ref().is_some_and(|open| open.words > 0) {
+            return None;
+        }
+        self.tour.failing().checked_add(self.patience?)
+    }
+
+    /// The next word of a node, which is looked for if there is none.
+    async fn word(&mut self) -> Result<WatchResponse, Failed> {
+        let nodes = self.client.nodes();
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let request = self.request.clone();
+                // only the beginning has an end: the watch itself has none
+                let call = |mut store: Store| async move { store.watch(tonic::Request::new(request)).await };
+                let (events, node) = self.tour.open(nodes, call).await?;
+                self.open.insert(Open { events, node, id: NodeId(0), words: 0, awaited: None })
+            }
+        };
+        let word = open.word().await;
+        match &word {
+            // each begins with a word at once; the second says that it goes on
+            Ok(_) if open.words > 1 => {
+                self.tour.well(&open.node);
+                (self.faults, self.last) = (0, None);
+                if std::mem::take(&mut self.logged) {
+                    tracing::info!(node = %open.node.address, position = self.request.from, "a watch goes on");
+                }
+            }
+            Ok(_) => {}
+            Err(failed) => {
+                self.tour.broke(nodes, &open.node, failed);
+                self.open = None;
+            }
+        }
+        word
+    }
+
+    fn told(&mut self, word: WatchResponse) -> Result<Event, ReadError> {
+        let taken = self.take(word);
+        if let Err(error) = &taken
+            && let Some(open) = self.open.take()
+        {
+            // what was not understood must come again, of another node first, not be passed over by what comes after it
+            self.tour.broke(self.client.nodes(), &open.node, &Failed::Unknown(error.to_string()));
+            self.tour.told();
+        }
+        taken
+    }
+
     fn take(&mut self, word: WatchResponse) -> Result<Event, ReadError> {
-        let address = self.open.as_ref().map(|open| open.address.clone()).unwrap_or_default();
+        let address = self.open.as_ref().map(|open| open.node.address.clone()).unwrap_or_default();
         let wrong = |field, expected: String, found: String| {
             Err(ReadError::Answer { address: address.clone(), field, expected, found })
         };
@@ -137,7 +225,7 @@ impl Watching {
             None => return wrong("event", "a record or progress".to_owned(), "none".to_owned()),
             Some(watch_response::Event::Progress(progress)) => {
                 if let Some(open) = &mut self.open {
-                    open.node = NodeId(progress.node_id);
+                    open.id = NodeId(progress.node_id);
                 }
                 Event::Progress
             }
@@ -149,39 +237,63 @@ impl Watching {
                 Event::Record(Box::new(Entry::of(entry, &address)?))
             }
         };
-        if word.next > position {
-            self.breaks = 0;
-        }
         self.request.from = Some(word.next);
         Ok(event)
     }
 
-    async fn begin(&self) -> Result<Open, ReadError> {
-        // only the beginning has a deadline: the watch itself has none
-        let open = |mut store: Store, request: tonic::Request<WatchRequest>| async move {
-            store.watch(tonic::Request::new(request.into_inner())).await
-        };
-        let (events, node): (Streaming<WatchResponse>, _) = self.client.ask(self.request.clone(), open).await?;
-        Ok(Open { events, address: node.address.clone(), node: NodeId(0) })
+    /// Whether to go on.
+    fn failed(&mut self, failed: &Failed) -> Result<(), ReadError> {
+        tracing::debug!(%failed, position = self.request.from, "a watch is without a node");
+        let refusal = failed.answer().cloned().map(Box::new);
+        match &refusal {
+            Some(refusal) if refusal.code.kind() == Kind::Fault => self.faults += 1,
+            Some(_) => self.faults = 0,
+            None => {}
+        }
+        let over = refusal.as_ref().is_some_and(|refusal| !refusal.code.retry()) || self.faults >= FAULTS_MAX;
+        // a refusal says more than the silence of who was asked after it
+        match refusal {
+            Some(refusal) => self.last = Some(ReadError::Refused { refusal }),
+            None if matches!(self.last, Some(ReadError::Refused { .. })) => {}
+            None => self.last = Some(self.unreachable(failed.to_string())),
+        }
+        if over {
+            return Err(self.given_up());
+        }
+        if self.tour.lost()
+            && !std::mem::replace(&mut self.logged, true)
+            && let Some(why) = &self.last
+        {
+            tracing::warn!(%why, position = self.request.from, "a watch waits: no node tells anything");
+        }
+        Ok(())
     }
 
-    /// Whether to go on at another node.
-    async fn broken(&mut self, failed: &Failed) -> Result<(), ReadError> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        tracing::debug!(node = %open.address, %failed, position = self.request.from, "a watch broke");
-        self.breaks += 1;
-        if let Some(refusal) = failed.answer()
-            && (!refusal.code.retry() || self.breaks >= BREAKS_MAX)
-        {
-            return Err(ReadError::Refused { refusal: Box::new(refusal.clone()) });
+    fn unreachable(&self, last: String) -> ReadError {
+        ReadError::Unreachable { tried: self.client.nodes().addresses().collect::<Vec<_>>().join(", "), last }
+    }
+
+    /// What the caller is told; the next call begins with a patience of its own.
+    fn given_up(&mut self) -> ReadError {
+        self.tour.told();
+        self.faults = 0;
+        let last = self.last.take();
+        last.unwrap_or_else(|| self.unreachable("no answer in time".to_owned()))
+    }
+}
+
+impl Open {
+    async fn word(&mut self) -> Result<WatchResponse, Failed> {
+        let until = *self.awaited.get_or_insert_with(Instant::now) + SILENCE_MAX;
+        match tokio::time::timeout_at(until, self.events.message()).await {
+            Ok(Ok(Some(word))) => {
+                (self.words, self.awaited) = (self.words + 1, None);
+                Ok(word)
+            }
+            // a node that ends a watch says why
+            Ok(Ok(None)) => Err(Failed::Unknown("the watch ended without a word".to_owned())),
+            Ok(Err(status)) => Err(Failed::of(&status)),
+            Err(_elapsed) => Err(Failed::timed_out(SILENCE_MAX)),
         }
-        if self.breaks >= BREAKS_MAX {
-            self.breaks = 0;
-            return Err(ReadError::Unreachable { tried: open.address, last: failed.to_string() });
-        }
-        self.client.nodes().rest(&open.address, Instant::now());
-        self.client.nodes().move_on();
-        tokio::time::sleep(failed.retry_after().unwrap_or(BREAK_PAUSE)).await;
-        Ok(())
     }
 }

@@ -5,9 +5,10 @@ mod fake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use fake::{Act, Fake, client};
+use fake::{Act, Fake, client, signed};
 use kho_client::{AttachmentError, Content, Part, describe};
 use kho_proto::error::Code;
 use kho_proto::header::Attachment;
@@ -100,6 +101,69 @@ async fn a_download_goes_on_behind_what_it_has() {
     let mut part = Part::default();
     part.update(&file[..150_000]);
     assert!(download(&fake, &described(&file), part).await.unwrap() == file[150_000..]);
+}
+
+/// A node of a cluster that node 1 leads, with a content, whose disk can't be read from some byte on.
+async fn holder(id: u64, content: &Bytes, damaged_at: Option<usize>) -> Fake {
+    let fake = Fake::node(id, 1, &[Act::Duplicate]).await;
+    fake.attachments.with(|state| (state.content, state.damaged_at) = (content.to_vec(), damaged_at));
+    fake
+}
+
+fn offsets(fake: &Fake) -> Vec<u64> {
+    fake.attachments.with(|state| state.offsets.clone())
+}
+
+/// The leader opens the stream, and can't read a chunk; others have good copies.
+#[tokio::test]
+async fn a_download_leaves_a_node_that_can_not_serve_it_though_it_leads_and_is_well() {
+    let file = content(200_000);
+    let (leader, second) = (holder(1, &file, Some(50_000)).await, holder(2, &file, Some(50_000)).await);
+    let well = holder(3, &file, None).await;
+    let client = client(&[&leader, &second, &well]);
+    client.submit(&signed().await).await.unwrap();
+    let attachment = described(&file);
+    let mut download = client.download(RecordId([7; 16]), 0, &attachment, Part::default());
+    let all = async {
+        let mut found = Vec::new();
+        while let Some(piece) = download.next().await.unwrap() {
+            found.extend_from_slice(&piece);
+        }
+        found
+    };
+    let found = tokio::select! {
+        found = tokio::time::timeout(Duration::from_secs(10), all) => found.expect("good copies elsewhere"),
+        // whatever else is asked of the leader, it answers: for everybody else it is well
+        () = async { loop { client.submit(&signed().await).await.unwrap(); } } => unreachable!(),
+    };
+    assert!(found == file);
+    assert_eq!((offsets(&leader), offsets(&well)), (vec![0], vec![50_000]));
+    assert!(offsets(&second).len() <= 1, "once a round");
+}
+
+/// Words that are no content don't keep a stream alive.
+#[tokio::test]
+async fn a_download_leaves_a_node_that_says_much_and_serves_nothing() {
+    let file = content(30_000);
+    let (babbler, well) = (holder(1, &file, None).await, holder(2, &file, None).await);
+    babbler.attachments.with(|state| state.babbles = true);
+    let client = client(&[&babbler, &well]);
+    let attachment = described(&file);
+    let download = client.download(RecordId([7; 16]), 0, &attachment, Part::default());
+    let mut download = download.stalls_after(Duration::from_millis(300));
+    let all = async {
+        let mut found = Vec::new();
+        loop {
+            // a caller who looks now and then sets nothing back
+            match tokio::time::timeout(Duration::from_millis(70), download.next()).await {
+                Ok(Ok(Some(piece))) => found.extend_from_slice(&piece),
+                Ok(end) => break end.map(|_| found),
+                Err(_) => {}
+            }
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(10), all).await.expect("another node").unwrap() == file);
+    assert_eq!((offsets(&babbler), offsets(&well)), (vec![0], vec![0]));
 }
 
 #[tokio::test]

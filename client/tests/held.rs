@@ -10,11 +10,11 @@ use fake::log::{SIZE, forked_at, leaves, log_of, note, publish, receipt_in};
 use fake::{Act, Fake, client, config, log, signed_as};
 use kho_client::log::PublicLog;
 use kho_client::{
-    Client, ConfigError, Evidence, Filter, GetError, LogMemory, MemoryError, ReadError, ReceiptCheck, ReceiptError,
-    SAVE_INTERVAL, Said, SubmitError,
+    Client, ConfigError, Evidence, Filter, GetError, LogMemory, MemoryError, Order, ReadError, ReceiptCheck,
+    ReceiptError, SAVE_INTERVAL, Said, SeriesOf, SubmitError,
 };
 use kho_proto::digest::Digest;
-use kho_proto::error::Code;
+use kho_proto::error::{Code, Refusal};
 use kho_proto::receipt::Receipt;
 use serde_json::Value;
 
@@ -151,6 +151,28 @@ async fn a_linearizable_answer_behind_what_was_signed_is_refused() {
     let error = spread.count(&Filter::default(), false).await.unwrap_err();
     let ReadError::Breach(breach) = &error else { panic!("{error}") };
     assert!(matches!(breach.evidence, Evidence::Written(_)), "{error}");
+}
+
+/// A node that is behind does not know what is not there, nor does one that says nothing of the log it looked at.
+#[tokio::test]
+async fn a_history_that_is_not_there_is_held_against_the_log() {
+    let unknown = |log_size| {
+        fake::reads::Read::Refuse(Refusal { log_size, ..Refusal::new(Code::RecordUnknown, "no such series") })
+    };
+    let answers = [
+        (Some(SIZE - 1), false, Code::LogShrank),
+        (Some(SIZE), false, Code::RecordUnknown),
+        (None, false, Code::RecordUnknown),
+        // of whatever state it had: nothing was promised
+        (Some(SIZE - 1), true, Code::RecordUnknown),
+    ];
+    for (size, stale, code) in answers {
+        let client = client(&[&Fake::log(1, 5, &[unknown(size)]).await]);
+        client.submit(&signed_as(1).await).await.unwrap();
+        let of = SeriesOf::Record(fake::signed().await.record_id());
+        let error = client.history(of, Order::Oldest, stale).next().await.unwrap_err();
+        assert_eq!(error.code(), code, "{size:?} {stale}: {error}");
+    }
 }
 
 #[tokio::test]

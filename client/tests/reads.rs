@@ -2,9 +2,12 @@
 
 mod fake;
 
+use std::time::{Duration, Instant};
+
+use fake::door::Door;
 use fake::reads::Read;
-use fake::{Fake, client};
-use kho_client::{Event, Filter, ListQuery, Order, ReadError, SeriesOf, WatchFrom};
+use fake::{Fake, client, config, timing};
+use kho_client::{Client, Config, Event, FAULTS_MAX, Filter, ListQuery, Order, ReadError, SeriesOf, WatchFrom};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{NodeId, Seq};
 
@@ -92,14 +95,15 @@ async fn a_watch_goes_on_where_it_was_without_a_gap_and_nothing_comes_twice() {
 #[tokio::test]
 async fn now_is_settled_by_the_first_word() {
     let one = Fake::log(1, 5, &[Read::BreakAfter(1, Code::NodeStopping)]).await;
-    let mut watching = client(&[&one]).watch(&Filter::default(), WatchFrom::Now).await.unwrap();
+    let watching = client(&[&one]).watch(&Filter::default(), WatchFrom::Now).await.unwrap();
     assert_eq!((watching.position(), watching.node()), (Some(Seq(6)), Some(NodeId(1))));
     // the other node has two records more: they are not of before
     let two = Fake::log(2, 7, &[Read::Serve]).await;
     let mut other =
         client(&[&two]).watch(&Filter::default(), WatchFrom::Sequence(watching.position().unwrap())).await.unwrap();
     assert_eq!(other.record().await.unwrap().sequence, Seq(6));
-    // every node ends it: that is told in the end
+    // every node ends it: that is told in the end, to who has not the patience
+    let mut watching = watching.patience(Some(Duration::from_millis(400)));
     let error = loop {
         match watching.next().await {
             Ok(event) => assert_eq!(event, Event::Progress),
@@ -107,6 +111,126 @@ async fn now_is_settled_by_the_first_word() {
         }
     };
     assert_eq!(error.code(), Code::NodeStopping);
+}
+
+/// Over weeks without a record a watch changes its node many times: that is no reason to end it.
+#[tokio::test]
+async fn a_watch_of_a_quiet_log_goes_on_however_often_its_node_is_lost() {
+    let node = Fake::log(1, 5, &[Read::QuietThenBreak]).await;
+    let mut watching = client(&[&node]).watch(&Filter::default(), WatchFrom::Now).await.unwrap();
+    while node.requests() < 18 {
+        assert_eq!(watching.next().await.unwrap(), Event::Progress);
+        assert!(watching.waits().is_none());
+    }
+    assert_eq!(watching.position(), Some(Seq(6)));
+}
+
+/// Two nodes behind doors, and a client of them.
+async fn behind_doors(first: Read) -> ([Fake; 2], [Door; 2], Client) {
+    let fakes = [Fake::log(1, 9, &[first, Read::Serve]).await, Fake::log(2, 9, &[Read::Serve]).await];
+    let mut doors = [Door::to(&fakes[0].address).await, Door::to(&fakes[1].address).await];
+    for door in &mut doors {
+        door.open().await;
+    }
+    let nodes = doors.iter().map(|door| door.address.clone()).collect();
+    let client = Client::new(Config { nodes, ..config(&[]) }).unwrap();
+    (fakes, doors, client)
+}
+
+/// All nodes are gone for longer than any call may take, and come back.
+#[tokio::test]
+async fn a_watch_outlives_an_outage_of_all_nodes_and_says_that_it_waits() {
+    let (_fakes, mut doors, client) = behind_doors(Read::BreakAfter(5, Code::NodeStopping)).await;
+    let mut watching = client.watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
+    for expect in 1..=4 {
+        assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
+    }
+    for door in &mut doors {
+        door.shut().await;
+    }
+    let error = client.watch(&Filter::default(), WatchFrom::Sequence(Seq(5))).await.err().unwrap();
+    assert!(matches!(error, ReadError::Unreachable { .. }), "{error}: one that has not begun ends like any call");
+    let mut waited = false;
+    let outage = async {
+        tokio::time::sleep(timing().deadline * 2).await;
+        doors[1].open().await;
+    };
+    let go_on = async {
+        let mut told = Vec::new();
+        while told.len() < 5 {
+            // a caller who looks now and then sets nothing back
+            if let Ok(entry) = tokio::time::timeout(Duration::from_millis(70), watching.record()).await {
+                told.push(entry.unwrap().sequence.0);
+            }
+            waited |= watching.waits().is_some();
+        }
+        told
+    };
+    let (told, ()) = tokio::join!(go_on, outage);
+    assert_eq!((told, waited), (vec![5, 6, 7, 8, 9], true));
+    assert!(watching.waits().is_none());
+}
+
+#[tokio::test]
+async fn a_watch_with_patience_ends_when_it_is_over_and_may_be_asked_again() {
+    let (_fakes, mut doors, client) = behind_doors(Read::Serve).await;
+    let watching = client.watch(&Filter::default(), WatchFrom::Now).await.unwrap();
+    let patience = Duration::from_millis(500);
+    let mut watching = watching.patience(Some(patience));
+    for door in &mut doors {
+        door.shut().await;
+    }
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let error = watching.record().await.unwrap_err();
+        assert!(matches!(error, ReadError::Unreachable { .. }), "{error}");
+        assert!(begun.elapsed() >= patience && begun.elapsed() < patience * 8, "{:?}", begun.elapsed());
+    }
+    doors[0].open().await;
+    let next = async {
+        loop {
+            if let Ok(event) = watching.next().await {
+                break event;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(20), next).await.unwrap(), Event::Progress);
+    assert_eq!(watching.position(), Some(Seq(10)));
+}
+
+/// Refusals that pass are waited out like silence: a node that still has no keys, or no leader.
+#[tokio::test]
+async fn a_watch_waits_out_refusals_that_pass_and_ends_with_those_that_stay() {
+    let breaks = Read::BreakAfter(2, Code::NodeStopping);
+    // longer than any call would wait
+    let retry_after = Some(timing().deadline + Duration::from_millis(200));
+    let put_off = Read::Refuse(Refusal { retry_after, ..Refusal::new(Code::KeysMissing, "they come") });
+    let node = Fake::log(1, 5, &[breaks.clone(), put_off, refuse(Code::NoLeader), Read::Serve]).await;
+    let mut watching = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
+    for expect in 1..=5 {
+        assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
+    }
+    let node = Fake::log(1, 5, &[breaks, refuse(Code::RoleNotPermitted)]).await;
+    let mut watching = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
+    watching.record().await.unwrap();
+    assert_eq!(watching.record().await.unwrap_err().code(), Code::RoleNotPermitted);
+}
+
+/// What no node can read is told, not waited for without a word: each copy was tried.
+#[tokio::test]
+async fn a_fault_that_every_node_has_is_told() {
+    let damaged = Read::BreakAfter(1, Code::RecordDamaged);
+    let mut fakes = Vec::new();
+    for id in 1..=3 {
+        fakes.push(Fake::log(id, 5, std::slice::from_ref(&damaged)).await);
+    }
+    let nodes: Vec<_> = fakes.iter().collect();
+    let mut watching = client(&nodes).watch(&Filter::default(), WatchFrom::Sequence(Seq(2))).await.unwrap();
+    let error = watching.record().await.unwrap_err();
+    assert_eq!((error.code(), watching.position()), (Code::RecordDamaged, Some(Seq(2))));
+    let asked: Vec<_> = fakes.iter().map(Fake::requests).collect();
+    assert_eq!(asked.iter().sum::<u32>(), FAULTS_MAX);
+    assert!(asked.iter().all(|asked| *asked >= 2), "{asked:?}");
 }
 
 #[tokio::test]
@@ -136,7 +260,7 @@ async fn a_record_that_is_not_understood_is_not_passed_over() {
     let mut watching = client(&[&node]).watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
     let (mut told, mut errors) = (Vec::new(), 0);
     while told.len() < 3 {
-        let next = tokio::time::timeout(std::time::Duration::from_secs(10), watching.next()).await;
+        let next = tokio::time::timeout(Duration::from_secs(10), watching.next()).await;
         match next.expect("what was not understood comes again") {
             Ok(Event::Record(entry)) => told.push(entry.sequence.0),
             Ok(_) => {}

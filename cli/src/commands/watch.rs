@@ -2,15 +2,20 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use kho::client_file::ClientFile;
-use kho_client::{Event, LogMemory, WatchFrom};
+use kho_client::{Event, LogMemory, ReadError, WatchFrom, Watching};
 use kho_proto::id::Seq;
 use serde_json::json;
 
 use super::entries::{self, Csv, Format, Output};
 use super::filter::{FilterArgs, State};
 use crate::exit::Result;
+use crate::lang;
+
+/// While nothing comes, it is looked so often whether it waits for the cluster.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where to begin, as it is written.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +38,9 @@ impl FromStr for Begin {
 /// Tells of every record as it is accepted, in order, without a gap.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Goes on at another node when one is lost, from where it was. Each line of JSON or CSV has `next`: begin there with --start, and nothing is
-missed and nothing comes twice. With --progress, records that are not asked for and quiet times are told as lines with `next`
+Goes on at another node when one is lost, from where it was. Where none answers any more, it says so once, waits as long as it
+takes (or --patience) and goes on by itself; only a beginning without a node ends at once, with exit code 4. Each line of JSON or CSV has
+`next`: begin there with --start, and nothing is missed and nothing comes twice. With --progress, records that are not asked for and quiet times are told as lines with `next`
 alone. The first record is 1.
 
 Examples:
@@ -50,6 +56,9 @@ pub struct Args {
     /// Ends after so many records.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Ends with exit code 4 when no node has told anything for so long; without it, it waits as long as it takes.
+    #[arg(long, value_name = "SECONDS")]
+    patience: Option<u64>,
     /// Tells of progress, too; with --format json.
     #[arg(long)]
     progress: bool,
@@ -63,11 +72,12 @@ pub struct Args {
 pub async fn run(args: Args) -> Result {
     let filter = args.filter.filter(State::All)?;
     let client = ClientFile::load(&args.config)?.standing_client(LogMemory::default())?;
-    let mut watching = client.watch(&filter, args.start.0).await?;
+    let watching = client.watch(&filter, args.start.0).await?;
+    let mut watching = watching.patience(args.patience.map(Duration::from_secs));
     let mut count = 0;
     let mut csv = Csv::new(None, &["next"]);
     while args.limit.is_none_or(|limit| count < limit) {
-        let event = watching.next().await?;
+        let event = next(&mut watching).await?;
         let next = watching.position().map(|seq| seq.0);
         let line = match (event, args.output.format()) {
             (Event::Record(entry), Format::Json) => {
@@ -99,4 +109,25 @@ pub async fn run(args: Args) -> Result {
         }
     }
     Ok(())
+}
+
+/// The next event; that it has to wait for the cluster is told, once.
+async fn next(watching: &mut Watching) -> std::result::Result<Event, ReadError> {
+    let mut told = false;
+    loop {
+        if let Ok(event) = tokio::time::timeout(LOOK_INTERVAL, watching.next()).await {
+            return event;
+        }
+        if let Some(why) = watching.waits()
+            && !std::mem::replace(&mut told, true)
+        {
+            let lang = lang::current();
+            let why = match why {
+                ReadError::Refused { refusal } => lang::why(lang, refusal.code.as_str(), &refusal.message),
+                other => other.to_string(),
+            };
+            let next = watching.position().map_or_else(|| "now".to_owned(), |next| next.0.to_string());
+            eprintln!("{}", lang::WATCH_WAITS.with(lang, &[("next", &next), ("why", &why)]));
+        }
+    }
 }

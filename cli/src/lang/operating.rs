@@ -3,6 +3,10 @@
 use super::{Lang, Text};
 
 texts! {
+    /// Of a watch, once.
+    WATCH_WAITS:
+        "no node tells anything: waiting, and going on at sequence {next} by itself once one does (Ctrl-C ends it): {why}",
+        "chưa nút nào trả lời: lệnh đang chờ và sẽ tự theo dõi tiếp từ số thứ tự {next} khi có nút trả lời (nhấn Ctrl-C để dừng): {why}";
     /// Nobody told his state.
     NOBODY_ANSWERED: "no node answered", "không nút nào trả lời";
     /// Of a node that did not answer.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -27,6 +28,10 @@ pub struct State {
     pub offsets: Vec<u64>,
     /// Flips a byte of what is served.
     pub forged: bool,
+    /// From here on its disk can't be read: streams open, and end there.
+    pub damaged_at: Option<usize>,
+    /// Streams tell what is attached, again and again, and nothing of it.
+    pub babbles: bool,
 }
 
 #[derive(Clone, Default)]
@@ -92,6 +97,7 @@ impl Attachments {
         if let Some(first) = rest.first_mut().filter(|_| state.forged) {
             *first ^= 1;
         }
+        let damaged = state.damaged_at.map(|at| at.saturating_sub(usize::try_from(request.offset).unwrap()));
         let cut = state.cuts.pop_front();
         let info = AttachmentInfo {
             name: "a".to_owned(),
@@ -100,12 +106,22 @@ impl Attachments {
             digest: digest(&state.content),
             ..AttachmentInfo::default()
         };
-        let mut parts = vec![Ok(GetAttachmentResponse { part: Some(Got::Info(info)) })];
-        let served = &rest[..cut.unwrap_or(rest.len()).min(rest.len())];
+        let info = GetAttachmentResponse { part: Some(Got::Info(info)) };
+        if state.babbles {
+            let again = futures::stream::unfold(info, |info| async move {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Some((Ok(info.clone()), info))
+            });
+            return Ok(again.boxed());
+        }
+        let mut parts = vec![Ok(info)];
+        let served = &rest[..cut.or(damaged).unwrap_or(rest.len()).min(rest.len())];
         let data = served.chunks(10_000).map(|piece| Some(Got::Data(Bytes::copy_from_slice(piece))));
         parts.extend(data.map(|part| Ok(GetAttachmentResponse { part })));
         if cut.is_some() {
             parts.push(Err(Status::unavailable("cut")));
+        } else if damaged.is_some() {
+            parts.push(Err(Refusal::new(Code::RecordDamaged, "can't be served; ask another node").into()));
         }
         Ok(futures::stream::iter(parts).boxed())
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; and this is a test
 
 pub mod attachments;
+pub mod door;
 pub mod log;
 pub mod reads;
 pub mod records;

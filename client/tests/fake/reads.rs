@@ -22,6 +22,8 @@ pub enum Read {
     Nothing,
     /// So many events of a watch, then it ends with a code.
     BreakAfter(usize, Code),
+    /// A watch that says twice that it is there, records or not, then ends with `node-stopping`: of a quiet log, much later.
+    QuietThenBreak,
     /// A watch that tells each record twice.
     Stutter,
     /// A watch with this record in a form that no client understands.
@@ -118,6 +120,13 @@ impl Reads {
             Read::BreakAfter(events, code) => {
                 words.truncate(events);
                 words.push(Err(Refusal::new(code, "as the test says").into()));
+                return Ok(Box::pin(stream::iter(words)));
+            }
+            Read::QuietThenBreak => {
+                words.truncate(1);
+                let progress = WatchProgress { node_id: self.node, epoch: 1, age_ms: Some(1) };
+                words.push(Ok(WatchResponse { event: Some(watch_response::Event::Progress(progress)), next: from }));
+                words.push(Err(Refusal::new(Code::NodeStopping, "as the test says").into()));
                 return Ok(Box::pin(stream::iter(words)));
             }
             Read::Stutter => words.extend((from..=self.records).map(|sequence| Ok(record(sequence)))),
