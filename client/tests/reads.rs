@@ -1,4 +1,5 @@
 //! Lists, counts, histories and watches over nodes that fail in between.
+#![allow(clippy::unwrap_used)] // a test's helpers fail like the test
 
 mod fake;
 
@@ -126,8 +127,8 @@ async fn a_watch_of_a_quiet_log_goes_on_however_often_its_node_is_lost() {
 }
 
 /// Two nodes behind doors, and a client of them.
-async fn behind_doors(first: Read) -> ([Fake; 2], [Door; 2], Client) {
-    let fakes = [Fake::log(1, 9, &[first, Read::Serve]).await, Fake::log(2, 9, &[Read::Serve]).await];
+async fn behind_doors(first: &[Read]) -> ([Fake; 2], [Door; 2], Client) {
+    let fakes = [Fake::log(1, 9, first).await, Fake::log(2, 9, &[Read::Serve]).await];
     let mut doors = [Door::to(&fakes[0].address).await, Door::to(&fakes[1].address).await];
     for door in &mut doors {
         door.open().await;
@@ -140,40 +141,50 @@ async fn behind_doors(first: Read) -> ([Fake; 2], [Door; 2], Client) {
 /// All nodes are gone for longer than any call may take, and come back.
 #[tokio::test]
 async fn a_watch_outlives_an_outage_of_all_nodes_and_says_that_it_waits() {
-    let (_fakes, mut doors, client) = behind_doors(Read::BreakAfter(5, Code::NodeStopping)).await;
-    let mut watching = client.watch(&Filter::default(), WatchFrom::Sequence(Seq(1))).await.unwrap();
+    let breaks = Read::BreakAfter(5, Code::NodeStopping);
+    let (_fakes, mut doors, client) = behind_doors(&[breaks.clone(), breaks]).await;
+    let filter = Filter::default();
+    let from = |seq| client.watch(&filter, WatchFrom::Sequence(Seq(seq)));
+    let (mut patient, mut impatient) = (from(1).await.unwrap(), from(1).await.unwrap());
     for expect in 1..=4 {
-        assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
+        for watching in [&mut patient, &mut impatient] {
+            assert_eq!(watching.record().await.unwrap().sequence, Seq(expect));
+        }
     }
     for door in &mut doors {
         door.shut().await;
     }
-    let error = client.watch(&Filter::default(), WatchFrom::Sequence(Seq(5))).await.err().unwrap();
+    let error = from(5).await.err().unwrap();
     assert!(matches!(error, ReadError::Unreachable { .. }), "{error}: one that has not begun ends like any call");
-    let mut waited = false;
     let outage = async {
         tokio::time::sleep(timing().deadline * 2).await;
         doors[1].open().await;
     };
-    let go_on = async {
+    let waits = async {
         let mut told = Vec::new();
         while told.len() < 5 {
-            // a caller who looks now and then sets nothing back
-            if let Ok(entry) = tokio::time::timeout(Duration::from_millis(70), watching.record()).await {
-                told.push(entry.unwrap().sequence.0);
-            }
-            waited |= watching.waits().is_some();
+            told.push(patient.record().await.unwrap().sequence.0);
         }
         told
     };
-    let (told, ()) = tokio::join!(go_on, outage);
-    assert_eq!((told, waited), (vec![5, 6, 7, 8, 9], true));
-    assert!(watching.waits().is_none());
+    // who looks now and then sets nothing back
+    let looks = async {
+        let (mut told, mut waited) = (Vec::new(), false);
+        while told.len() < 5 {
+            if let Ok(entry) = tokio::time::timeout(Duration::from_millis(70), impatient.record()).await {
+                told.push(entry.unwrap().sequence.0);
+            }
+            waited |= impatient.waits().is_some();
+        }
+        (told, waited, impatient.waits().is_none())
+    };
+    let rest = vec![5, 6, 7, 8, 9];
+    assert_eq!(tokio::join!(waits, looks, outage), (rest.clone(), (rest, true, true), ()));
 }
 
 #[tokio::test]
 async fn a_watch_with_patience_ends_when_it_is_over_and_may_be_asked_again() {
-    let (_fakes, mut doors, client) = behind_doors(Read::Serve).await;
+    let (_fakes, mut doors, client) = behind_doors(&[Read::Serve]).await;
     let watching = client.watch(&Filter::default(), WatchFrom::Now).await.unwrap();
     let patience = Duration::from_millis(500);
     let mut watching = watching.patience(Some(patience));
