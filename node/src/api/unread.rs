@@ -44,6 +44,9 @@ impl Unread {
     fn give_back(&self, bytes: usize) {
         let held = &mut *self.0.lock();
         let bytes = bytes.min(held.whole);
+        if bytes == 0 {
+            return;
+        }
         held.whole -= bytes;
         if let Some(permit) = &mut held.permit {
             drop(permit.split(bytes));

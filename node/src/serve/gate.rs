@@ -18,12 +18,16 @@ use tonic::service::Routes;
 use tower::Service;
 
 use super::delivered::Answers;
-use super::metered::{Budget, Kind, Metered};
+use super::metered::{Budget, Metered};
+use super::patience::Kind;
 use crate::api::{ConnectionStreams, Reserved, Unread, coded, refuse};
 use crate::identity::Identity;
 use crate::read::Places;
 use crate::tls::Plane;
 use crate::write::RETRY_AFTER_OVERLOAD;
+
+/// Calls that send many messages. All others have one.
+const STREAMS: &[&str] = &["/kho.v1.Store/SubmitStream", "/kho.v1.Store/PutAttachment"];
 
 const GRPC_STATUS: &str = "grpc-status";
 const GRPC_DETAILS: &str = "grpc-status-details-bin";
@@ -101,7 +105,8 @@ impl HyperService<Request<Incoming>> for Gate {
         let kind = match (grpc, self.plane) {
             (false, _) => Kind::Plain,
             (true, Plane::Peer) => Kind::Peer,
-            (true, Plane::Client | Plane::Admin | Plane::Log) => Kind::Grpc,
+            (true, _) if STREAMS.contains(&request.uri().path()) => Kind::Stream,
+            (true, Plane::Client | Plane::Admin | Plane::Log) => Kind::Call,
         };
         let unread = Unread::default();
         request.extensions_mut().insert(unread.clone());
@@ -148,5 +153,25 @@ fn with_code(response: Response<Body>) -> Response<Body> {
     match Status::from_header_map(headers).map(coded) {
         Some(status) if !status.details().is_empty() => status.into_http(),
         _ => response,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_of_many_messages_is_known() {
+        let mut found = Vec::new();
+        for (service, schema) in [
+            ("kho.v1.Store", include_str!("../../../proto/schema/kho/v1/store.proto")),
+            ("kho.admin.v1.Admin", include_str!("../../../proto/schema/kho/admin/v1/admin.proto")),
+        ] {
+            assert!(schema.contains(&format!("service {} {{", service.rsplit('.').next().unwrap())));
+            let calls = schema.lines().filter_map(|line| line.trim().strip_prefix("rpc ")?.split_once('('));
+            let of_many = calls.filter(|(_, takes)| takes.starts_with("stream "));
+            found.extend(of_many.map(|(call, _)| format!("/{service}/{call}")));
+        }
+        assert_eq!(found, STREAMS);
     }
 }

@@ -1,7 +1,6 @@
 //! A bound on the bytes of all requests that are being received: a thousand senders of large records at once must not
 //! take a node's memory.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,10 +10,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use kho_proto::error::{Code, Refusal};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
-use crate::api::{PREFIX_LENGTH, Unread, refuse};
+use super::messages::Messages;
+use super::patience::{Kind, Patience};
+use crate::api::{Unread, refuse};
 
 /// Hint to a sender that found no room.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -39,104 +39,34 @@ pub(super) struct Metered<B> {
     /// Of a body that is no gRPC, all counts until it is dropped.
     messages: Option<Messages>,
     kind: Kind,
-    /// Something came.
-    spoken: bool,
-    /// When the message that is being received began.
-    begun: Option<Instant>,
-    /// Until when more of it must come.
-    patience: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
-
-/// Whose body it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// gRPC of a client or an operator.
-    Grpc,
-    /// gRPC of another node, whose links may be slow and whose streams silent.
-    Peer,
-    /// No gRPC.
-    Plain,
-}
-
-/// A message of which nothing more came for so long will not be whole.
-const STALL_MAX: Duration = Duration::from_secs(10);
-/// Nor one that took so long: nobody waits for its answer any more.
-const MESSAGE_MAX: Duration = Duration::from_secs(60);
-/// A request whose first message has not begun by then is none; streams wait longer than this for nothing.
-const FIRST_MAX: Duration = Duration::from_secs(130);
 
 impl<B> Metered<B> {
     /// Counts against `budget`.
     pub fn new(body: B, budget: Budget, kind: Kind, unread: Unread) -> Self {
         let messages = (kind != Kind::Plain).then(Messages::default);
-        Self { body, budget, unread, messages, kind, spoken: false, begun: None, patience: None }
+        Self { body, budget, unread, messages, kind, patience: Patience::new(kind) }
     }
 
-    /// Nothing has come. Ready: it took too long.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        let partial = self.messages.as_ref().is_none_or(|messages| messages.open > 0);
-        let limit = match (self.kind, partial, self.spoken) {
-            (Kind::Peer, _, _) | (_, false, true) => return Poll::Pending,
-            (_, true, _) => {
-                STALL_MAX.min((*self.begun.get_or_insert(now) + MESSAGE_MAX).saturating_duration_since(now))
-            }
-            (_, false, false) => FIRST_MAX,
-        };
-        self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(context)
+    /// More must come before all of it is there.
+    fn partial(&self) -> bool {
+        self.messages.as_ref().is_none_or(Messages::partial)
     }
 
     fn take(&mut self, data: &[u8]) -> Result<(), Status> {
         let units = u32::try_from(data.len()).map_err(|_| overloaded())?;
         let more = self.budget.0.clone().try_acquire_many_owned(units).map_err(|_| overloaded())?;
-        let mut whole = 0;
-        if let Some(messages) = &mut self.messages {
-            whole = messages.see(data);
-            self.begun = self.begun.filter(|_| messages.open > 0);
+        let mut whole = self.messages.as_mut().map_or(0, |messages| messages.see(data));
+        if self.kind == Kind::Call {
+            if self.messages.as_ref().is_some_and(Messages::more_than_one) {
+                return Err(more_than_one());
+            }
+            whole = 0;
         }
         self.unread.add(more, whole);
-        (self.spoken, self.patience) = (true, None);
+        self.patience.came(self.partial());
         Ok(())
-    }
-}
-
-/// Finds the ends of messages: each has a byte of flags and four of length before it (gRPC over HTTP/2,
-/// "Length-Prefixed-Message").
-#[derive(Default)]
-struct Messages {
-    prefix: [u8; PREFIX_LENGTH],
-    prefix_seen: usize,
-    /// Bytes of the message that are still to come, once its prefix is there.
-    left: usize,
-    /// Bytes since the last whole message.
-    open: usize,
-}
-
-impl Messages {
-    /// How many bytes belong to messages that are whole now and were not before.
-    fn see(&mut self, mut data: &[u8]) -> usize {
-        let mut whole = 0;
-        while !data.is_empty() {
-            let taken = if self.prefix_seen < PREFIX_LENGTH {
-                let taken = data.len().min(PREFIX_LENGTH - self.prefix_seen);
-                self.prefix[self.prefix_seen..][..taken].copy_from_slice(&data[..taken]);
-                self.prefix_seen += taken;
-                let [_, length @ ..] = self.prefix;
-                self.left = u32::from_be_bytes(length) as usize;
-                taken
-            } else {
-                let taken = data.len().min(self.left);
-                self.left -= taken;
-                taken
-            };
-            data = &data[taken..];
-            self.open += taken;
-            if self.prefix_seen == PREFIX_LENGTH && self.left == 0 {
-                whole += std::mem::take(&mut self.open);
-                self.prefix_seen = 0;
-            }
-        }
-        whole
     }
 }
 
@@ -144,6 +74,11 @@ fn overloaded() -> Status {
     let mut refusal = Refusal::new(Code::Overloaded, "too many bytes of requests are being received");
     refusal.retry_after = Some(RETRY_AFTER);
     refuse(refusal)
+}
+
+fn more_than_one() -> Status {
+    let refusal = Refusal::new(Code::RequestMalformed, "this call takes one message");
+    refuse(refusal.expected_found("the end of the request", "more bytes"))
 }
 
 fn too_slow() -> Status {
@@ -162,8 +97,10 @@ where
         // more is asked for: whole messages were read
         self.unread.read_all();
         let frame = match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Pending if self.poll_patience(context).is_ready() => return Poll::Ready(Some(Err(too_slow()))),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                let partial = self.partial();
+                return self.patience.poll(partial, context).map(|()| Some(Err(too_slow())));
+            }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
             Poll::Ready(Some(Ok(frame))) => frame,
@@ -191,6 +128,9 @@ mod tests {
     use futures::StreamExt;
     use http_body_util::{BodyExt, Full, StreamBody};
     use kho_proto::status::from_status;
+    use tokio::time::Instant;
+
+    use super::super::patience::{MESSAGE_MAX, STALL_MAX};
 
     fn body(bytes: usize, budget: &Budget) -> Metered<Full<Bytes>> {
         Metered::new(Full::new(Bytes::from(vec![0; bytes])), budget.clone(), Kind::Plain, Unread::default())
@@ -226,7 +166,7 @@ mod tests {
             let mut body = Metered::new(
                 stream(&[300, 0, 300, 300, 1, 300, 0], piece),
                 budget.clone(),
-                Kind::Grpc,
+                Kind::Stream,
                 Unread::default(),
             );
             // far more in all than the budget, and never more than it at once, unless it comes in one piece
@@ -262,20 +202,76 @@ mod tests {
         let wait = STALL_MAX + Duration::from_secs(2);
         let (half, whole) = (b"\0\0\0\0\x05ab", b"\0\0\0\0\x02ab");
         let found = futures::join!(
-            cut(half, Kind::Grpc, wait),
-            cut(whole, Kind::Grpc, wait),
-            cut(b"", Kind::Grpc, wait),
+            cut(half, Kind::Stream, wait),
+            cut(whole, Kind::Stream, wait),
+            cut(b"", Kind::Stream, wait),
             cut(half, Kind::Peer, wait),
             cut(b"", Kind::Plain, wait),
         );
         assert_eq!(found, (true, false, false, false, true));
     }
 
+    /// Of a call nothing is seen before its end: what has come and does not end is held for nobody.
+    #[tokio::test]
+    async fn a_call_that_does_not_end_is_cut() {
+        let wait = STALL_MAX + Duration::from_secs(2);
+        let found = futures::join!(
+            cut(b"\0\0\0\0\x05ab", Kind::Call, wait),
+            cut(b"\0\0\0\0\x02ab", Kind::Call, wait),
+            cut(b"\0\0\0\0\0", Kind::Call, wait),
+        );
+        assert_eq!(found, (true, true, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_of_which_a_byte_comes_now_and_then_is_cut() {
+        let drip = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(STALL_MAX - Duration::from_secs(1)).await;
+            Some((Ok::<_, Status>(Frame::data(Bytes::from_static(b"\x01"))), ()))
+        });
+        let silent = futures::stream::pending::<Result<Frame<Bytes>, Status>>();
+        let start = Instant::now();
+        for body in [StreamBody::new(drip.boxed()), StreamBody::new(silent.boxed())] {
+            let begun = start.elapsed();
+            let mut body = Metered::new(body, Budget::new(1000), Kind::Call, Unread::default());
+            let status = loop {
+                if let Err(status) = body.frame().await.unwrap() {
+                    break status;
+                }
+            };
+            assert_eq!(from_status(&status).unwrap().code, Code::StreamIdle);
+            assert!((start.elapsed() - begun).abs_diff(MESSAGE_MAX) < Duration::from_millis(10));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_counts_until_it_is_dropped_and_has_one_message() {
+        let budget = Budget::new(1000);
+        let whole = stream(&[300], 100);
+        let mut body = Metered::new(whole, budget.clone(), Kind::Call, Unread::default());
+        while let Some(frame) = body.frame().await {
+            frame.unwrap();
+        }
+        assert_eq!(budget.0.available_permits(), 1000 - 305, "whole, and not answered for");
+        drop(body);
+        assert_eq!(budget.0.available_permits(), 1000);
+        for piece in [1, 7, 1000] {
+            let mut two = Metered::new(stream(&[20, 0], piece), budget.clone(), Kind::Call, Unread::default());
+            let status = loop {
+                if let Err(status) = two.frame().await.unwrap() {
+                    break status;
+                }
+            };
+            assert_eq!(from_status(&status).unwrap().code, Code::RequestMalformed);
+        }
+        assert_eq!(budget.0.available_permits(), 1000);
+    }
+
     /// A stream that waits for room has its last message where that is counted, not here.
     #[tokio::test]
     async fn what_was_read_does_not_count_even_if_no_more_is_asked_for() {
         let (budget, unread) = (Budget::new(1000), Unread::default());
-        let mut body = Metered::new(stream(&[300, 200, 400], 2000), budget.clone(), Kind::Grpc, unread.clone());
+        let mut body = Metered::new(stream(&[300, 200, 400], 2000), budget.clone(), Kind::Stream, unread.clone());
         body.frame().await.unwrap().unwrap();
         for (length, free) in [(300, 390), (200, 595), (400, 1000), (400, 1000)] {
             unread.read(length);
@@ -286,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_is_not_whole_counts() {
         let budget = Budget::new(1000);
-        let mut body = Metered::new(stream(&[2000], 100), budget.clone(), Kind::Grpc, Unread::default());
+        let mut body = Metered::new(stream(&[2000], 100), budget.clone(), Kind::Stream, Unread::default());
         for _ in 0..10 {
             body.frame().await.unwrap().unwrap();
         }

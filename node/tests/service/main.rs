@@ -24,5 +24,6 @@ mod stats;
 mod stats_left_out;
 mod thin_line;
 mod three_nodes;
+mod unended;
 mod watches;
 mod world;
