@@ -17,7 +17,7 @@ pub use context::{coded, deadline, identity, refuse};
 pub use forward::ForwardService;
 #[cfg(test)]
 pub(crate) use room::CONNECTION_ANSWERS_BYTES_MAX;
-pub(crate) use room::{ANSWERS_BYTES_MAX, Reserved, Room};
+pub(crate) use room::{ANSWERS_BYTES_MAX, LARGE_BYTES, Reserved, Room, reserve};
 pub use store::StoreService;
 pub use stream::ConnectionStreams;
 pub(crate) use unread::{PREFIX_LENGTH, Unread};

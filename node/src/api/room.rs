@@ -1,10 +1,14 @@
 //! Room for answers that take memory: reserved before they are made, held until they were taken.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Extensions;
+use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
 use kho_proto::error::{Code, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Response;
 
 use crate::write::RETRY_AFTER_OVERLOAD;
 
@@ -12,11 +16,13 @@ use crate::write::RETRY_AFTER_OVERLOAD;
 pub(crate) const ANSWERS_BYTES_MAX: usize = 256 << 20;
 /// The same of one connection. Small ones give their room back as soon as they are made.
 pub(crate) const CONNECTION_ANSWERS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of the largest answer.
+pub(crate) const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
 /// How long an answer waits for room: who waits longer is told to come again, and holds no place meanwhile.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Of one connection. A service whose answer is large reserves by itself where it is told the request's bytes only later:
-/// room that waits for a slow request is room that others do not have.
+/// Of one connection. A service whose answer is large reserves by itself, when all of the request has come: room that waits
+/// for a slow request is room that others do not have.
 #[derive(Clone)]
 pub(crate) struct Room {
     plane: Arc<Semaphore>,
@@ -27,6 +33,30 @@ pub(crate) struct Room {
 #[derive(Clone, Default)]
 pub(crate) struct Reserved {
     _permits: Arc<Vec<OwnedSemaphorePermit>>,
+}
+
+impl Reserved {
+    /// `answer`, with the room that it takes.
+    pub fn with<T>(self, answer: T) -> Response<T> {
+        let mut response = Response::new(answer);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Waits until there is room for so many bytes of the answer to a request with these extensions. Only a listener knows
+/// connections: without one, and where it has reserved already, nothing is waited for.
+pub(crate) fn reserve(
+    extensions: &Extensions,
+    bytes: u32,
+) -> impl Future<Output = Result<Reserved, Refusal>> + Send + use<> {
+    let room = extensions.get::<Room>().cloned();
+    async move {
+        match room {
+            Some(room) => room.reserve(bytes).await,
+            None => Ok(Reserved::default()),
+        }
+    }
 }
 
 impl Room {

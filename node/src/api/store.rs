@@ -23,6 +23,7 @@ use super::attachments::Download;
 use super::context::{deadline, identity, refuse};
 use super::outcome::acknowledge;
 use super::reads::Watching;
+use super::room::{LARGE_BYTES, reserve};
 use super::stream::{Results, STREAMS_MAX};
 use crate::read::{self, Reader};
 use crate::seams::Tasks;
@@ -93,13 +94,15 @@ impl Store for StoreService {
         let start = Instant::now();
         let deadline = deadline(request.metadata());
         let identity = identity(request.extensions());
+        let reserved = reserve(request.extensions(), LARGE_BYTES);
         let id = RecordId::try_from(request.into_inner().record_id.as_ref()).map_err(|error| {
             let refusal = Refusal::new(Code::RequestMalformed, format!("record_id: {error}"));
             refuse(refusal.expected_found("16 bytes", format!("{} bytes", error.found)))
         })?;
+        let reserved = reserved.await.map_err(refuse)?;
         let found = self.reader.get(&identity, id, deadline).await.map_err(refuse)?;
         metrics::histogram!(read::metric_definitions::READ_SECONDS).record(start.elapsed().as_secs_f64());
-        Ok(Response::new(GetResponse {
+        Ok(reserved.with(GetResponse {
             record: Some(found.record),
             receipt: Some(found.receipt),
             size: found.size,
@@ -109,7 +112,8 @@ impl Store for StoreService {
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
-        self.answer_list(request).await.map(Response::new).map_err(refuse)
+        let reserved = reserve(request.extensions(), LARGE_BYTES).await.map_err(refuse)?;
+        self.answer_list(request).await.map(|answer| reserved.with(answer)).map_err(refuse)
     }
 
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
@@ -117,7 +121,8 @@ impl Store for StoreService {
     }
 
     async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<HistoryResponse>, Status> {
-        self.answer_history(request).await.map(Response::new).map_err(refuse)
+        let reserved = reserve(request.extensions(), LARGE_BYTES).await.map_err(refuse)?;
+        self.answer_history(request).await.map(|answer| reserved.with(answer)).map_err(refuse)
     }
 
     type WatchStream = Watching;
@@ -127,11 +132,13 @@ impl Store for StoreService {
     }
 
     async fn catalogue(&self, request: Request<CatalogueRequest>) -> Result<Response<CatalogueResponse>, Status> {
-        self.answer_catalogue(request).await.map(Response::new).map_err(refuse)
+        let reserved = reserve(request.extensions(), LARGE_BYTES).await.map_err(refuse)?;
+        self.answer_catalogue(request).await.map(|answer| reserved.with(answer)).map_err(refuse)
     }
 
     async fn stats(&self, request: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
-        self.answer_stats(request).await.map(Response::new).map_err(refuse)
+        let reserved = reserve(request.extensions(), LARGE_BYTES).await.map_err(refuse)?;
+        self.answer_stats(request).await.map(|answer| reserved.with(answer)).map_err(refuse)
     }
 
     async fn begin_attachment(

@@ -11,30 +11,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http_body::{Body, Frame};
-use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;
 use kho_proto::error::Refusal;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::api::{Reserved, Room};
+use crate::api::{LARGE_BYTES, Reserved, Room};
 
-/// Calls whose answers may be as large as a record. Room is reserved before they are asked for: an answer that was made
-/// takes memory whether it is taken or not.
-const LARGE: &[&str] = &[
-    "/kho.v1.Store/Get",
-    "/kho.v1.Store/List",
-    "/kho.v1.Store/History",
-    "/kho.v1.Store/Catalogue",
-    "/kho.v1.Store/Stats",
-];
-/// The same of HTTP, by what their paths begin with: records and lists. Who asks for a header reserves when the report is there.
+/// Requests of HTTP whose answers may be as large as a record, by what their paths begin with. Room is reserved before they
+/// are asked for: an answer that was made takes memory whether it is taken or not. They are all there with their heads; whoever
+/// sends a body (gRPC, and who asks for a header) has room reserved by the service when that has come.
 const LARGE_PATHS: &[(&Method, &str)] =
     &[(&Method::GET, "/v1/records"), (&Method::GET, "/v1/series"), (&Method::GET, "/v1/stats")];
 /// A record in JSON is its bytes, their base64, and the text that holds it.
 const JSON_FACTOR: u32 = 3;
-/// Bytes of the largest answer.
-const LARGE_BYTES: u32 = (SUBMIT_MANY_BYTES_MAX + (64 << 10)) as u32;
 /// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
 const PIECE: usize = 16 << 10;
 /// h2 copies frames below this to their heads, and hands larger ones on apart from what goes before and behind them: an answer
@@ -90,16 +80,12 @@ impl Answers {
         }
     }
 
-    /// Waits until there is room for the answer to a call.
+    /// Waits until there is room for the answer to a request of HTTP.
     pub async fn reserve(&self, method: &Method, path: &str) -> Result<Reserved, Refusal> {
-        let bytes = if LARGE.contains(&path) {
-            LARGE_BYTES
-        } else if LARGE_PATHS.iter().any(|(large, begin)| *large == method && path.starts_with(begin)) {
-            LARGE_BYTES * JSON_FACTOR
-        } else {
-            return Ok(Reserved::default());
-        };
-        self.room.reserve(bytes).await
+        if LARGE_PATHS.iter().any(|(large, begin)| *large == method && path.starts_with(begin)) {
+            return self.room.reserve(LARGE_BYTES * JSON_FACTOR).await;
+        }
+        Ok(Reserved::default())
     }
 
     /// `body`, watched; `place` is held until it is taken, and what was reserved, if it is large.
@@ -210,7 +196,7 @@ mod tests {
 
     async fn body(answers: &Answers, bytes: usize) -> Delivered<Full<Bytes>> {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let reserved = answers.reserve(&Method::POST, LARGE[0]).await.unwrap();
+        let reserved = answers.room.reserve(LARGE_BYTES).await.unwrap();
         answers.deliver(Full::new(Bytes::from(vec![7; bytes])), place, reserved)
     }
 
@@ -247,14 +233,14 @@ mod tests {
             large.frame().await.unwrap().unwrap();
             held.push(large);
         }
-        let next = answers.reserve(&Method::POST, LARGE[0]);
+        let next = answers.reserve(&Method::GET, "/v1/records");
         tokio::pin!(next);
         assert!(futures::poll!(next.as_mut()).is_pending(), "this connection has as many as it may");
         drop(body(&Answers { room: answers.room.another(), ..answers.clone() }, 4 << 20).await);
         let free = answers.room.free();
-        answers.reserve(&Method::POST, "/kho.v1.Store/Submit").await.unwrap();
+        answers.reserve(&Method::POST, "/v1/records").await.unwrap();
         assert_eq!(answers.room.free(), free, "whose answers are small");
-        held.pop();
+        held.truncate(held.len() - JSON_FACTOR as usize);
         drop(next.await.expect("room again"));
     }
 

@@ -113,12 +113,15 @@ impl HyperService<Request<Incoming>> for Gate {
         let request = request.map(|body| Metered::new(body, self.bounds.budget.clone(), kind, unread));
         let answers = self.answers.clone();
         Box::pin(async move {
-            let reserved = match answers.reserve(request.method(), request.uri().path()).await {
-                Ok(reserved) => reserved,
-                Err(refusal) => return Ok(refused(&refusal)),
-            };
+            let mut reserved = Reserved::default();
             let mut response = match web {
-                Some(mut web) => web.call(request).await?.map(Body::new),
+                Some(mut web) => {
+                    reserved = match answers.reserve(request.method(), request.uri().path()).await {
+                        Ok(reserved) => reserved,
+                        Err(refusal) => return Ok(refused(&refusal)),
+                    };
+                    web.call(request).await?.map(Body::new)
+                }
                 None => routes.call(request).await.map(with_code)?,
             };
             let reserved = response.extensions_mut().remove::<Reserved>().unwrap_or(reserved);

@@ -18,7 +18,7 @@ use super::ask::there;
 use super::operations::Operation;
 use super::problem::Refused;
 use super::query::Query;
-use crate::api::{Reserved, Room};
+use crate::api::{self, Reserved, Room};
 use crate::write::DEADLINE_MAX;
 
 /// One request.
@@ -85,15 +85,7 @@ impl Call {
 
     /// Waits until there is room for an answer of so many bytes; what comes back goes into the answer's extensions.
     pub fn reserve(&self, bytes: usize) -> impl Future<Output = Result<Reserved, Refusal>> + Send + use<> {
-        let room = self.parts.extensions.get::<Room>().cloned();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        async move {
-            match room {
-                Some(room) => room.reserve(bytes).await,
-                // only a listener knows connections
-                None => Ok(Reserved::default()),
-            }
-        }
+        api::reserve(&self.parts.extensions, u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     /// The same request with a message of gRPC: who asks, and until when.
@@ -103,6 +95,8 @@ impl Call {
             request.set_timeout(wait);
         }
         *request.extensions_mut() = self.parts.extensions.clone();
+        // the listener has reserved for the answer as it is here, which is larger
+        request.extensions_mut().remove::<Room>();
         request
     }
 }

@@ -14,7 +14,7 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 use crate::sender::Sender;
-use crate::thin_line::{code, submit};
+use crate::thin_line::{code, get, submit};
 use crate::world::{World, tree};
 
 /// By then a node has lost its patience with a call that stands still.
@@ -60,10 +60,10 @@ async fn a_call_that_does_not_end_is_cut_and_counts_until_then() {
 
     let operator = world.operators.card(&[], &["urn:kho:role:operator"]);
     let admin = world.channel(1, "admin", Some(&operator)).await;
-    let get = GetRequest { record_id: vec![7; 16].into() };
+    let asks = GetRequest { record_id: vec![7; 16].into() };
     let (one, two, other) = futures::join!(
-        unended::<GetRequest, GetResponse>(&channel, "/kho.v1.Store/Get", vec![get.clone()]),
-        unended::<GetRequest, GetResponse>(&channel, "/kho.v1.Store/Get", vec![get.clone(), get.clone()]),
+        unended::<GetRequest, GetResponse>(&channel, "/kho.v1.Store/Get", vec![asks.clone()]),
+        unended::<GetRequest, GetResponse>(&channel, "/kho.v1.Store/Get", vec![asks.clone(), asks.clone()]),
         unended::<NodeStatusRequest, NodeStatusResponse>(
             &admin,
             "/kho.admin.v1.Admin/NodeStatus",
@@ -75,4 +75,27 @@ async fn a_call_that_does_not_end_is_cut_and_counts_until_then() {
     assert_eq!(code(&other.unwrap_err()), Code::StreamIdle);
     assert_eq!(tree(&nodes[0]), before, "what does not end does nothing");
     submit(&client, &sender.report()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_not_said_what_to_read_holds_no_room_of_others_answers() {
+    let (world, _nodes, _) = World::formed(1).await;
+    let sender = Sender::new(&world.signers, "BYT");
+    let client = world.platform(1).await;
+    let record = sender.report();
+    submit(&client, &record).await.unwrap();
+    let card = world.clients.card(&[], &["urn:kho:role:reader", "urn:kho:units:all"]);
+    // more connections than a plane has room for, with as many calls each as one has
+    let mut held = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let channel = world.channel(1, "client", Some(&card)).await;
+        for path in ["/kho.v1.Store/Get", "/kho.v1.Store/List"].into_iter().cycle().take(14) {
+            let channel = channel.clone();
+            held.spawn(async move { unended::<GetRequest, GetResponse>(&channel, path, Vec::new()).await });
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let found = tokio::time::timeout(Duration::from_secs(3), get(&client, &record)).await;
+    assert_eq!(found.expect("a read of others is answered").unwrap().record, Some(record));
+    assert!(held.try_join_next().is_none(), "they are still there");
 }
