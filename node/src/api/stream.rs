@@ -2,7 +2,8 @@
 //!
 //! A stream is read no further while [`STREAM_IN_FLIGHT_MAX`] of its results are not taken, while its connection's streams
 //! have too many together, or while the node has no room for bytes: HTTP/2's flow control then holds its sender. So a
-//! client that sends without reading stops itself, and nobody else.
+//! client that sends without reading stops itself, and nobody else. The record that waits for room is bounded, too: where
+//! too many wait, it is refused by itself, and the stream goes on.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -167,16 +168,19 @@ impl Pump {
                 Err(_elapsed) => return End::Refused(refuse(slow(IDLE_MAX, "sending a record"))),
             };
             self.unread.read(message.encoded_len());
-            let room = match self.service.room.wait(message.record.len()).await {
-                Ok(room) => room,
-                Err(refusal) => return End::Refused(refuse(refusal)),
-            };
             let SubmitStreamRequest { correlation, record, deadline_ms } = message;
+            let length = record.len();
+            // also of what there is no room for: those that follow name its certificates
             let record = decode(record).map(|mut record| {
                 self.known.learn(&record.certificates);
                 self.known.fill(&mut record);
                 record
             });
+            let (record, room) = match self.service.room.wait(length).await {
+                Ok(room) => (record, Some(room)),
+                Err(refusal) if refusal.code == Code::Overloaded => (Err(refusal), None),
+                Err(refusal) => return End::Refused(refuse(refusal)),
+            };
             let asked = (deadline_ms > 0).then(|| Duration::from_millis(deadline_ms.into()));
             let one = One { correlation, record, deadline: Deadline::after(asked), place, _room: room };
             self.service.tasks.clone().spawn(
@@ -208,7 +212,7 @@ struct One {
     record: Result<SignedRecord, Refusal>,
     deadline: Deadline,
     place: Place,
-    _room: crate::write::Taken,
+    _room: Option<crate::write::Taken>,
 }
 
 impl One {

@@ -18,12 +18,15 @@ const PARTS: u32 = 4;
 /// ...streams may have these. Streams wait, and whoever waits is served first: without the rest, calls would be refused for
 /// as long as streams have more to send.
 const STREAM_PARTS: u32 = 3;
+/// As many again may wait for it: what a stream has read and has no room for takes memory all the same.
+const WAITING_PARTS: u32 = 2;
 
 /// Bytes that records may take on this node.
 #[derive(Clone)]
 pub struct Room {
     places: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     units: u32,
 }
 
@@ -39,7 +42,12 @@ impl Room {
     pub fn new(bytes: usize) -> Self {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
         let semaphore = |units: u32| Arc::new(Semaphore::new(units as usize));
-        Self { places: semaphore(units), streams: semaphore(stream_units(units)), units }
+        Self {
+            places: semaphore(units),
+            streams: semaphore(parts(units, STREAM_PARTS)),
+            waiting: semaphore(parts(units, WAITING_PARTS)),
+            units,
+        }
     }
 
     /// A message larger than all room takes all of it.
@@ -50,28 +58,49 @@ impl Room {
 
     /// For a call whose sender waits: now, or it is refused.
     pub fn take(&self, bytes: usize, records: usize) -> Result<Taken, Refusal> {
-        let place = self.places.clone().try_acquire_many_owned(self.units(bytes, records)).map_err(|_| {
-            metrics::counter!(ROOM_REFUSED).increment(1);
-            let mut refusal = Refusal::new(Code::Overloaded, "too many bytes of records are on their way");
-            refusal.retry_after = Some(super::batch::RETRY_AFTER_OVERLOAD);
-            refusal
-        })?;
+        let place = self.places.clone().try_acquire_many_owned(self.units(bytes, records)).map_err(|_| full())?;
         Ok(Taken { _place: place, _stream: None })
     }
 
-    /// For a stream, which is not read any further until there is room.
+    /// For a stream, which is not read any further until there is room. Where too much waits already, `overloaded` at once.
     pub async fn wait(&self, bytes: usize) -> Result<Taken, Refusal> {
-        let closed = |_| Refusal::new(Code::NodeStopping, "the node is shutting down");
-        let units = self.units(bytes, 1).min(stream_units(self.units));
+        let units = self.units(bytes, 1).min(parts(self.units, STREAM_PARTS));
+        let mut waits = None;
         // first among the streams: what is left for calls is not waited for
-        let stream = self.streams.clone().acquire_many_owned(units).await.map_err(closed)?;
-        let place = self.places.clone().acquire_many_owned(units).await.map_err(closed)?;
+        let stream = self.in_turn(&self.streams, units, &mut waits).await?;
+        let place = self.in_turn(&self.places, units, &mut waits).await?;
         Ok(Taken { _place: place, _stream: Some(stream) })
+    }
+
+    /// From one of both, now or when it is there; what `waits` is counted once.
+    async fn in_turn(
+        &self,
+        of: &Arc<Semaphore>,
+        units: u32,
+        waits: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(taken) = of.clone().try_acquire_many_owned(units) {
+            return Ok(taken);
+        }
+        if waits.is_none() {
+            let most = parts(self.units, WAITING_PARTS);
+            *waits = Some(self.waiting.clone().try_acquire_many_owned(units.min(most)).map_err(|_| full())?);
+        }
+        let closed = |_| Refusal::new(Code::NodeStopping, "the node is shutting down");
+        of.clone().acquire_many_owned(units).await.map_err(closed)
     }
 }
 
-fn stream_units(units: u32) -> u32 {
-    (units / PARTS * STREAM_PARTS).max(1)
+fn full() -> Refusal {
+    metrics::counter!(ROOM_REFUSED).increment(1);
+    let mut refusal = Refusal::new(Code::Overloaded, "too many bytes of records are on their way");
+    refusal.retry_after = Some(super::batch::RETRY_AFTER_OVERLOAD);
+    refusal
+}
+
+/// So many parts of the room.
+fn parts(units: u32, many: u32) -> u32 {
+    (units / PARTS * many).max(1)
 }
 
 #[cfg(test)]
@@ -107,6 +136,26 @@ mod tests {
         drop(room.take(25 * UNIT, 1).unwrap());
         held.pop();
         drop(waiting.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_served_in_its_turn() {
+        let room = Room::new(100 * UNIT);
+        let all = room.take(100 * UNIT, 1).unwrap();
+        let mut waiting: Vec<_> = (0..5).map(|_| Box::pin(room.wait(10 * UNIT))).collect();
+        assert!(waiting.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
+        let refusal = room.wait(10 * UNIT).now_or_never().expect("at once").unwrap_err();
+        assert_eq!(refusal.code, Code::Overloaded, "half as much as there is room waits already");
+        assert!(refusal.retry_after.is_some());
+        drop(waiting.pop());
+        waiting.push(Box::pin(room.wait(10 * UNIT)));
+        assert!(waiting.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
+        drop(all);
+        let taken = futures::future::join_all(waiting).await.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+        assert_eq!(room.waiting.available_permits(), 50, "what has room does not wait");
+        assert_eq!(room.places.available_permits(), 50);
+        drop(taken);
+        assert_eq!((room.places.available_permits(), room.streams.available_permits()), (100, 75));
     }
 
     #[test]
