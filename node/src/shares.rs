@@ -28,6 +28,11 @@ impl Shares {
         Self { taken: Arc::default(), max: (places / SHARES).max(least) }
     }
 
+    /// Places of one holder, at most.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     /// One more place for this holder; none: it has enough.
     pub fn take(&self, of: Digest) -> Option<Share> {
         let mut taken = self.taken.lock();

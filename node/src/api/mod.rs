@@ -3,6 +3,7 @@
 mod attachments;
 mod context;
 mod forward;
+mod holder;
 mod many;
 pub(crate) mod metric_definitions;
 mod outcome;
@@ -15,11 +16,13 @@ mod unread;
 pub(crate) use context::count;
 pub use context::{coded, deadline, identity, refuse};
 pub use forward::ForwardService;
+pub(crate) use holder::{Asked, Holder, Holders};
 #[cfg(test)]
 pub(crate) use room::CONNECTION_ANSWERS_BYTES_MAX;
 pub(crate) use room::{ANSWERS_BYTES_MAX, LARGE_BYTES, Reserved, Room, reserve};
 pub use store::StoreService;
 pub use stream::ConnectionStreams;
+pub(crate) use stream::NodeStreams;
 pub(crate) use unread::{PREFIX_LENGTH, Unread};
 
 use kho_proto::batch::SUBMIT_MANY_BYTES_MAX;

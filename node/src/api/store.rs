@@ -15,7 +15,7 @@ use kho_proto::pb::v1::{
 };
 use kho_proto::pb::v1::{PutAttachmentRequest, PutAttachmentResponse, SubmitStreamRequest, WatchRequest};
 use prost::Message;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -24,7 +24,7 @@ use super::context::{deadline, identity, refuse};
 use super::outcome::acknowledge;
 use super::reads::Watching;
 use super::room::{LARGE_BYTES, reserve};
-use super::stream::{Results, STREAMS_MAX};
+use super::stream::{NodeStreams, Results};
 use crate::read::{self, Reader};
 use crate::seams::Tasks;
 use crate::write::{Room, Uploads, Writer};
@@ -41,18 +41,13 @@ pub struct StoreService {
     /// Bytes of records that were received and not answered.
     pub(crate) room: Room,
     /// Open streams of records.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: NodeStreams,
     pub(crate) tasks: Arc<dyn Tasks>,
     /// Streams are read no further.
     pub(crate) stopping: CancellationToken,
 }
 
 impl StoreService {
-    /// Places for the streams of a node.
-    pub(crate) fn stream_places() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(STREAMS_MAX))
-    }
-
     pub(super) fn leader_id(&self) -> u64 {
         self.leader.borrow().map_or(0, |leader| leader.0)
     }

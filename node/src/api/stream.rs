@@ -23,6 +23,7 @@ use super::outcome::{decode, to_wire};
 use super::store::StoreService;
 use super::unread::Unread;
 use crate::identity::{Identity, Role};
+use crate::shares::Shares;
 use crate::write::{DEADLINE_MAX, Deadline};
 
 /// Records of all streams of one connection whose results were not taken, at most.
@@ -35,6 +36,21 @@ pub(crate) const CONNECTION_STREAMS_MAX: usize = 16;
 const IDLE_MAX: Duration = Duration::from_secs(120);
 /// Results of the largest deadline are there by then: whoever has left no place free for so long does not read.
 const UNREAD_MAX: Duration = Duration::from_secs(DEADLINE_MAX.as_secs() + 10);
+
+/// Places for the streams of a node.
+#[derive(Clone)]
+pub(crate) struct NodeStreams {
+    places: Arc<Semaphore>,
+    /// One certificate's streams must not keep out all others'.
+    shares: Shares,
+}
+
+impl Default for NodeStreams {
+    fn default() -> Self {
+        let places = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self { places, shares: Shares::of(STREAMS_MAX, CONNECTION_STREAMS_MAX) }
+    }
+}
 
 /// What the streams of one connection share.
 #[derive(Clone)]
@@ -86,7 +102,10 @@ impl StoreService {
         let open = |streams: &Arc<Semaphore>, whose| {
             streams.clone().try_acquire_owned().map_err(|_full| refuse(too_many(whose)))
         };
-        let opened = (open(&connection.open, "connection")?, open(&self.streams, "node")?, OpenStream::new());
+        let share = identity.certificate().map(|certificate| self.streams.shares.take(certificate));
+        let share = share.map(|share| share.ok_or_else(|| refuse(too_many("node by this certificate")))).transpose()?;
+        let places = (open(&connection.open, "connection")?, open(&self.streams.places, "node")?, share);
+        let opened = (places, OpenStream::new());
         // one more for the end
         let (results, out) = mpsc::channel(STREAM_IN_FLIGHT_MAX + 1);
         let unread = request.extensions().get::<Unread>().cloned().unwrap_or_default();

@@ -17,6 +17,7 @@ pub(crate) mod metric_definitions;
 mod moment;
 mod open;
 mod page;
+mod places;
 mod scans;
 mod stats;
 mod watch;
@@ -37,10 +38,12 @@ pub use catalogue::Entries as CatalogueEntries;
 pub use list::{Counted, Listed, PAGE_BYTES_MAX, PAGE_ENTRIES_DEFAULT, PAGE_ENTRIES_MAX};
 pub use open::{Error as OpenError, Opener};
 pub use page::{TOKEN_AGE_MS_MAX, TOKEN_LENGTH_MAX};
+pub use places::{Places, WATCHES_MAX, WATCHES_PER_CONNECTION_MAX};
 pub use stats::{LeftOut, STATS_ROWS_DEFAULT, STATS_ROWS_MAX, STATS_YEARS_MAX, Tallied};
-pub use watch::{AGE_MAX, ALIVE_INTERVAL, FIRST_RECORD, Places, WATCHES_MAX, WATCHES_PER_CONNECTION_MAX};
+pub use watch::{AGE_MAX, ALIVE_INTERVAL, FIRST_RECORD};
 
 use attachment::Downloads;
+use places::Watches;
 use scans::Scans;
 
 use crate::catalogue::Follower;
@@ -71,7 +74,7 @@ pub struct Reader {
     clock: Arc<dyn Clock>,
     scans: Scans,
     downloads: Downloads,
-    watches: Places,
+    watches: Watches,
     stopping: CancellationToken,
     /// None: no catalogue is kept, or the node has no keys.
     catalogue: Option<Arc<Follower>>,
@@ -112,7 +115,7 @@ impl Reader {
             clock: seams.clock.clone(),
             scans: Scans::new(seams.tasks.clone(), seams.clock.clone()),
             downloads: Downloads::new(seams.tasks.clone()),
-            watches: Places::of_node(),
+            watches: Watches::new(),
             stopping,
             catalogue,
         }

@@ -13,23 +13,19 @@ use kho_ledger::select::{self, Budget, Candidate, Cursor};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::pb::v1::{self as pb, WatchProgress, WatchResponse, watch_response::Event};
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::caller::Caller;
 use super::entry::Entries;
 use super::filter::Filter;
 use super::list::Stop;
-use super::metric_definitions::WATCHES;
+use super::places::{Held, Places};
 use super::{Keyed, Reader};
 use crate::identity::Identity;
 use crate::write::Deadline;
 
 /// The first record; 0 is the genesis leaf.
 pub const FIRST_RECORD: u64 = 1;
-/// Open watches of a node, at most: each looks at every record.
-pub const WATCHES_MAX: usize = 512;
-/// Open watches of a connection, at most: a platform may follow some units apart from each other.
-pub const WATCHES_PER_CONNECTION_MAX: usize = 16;
 /// Entries that a watch holds for its listener, at most.
 const CHUNK_ENTRIES_MAX: usize = 64;
 /// Their bytes, at most (and one entry).
@@ -44,53 +40,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// A node that has heard of no leader for so long ends its watches: others may go on without it.
 pub const AGE_MAX: Duration = Duration::from_secs(10);
-/// Hint to a listener that found no place.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const _: () = assert!(PROGRESS_INTERVAL.as_millis() < ALIVE_INTERVAL.as_millis());
 const _: () = assert!(ALIVE_INTERVAL.as_millis() < AGE_MAX.as_millis());
-
-/// Places for a number of watches.
-#[derive(Debug, Clone)]
-pub struct Places(Arc<Semaphore>);
-
-impl Places {
-    /// Of a node.
-    pub(super) fn of_node() -> Self {
-        Self(Arc::new(Semaphore::new(WATCHES_MAX)))
-    }
-
-    /// Of one connection.
-    pub fn of_connection() -> Self {
-        Self(Arc::new(Semaphore::new(WATCHES_PER_CONNECTION_MAX)))
-    }
-
-    fn take(&self, of: &str, most: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        self.0.clone().try_acquire_owned().map_err(|_| {
-            let refusal = Refusal::new(Code::Overloaded, format!("{of} has too many open watches"));
-            Refusal { retry_after: Some(RETRY_AFTER), ..refusal.expected_found(format!("at most {most}"), "one more") }
-        })
-    }
-}
-
-/// Counts an open watch for as long as it lives.
-struct Held {
-    _node: OwnedSemaphorePermit,
-    _connection: Option<OwnedSemaphorePermit>,
-}
-
-impl Held {
-    fn new(node: OwnedSemaphorePermit, connection: Option<OwnedSemaphorePermit>) -> Self {
-        metrics::gauge!(WATCHES).increment(1.0);
-        Self { _node: node, _connection: connection }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        metrics::gauge!(WATCHES).decrement(1.0);
-    }
-}
 
 /// What a watch is of.
 struct Asked {
@@ -134,9 +86,7 @@ impl Reader {
             let refusal = Refusal::new(Code::RequestMalformed, "a record is not superseded yet when it is accepted");
             return Err(refusal.expected_found("state ANY or LATEST", "SUPERSEDED"));
         }
-        let connection =
-            connection.map(|places| places.take("the connection", WATCHES_PER_CONNECTION_MAX)).transpose()?;
-        let held = Held::new(self.watches.take("the node", WATCHES_MAX)?, connection);
+        let held = self.watches.hold(identity.certificate(), connection)?;
         let next = self.first(request.from, deadline).await?;
         let now = self.clock.monotonic();
         let watch = Watch {

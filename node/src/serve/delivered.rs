@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::api::{LARGE_BYTES, Reserved, Room};
+use crate::api::{Asked, Holder, LARGE_BYTES, Reserved, Room};
 
 /// Requests of HTTP whose answers may be as large as a record, by what their paths begin with. Room is reserved before they
 /// are asked for: an answer that was made takes memory whether it is taken or not. They are all there with their heads; whoever
@@ -60,13 +60,13 @@ struct Due {
 
 impl Answers {
     /// Of one more connection of a plane.
-    pub fn new(plane: Arc<Semaphore>) -> Self {
-        Self { room: Room::new(plane), stall_max: STALL_MAX, due: Arc::default() }
+    pub fn new(plane: Arc<Semaphore>, holder: Option<Arc<Holder>>) -> Self {
+        Self { room: Room::new(plane, holder), stall_max: STALL_MAX, due: Arc::default() }
     }
 
     /// Of one more connection to the public log, which has room of its own.
     pub fn of_log() -> Self {
-        Self { stall_max: LOG_STALL_MAX, ..Self::new(Arc::new(Semaphore::new(0))) }
+        Self { stall_max: LOG_STALL_MAX, ..Self::new(Arc::new(Semaphore::new(0)), None) }
     }
 
     /// Ends when an answer stands still.
@@ -89,7 +89,7 @@ impl Answers {
     }
 
     /// `body`, watched; `place` is held until it is taken, and what was reserved, if it is large.
-    pub fn deliver<B>(&self, body: B, place: OwnedSemaphorePermit, reserved: Reserved) -> Delivered<B> {
+    pub fn deliver<B>(&self, body: B, place: Place, reserved: Reserved) -> Delivered<B> {
         let number = {
             let mut due = self.due.lock();
             due.last += 1;
@@ -108,6 +108,12 @@ impl Answers {
     }
 }
 
+/// A request's place among those of its plane, or of its connection, and among those of its certificate.
+pub(super) struct Place {
+    pub _all: OwnedSemaphorePermit,
+    pub _own: Option<Asked>,
+}
+
 /// An answer's body.
 pub(super) struct Delivered<B> {
     body: B,
@@ -120,7 +126,7 @@ pub(super) struct Delivered<B> {
     number: Number,
     reserved: Reserved,
     answers: Answers,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<B> Delivered<B> {
@@ -191,13 +197,16 @@ mod tests {
     use crate::api::{ANSWERS_BYTES_MAX, CONNECTION_ANSWERS_BYTES_MAX};
 
     fn answers() -> Answers {
-        Answers::new(Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)))
+        Answers::new(Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)), None)
+    }
+
+    fn place() -> Place {
+        Place { _all: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(), _own: None }
     }
 
     async fn body(answers: &Answers, bytes: usize) -> Delivered<Full<Bytes>> {
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let reserved = answers.room.reserve(LARGE_BYTES).await.unwrap();
-        answers.deliver(Full::new(Bytes::from(vec![7; bytes])), place, reserved)
+        answers.deliver(Full::new(Bytes::from(vec![7; bytes])), place(), reserved)
     }
 
     #[tokio::test]
@@ -253,9 +262,8 @@ mod tests {
         assert_eq!(due(&answers), 1, "handed over, and not asked for more");
         let until = *answers.due.lock().until.values().next().unwrap();
         assert!(until <= Instant::now() + STALL_MAX);
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let pending = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, ()>>());
-        let mut silent = answers.deliver(pending, place, Reserved::default());
+        let mut silent = answers.deliver(pending, place(), Reserved::default());
         assert!(futures::poll!(silent.frame()).is_pending());
         assert_eq!(due(&answers), 1);
         drop(taken);

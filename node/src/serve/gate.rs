@@ -17,10 +17,10 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use super::delivered::Answers;
+use super::delivered::{Answers, Place};
 use super::metered::{Budget, Metered};
 use super::patience::Kind;
-use crate::api::{ConnectionStreams, Reserved, Unread, coded, refuse};
+use crate::api::{ConnectionStreams, Holder, Holders, Reserved, Unread, coded, refuse};
 use crate::identity::Identity;
 use crate::read::Places;
 use crate::tls::Plane;
@@ -41,6 +41,8 @@ pub(super) struct Bounds {
     pub requests: Arc<Semaphore>,
     /// Bytes of answers that are not taken.
     pub answers: Arc<Semaphore>,
+    /// Parts of these that certificates have.
+    pub holders: Holders,
 }
 
 /// The service of one connection.
@@ -51,9 +53,10 @@ pub(super) fn service(plane: Plane, identity: Identity, routes: Routes, web: Opt
         // nobody is asked who they are
         Plane::Log => None,
     };
-    let answers = Answers::new(bounds.answers.clone());
+    let holder = identity.certificate().map(|certificate| bounds.holders.holder(certificate));
+    let answers = Answers::new(bounds.answers.clone(), holder.clone());
     let (streams, watches) = (ConnectionStreams::default(), Places::of_connection());
-    Gate { plane, identity, refusal, routes, web, bounds, answers, streams, watches }
+    Gate { plane, identity, refusal, routes, web, bounds, holder, answers, streams, watches }
 }
 
 /// The service of one connection.
@@ -65,9 +68,23 @@ pub(super) struct Gate {
     /// What is no gRPC, where that is another service.
     web: Option<Router>,
     bounds: Bounds,
+    /// Its certificate, if it has shown a party's.
+    holder: Option<Arc<Holder>>,
     pub answers: Answers,
     streams: ConnectionStreams,
     watches: Places,
+}
+
+impl Gate {
+    /// For one more request; none: too many are under way.
+    fn place(&self) -> Option<Place> {
+        let own = match &self.holder {
+            Some(holder) => Some(holder.ask()?),
+            None => None,
+        };
+        let all = self.bounds.requests.clone().try_acquire_owned().ok()?;
+        Some(Place { _all: all, _own: own })
+    }
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -91,7 +108,7 @@ impl HyperService<Request<Incoming>> for Gate {
         if let Some(refusal) = &self.refusal {
             return Box::pin(std::future::ready(Ok(refused(refusal))));
         }
-        let Ok(place) = self.bounds.requests.clone().try_acquire_owned() else {
+        let Some(place) = self.place() else {
             return Box::pin(std::future::ready(Ok(refused(&too_many()))));
         };
         if let Identity::Node(node) = &self.identity {
@@ -108,7 +125,7 @@ impl HyperService<Request<Incoming>> for Gate {
             (true, _) if STREAMS.contains(&request.uri().path()) => Kind::Stream,
             (true, Plane::Client | Plane::Admin | Plane::Log) => Kind::Call,
         };
-        let unread = Unread::default();
+        let unread = Unread::of(self.holder.clone());
         request.extensions_mut().insert(unread.clone());
         let request = request.map(|body| Metered::new(body, self.bounds.budget.clone(), kind, unread));
         let answers = self.answers.clone();

@@ -18,7 +18,7 @@ use super::heard::Heard;
 use super::log_gate::LogGate;
 use super::metered::Budget;
 use super::metric_definitions::{self as measured, rejected};
-use crate::api::ANSWERS_BYTES_MAX;
+use crate::api::{ANSWERS_BYTES_MAX, Holders};
 use crate::identity::Identity;
 use crate::publish::PublicLog;
 use crate::seams::{Accept, BoxIo};
@@ -103,6 +103,7 @@ impl Listener {
             budget: Budget::new(REQUESTS_BYTES_MAX),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_BYTES_MAX)),
+            holders: Holders::of_plane(REQUESTS_MAX, REQUESTS_BYTES_MAX, ANSWERS_BYTES_MAX),
         };
         let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
         let handshakes = Handshakes::default();

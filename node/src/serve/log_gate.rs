@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::Service as HyperService;
 use tokio::sync::Semaphore;
 
-use super::delivered::Answers;
+use super::delivered::{Answers, Place};
 use crate::api::Reserved;
 use crate::publish::{LogDoor, PublicLog};
 
@@ -42,12 +42,13 @@ impl HyperService<Request<Incoming>> for LogGate {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (door, places, answers) = (LogDoor(self.log.clone()), self.places.clone(), self.answers.clone());
         Box::pin(async move {
-            let Ok(place) = places.acquire_owned().await else {
+            let Ok(_all) = places.acquire_owned().await else {
                 // closed, which nobody does
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 return Ok(response);
             };
+            let place = Place { _all, _own: None };
             let response = door.call(request).await?;
             Ok(response.map(|body| Body::new(answers.deliver(body, place, Reserved::default()))))
         })

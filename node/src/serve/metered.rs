@@ -64,7 +64,9 @@ impl<B> Metered<B> {
             }
             whole = 0;
         }
-        self.unread.add(more, whole);
+        if !self.unread.add(more, whole) {
+            return Err(overloaded());
+        }
         self.patience.came(self.partial());
         Ok(())
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::prepare::Keys;
 use crate::admin::{AdminService, Formation, Revoker};
-use crate::api::{ForwardService, StoreService};
+use crate::api::{ForwardService, NodeStreams, StoreService};
 use crate::catalogue::Follower;
 use crate::config::Config;
 use crate::consensus::{Consensus, StateStore};
@@ -164,7 +164,7 @@ impl Services {
             uploads: Arc::new(uploads),
             reader,
             room: Room::new(config.limits.records_mib << 20),
-            streams: StoreService::stream_places(),
+            streams: NodeStreams::default(),
             tasks: seams.tasks.clone(),
             stopping,
         };

@@ -19,6 +19,7 @@ mod read_refusals;
 mod reads;
 mod revocation;
 mod sender;
+mod shares;
 mod startup;
 mod stats;
 mod stats_left_out;
