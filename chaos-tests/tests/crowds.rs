@@ -1,17 +1,22 @@
 //! Crowds at the door of one node: thousands of connections that say nothing or half of a word, streams whose results nobody
-//! takes, large answers that nobody reads. The node's memory stays bounded, and everybody else is served in time. R-A1, R-B1.
+//! takes, large answers that nobody reads, whole records whose requests do not end. The node's memory stays bounded, and
+//! everybody else is served in time. R-A1, R-B1.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::{Buf, BufMut, Bytes};
 use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use kho::dev::{DevCluster, Identity};
 use kho_chaos_tests::rig::Rig;
-use kho_client::{Draft, Tls, channel};
+use kho_client::{Client, Draft, ListQuery, Signed, Tls, channel};
+use kho_proto::error::Code;
 use kho_proto::pb::v1::store_client::StoreClient;
 use kho_proto::pb::v1::{SubmitStreamRequest, SubmitStreamResponse};
 use kho_proto::record::to_file;
+use kho_proto::status::from_status;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -28,6 +33,11 @@ const STALLED: usize = 8;
 const STREAMS: usize = 16;
 /// Reads of the largest record of each.
 const READS: usize = 64;
+/// Whole records of the platform whose requests do not end.
+const UNENDED: usize = 150;
+/// When as many of them are there as the node takes; and when it has lost patience with them.
+const FILLED: Duration = Duration::from_secs(3);
+const CUT: Duration = Duration::from_secs(20);
 /// Files that this process and the node may open.
 const FILES: u64 = 16 << 10;
 /// Records of others meanwhile.
@@ -104,6 +114,57 @@ async fn stall(address: &str, tls: &Tls, small: Bytes, large: Vec<u8>) -> Result
     Ok(Stalled { _streams: streams, reads, sent })
 }
 
+/// kho.v1.SubmitRequest { record }
+fn submit_request(record: &Signed) -> Bytes {
+    let record = to_file(record.record());
+    let mut request = vec![0x0a];
+    let mut left = record.len();
+    while left > 0x7f {
+        request.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    request.push(left as u8);
+    Bytes::from([request, record].concat())
+}
+
+/// Sends all of a record and no end of the request; what the node says to it.
+async fn unended(address: String, tls: Tls, record: Bytes) -> Result<Option<Code>> {
+    let channel = channel::open(&address, Some(&tls), DEADLINE)?;
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await?;
+    let message = Request::new(stream::iter([record]).chain(stream::pending()));
+    let asked = grpc.client_streaming(message, "/kho.v1.Store/Submit".parse()?, Raw);
+    let answer = tokio::time::timeout(CUT, asked).await.context("held for ever")?;
+    let status = answer.err().context("a request without an end is answered")?;
+    Ok(from_status(&status).map(|refusal| refusal.code))
+}
+
+/// A reader with a certificate of its own, and a report of its unit.
+async fn other(rig: &Rig, address: &str) -> Result<(Client, Signed)> {
+    let draft = rig.senders.draft()?;
+    let mut config = rig.cluster.client_config(&Identity::Unit(draft.unit.clone()))?;
+    config.nodes = vec![address.to_owned()];
+    let client = Client::new(config)?;
+    let record = rig.senders.sign(&client, draft).await?;
+    Ok((client, record))
+}
+
+/// Everything that another certificate asks for is answered in time.
+async fn serves_others(rig: &Rig, address: &str) -> Result<()> {
+    let start = Instant::now();
+    let (client, record) = other(rig, address).await?;
+    client.submit(&record).await.context("a record of another certificate")?;
+    let submitted = start.elapsed();
+    client.get(record.record_id()).await.context("a read of another certificate")?;
+    let read = start.elapsed();
+    let listed = client.list(ListQuery::default()).next().await.context("a list of another certificate")?;
+    ensure!(listed.is_some(), "a list has what was submitted");
+    let [submit, get, list] = [submitted, read - submitted, start.elapsed() - read];
+    println!("another certificate: submit {submit:?}, get {get:?}, list {list:?}");
+    ensure!(submit.max(get).max(list) < DEADLINE, "submit {submit:?}, get {get:?}, list {list:?}");
+    Ok(())
+}
+
 async fn resident_mib(cluster: &DevCluster, node: kho::dev::NodeId) -> Result<u64> {
     Ok(cluster.admin(node)?.status().await?.rss >> 20)
 }
@@ -128,6 +189,7 @@ fn a_crowd_takes_nothing_from_others() -> Result<()> {
         let before = resident_mib(&rig.cluster, node).await?;
 
         let small = Bytes::from(to_file(small.record()));
+        let whole = submit_request(&large);
         let large = large.record_id().0.to_vec();
         let crowd = join_all((0..STALLED).map(|_| stall(&address, &tls, small.clone(), large.clone()))).await;
         let crowd = crowd.into_iter().collect::<Result<Vec<_>>>()?;
@@ -159,6 +221,22 @@ fn a_crowd_takes_nothing_from_others() -> Result<()> {
         );
         ensure!(slowest < DEADLINE, "a record of others took {slowest:?}");
         ensure!(during < before + MORE_MIB_MAX, "{before} MiB before, {during} MiB with the crowd");
+        serves_others(&rig, &address).await.context("with the crowd")?;
+
+        let calls = (0..UNENDED).map(|_| tokio::spawn(unended(address.clone(), tls.clone(), whole.clone())));
+        let calls: Vec<_> = calls.collect();
+        tokio::time::sleep(FILLED).await;
+        let held = calls.iter().filter(|call| !call.is_finished()).count();
+        let during = resident_mib(&rig.cluster, node).await?;
+        println!("{held} of {UNENDED} whole records without an end: {during} MiB");
+        ensure!(during < before + MORE_MIB_MAX, "{before} MiB before, {during} MiB with records that do not end");
+        serves_others(&rig, &address).await.context("with records that do not end")?;
+        let mut ends = BTreeMap::new();
+        for call in calls {
+            *ends.entry(call.await??.map(Code::as_str)).or_insert(0) += 1;
+        }
+        ensure!(ends.keys().all(|end| matches!(end, Some("stream-idle" | "overloaded"))), "{ends:?}");
+        ensure!(ends.contains_key(&Some("stream-idle")), "none was held at all: {ends:?}");
         rig.cluster.check_alive()?;
         drop((crowd, silent));
         rig.finish().await
