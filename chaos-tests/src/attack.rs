@@ -112,9 +112,20 @@ pub fn on_a_cluster(
     seed: u64,
     attack: impl AsyncFnOnce(&mut Rig, &mut Vec<Acknowledged>) -> Result<()>,
 ) -> Result<()> {
+    on_a_prepared_cluster(test, seed, |_| Ok(()), attack)
+}
+
+/// The same on one that `prepare` changes before it runs.
+pub fn on_a_prepared_cluster(
+    test: &str,
+    seed: u64,
+    prepare: impl FnOnce(&Rig) -> Result<()>,
+    attack: impl AsyncFnOnce(&mut Rig, &mut Vec<Acknowledged>) -> Result<()>,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let mut rig = Rig::create(test, seed, toml::Table::new())?;
+        prepare(&rig)?;
         rig.launch().await?;
         let mut all = Vec::new();
         attack(&mut rig, &mut all).await?;

@@ -1,6 +1,6 @@
 //! Certificates of a running cluster, issued anew; and what a handshake shows of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ pub const PLANES: [Plane; 3] = [Plane::Client, Plane::Peer, Plane::Admin];
 const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A handshake takes milliseconds, on a machine that has time for it.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// Until a list is due to be renewed.
+const LIST_DAYS: u32 = 7;
 const POLL: Duration = Duration::from_millis(50);
 /// How a client begins HTTP/2: preface, and settings that say nothing. Who refuses a certificate says so instead of an
 /// answer (in TLS 1.3 the client's side of the handshake has ended by then).
@@ -146,10 +148,65 @@ impl Issuer {
     }
 
     /// Puts it where the cluster's clients have theirs.
-    pub fn hand_out(&self, identity: &Identity, validity: Validity) -> Result<()> {
+    pub fn hand_out(&self, identity: &Identity, validity: Validity) -> Result<Card> {
         let card = self.card(identity, validity)?;
         card.own.write(&self.layout.identities(), &identity.name())?;
+        Ok(card)
+    }
+
+    fn list(&self, plane: Plane) -> PathBuf {
+        self.layout.dir().join(format!("{}.crl", plane.as_str()))
+    }
+
+    /// Every node holds callers of `plane` to a list from its next start on; nobody is on it yet.
+    pub fn use_list(&self, cluster: &DevCluster, plane: Plane) -> Result<()> {
+        self.take_back(plane, &[])?;
+        for node in cluster.nodes() {
+            let path = self.layout.node_file(node);
+            let text = std::fs::read_to_string(&path)?;
+            let table = format!("[tls.{}]\n", plane.as_str());
+            let listed = text.replace(&table, &format!("{table}crl = {:?}\n", self.list(plane)));
+            ensure!(listed != text, "{}: expected {table}", path.display());
+            std::fs::write(&path, listed)?;
+        }
         Ok(())
+    }
+
+    /// Makes the list that takes back the certificates of these cards; nodes know nothing of it before SIGHUP.
+    pub fn take_back(&self, plane: Plane, cards: &[&Card]) -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let mut paths = Vec::new();
+        for (n, card) in cards.iter().enumerate() {
+            paths.push(dir.path().join(format!("{n}.pem")));
+            std::fs::write(&paths[n], &card.own.certificate)?;
+        }
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let authority = Authority::load(&self.authorities, &plane.authority())?;
+        std::fs::write(self.list(plane), authority.revoke(&paths, now(), LIST_DAYS)?)?;
+        Ok(())
+    }
+
+    /// Handshakes with `node` until it refuses this card because it was taken back.
+    pub async fn shut_out(
+        &self,
+        cluster: &DevCluster,
+        node: NodeId,
+        plane: Plane,
+        card: &Card,
+        patience: Duration,
+    ) -> Result<()> {
+        let (end, address) = (Instant::now() + patience, address(cluster, node, plane)?);
+        loop {
+            let answer = handshake(&address, card).await?;
+            if alert(&answer) == Some(AlertDescription::CertificateRevoked) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < end,
+                "node {node}: expected that a listed certificate is refused, found {answer:?}"
+            );
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// The certificate that a plane's callers have: on the peer plane the node's own.

@@ -1,5 +1,5 @@
 //! Certificates replaced and expired while a cluster works: what is new is what handshakes show, no request fails for it,
-//! what has expired is refused with the alert that says so, and nothing of it ends a node. R-A1, R-C3, R-C4, R-C5.
+//! what has expired or was stolen is refused with the alert that says so, and nothing of it ends a node. R-A1, R-C3, R-C4, R-C5.
 
 use std::time::Duration;
 
@@ -185,6 +185,40 @@ fn what_has_expired_is_refused_and_the_others_go_on() -> Result<()> {
         };
         let (outcomes, ()) = attack::under_load_of(rig, WORKERS, ACKNOWLEDGED, step).await?;
         attack::keep(rig, outcomes, all).await
+    })
+}
+
+/// A certificate was stolen: its authority lists it, SIGHUP shuts it out of every node, and no request of others fails.
+#[test]
+fn what_was_stolen_is_shut_out_and_no_request_of_others_fails() -> Result<()> {
+    let prepare = |rig: &Rig| Issuer::of(&rig.cluster)?.use_list(&rig.cluster, Plane::Client);
+    attack::on_a_prepared_cluster("stolen", SEED, prepare, async |rig, all| {
+        let issuer = Issuer::of(&rig.cluster)?;
+        let stolen = issuer.hand_out(&Identity::Platform, certificates::good())?;
+        let thief = rig.cluster.client()?;
+        let record = rig.senders.next(&thief).await?;
+        all.push(load::once(&thief, &rig.senders.history, &record).await.map_err(anyhow::Error::msg)?);
+        issuer.hand_out(&Identity::Platform, certificates::good())?;
+        rig.cluster.forget_connections();
+
+        let step = async |cluster: &mut DevCluster, progress: &Progress| {
+            issuer.take_back(Plane::Client, &[&stolen])?;
+            reload_all(cluster)?;
+            for node in cluster.nodes() {
+                issuer.shut_out(cluster, node, Plane::Client, &stolen, SHOWN).await?;
+            }
+            progress.more(ACKNOWLEDGED).await?;
+            Ok(cluster.check_alive()?)
+        };
+        let (outcomes, ()) = attack::under_load_of(rig, WORKERS, ACKNOWLEDGED, step).await?;
+        attack::keep(rig, outcomes, all).await?;
+        none_failed(rig)?;
+
+        // the connections that it had are gone as well
+        let record = rig.senders.next(&rig.cluster.client()?).await?;
+        let told = thief.submit(&record).await.err().context("a record was taken from a thief")?.to_string();
+        ensure!(told.contains("CertificateRevoked"), "a thief is told: {told}");
+        Ok(())
     })
 }
 

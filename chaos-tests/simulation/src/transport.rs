@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use kho_node::config::{CertificateFiles, Config, TlsFiles};
 use kho_node::identity::Identity;
 use kho_node::seams::{BoxIo, Dial, Net};
-use kho_node::tls::{Dialler, Error, Plane, Secure, SecureError, Transport};
+use kho_node::tls::{Dialler, Error, Plane, Secure, SecureError, Secured, Transport};
 use kho_proto::id::NodeId;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -51,7 +51,7 @@ pub async fn dial(net: &dyn Net, address: &str, certificate: &[u8]) -> io::Resul
 
 #[async_trait]
 impl Secure for Shown {
-    async fn secure(&self, mut io: BoxIo) -> Result<(BoxIo, Identity), SecureError> {
+    async fn secure(&self, mut io: BoxIo) -> Result<Secured, SecureError> {
         let length = usize::from(io.read_u16().await?);
         if length > CERTIFICATE_MAX {
             return Err(io::Error::other("no certificate").into());
@@ -59,7 +59,7 @@ impl Secure for Shown {
         let mut certificate = vec![0; length];
         io.read_exact(&mut certificate).await?;
         let identity = Identity::of_certificate(Some(&certificate))?;
-        Ok((io, identity))
+        Ok(Secured::lasting(io, identity))
     }
 
     fn reload(&self) -> Result<(), Error> {
@@ -72,8 +72,8 @@ struct Plain;
 
 #[async_trait]
 impl Secure for Plain {
-    async fn secure(&self, io: BoxIo) -> Result<(BoxIo, Identity), SecureError> {
-        Ok((io, Identity::Anonymous))
+    async fn secure(&self, io: BoxIo) -> Result<Secured, SecureError> {
+        Ok(Secured::lasting(io, Identity::Anonymous))
     }
 
     fn reload(&self) -> Result<(), Error> {

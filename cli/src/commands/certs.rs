@@ -93,7 +93,12 @@ Examples:
     #[command(after_help = "\
 Examples:
   kho certs crl --dir pki --certificate pki/signers/BYT.pem --out signers.crl
-  kho crl install signers.crl --config client.toml")]
+  kho crl install signers.crl --config client.toml
+
+Lists of the other planes are files that nodes read: tls.client.crl, tls.admin.crl and tls.peer.crl of their configuration.
+
+  kho certs crl --dir pki --plane client --certificate pki/identities/platform.pem --out client.crl
+  kill -HUP \"$(pidof kho)\"")]
     Crl {
         /// Where the authorities are.
         #[arg(long)]

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Result};
 #[command(after_help = "\
 The log goes to standard error, as text or JSON (telemetry.log and telemetry.format in the configuration). On SIGTERM
 or SIGINT the node hands leadership over, answers what it has begun, and ends with 0. On SIGHUP it reads certificates,
-keys and roots of all planes again; what does not load changes nothing.
+keys, roots and lists of revoked certificates of all planes again; what does not load changes nothing.
 
 Ends with 78 when it refuses to start (configuration, keyring, data directory, port): a restart does not help. Ends
 with 74 when its disk failed: find the cause before you start it again.

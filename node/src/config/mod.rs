@@ -128,6 +128,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Roots that the other side's certificate must chain to.
     pub trust: PathBuf,
+    /// Lists of revoked certificates of these roots: who is listed is not talked to.
+    pub crl: Option<PathBuf>,
 }
 
 /// Who may sign records.
@@ -232,7 +234,9 @@ impl Config {
         let TlsConfig { client, peer, admin, log } = &mut self.tls;
         [client, peer, admin]
             .into_iter()
-            .flat_map(|files| [&mut files.certificate, &mut files.key, &mut files.trust])
+            .flat_map(|files| {
+                [&mut files.certificate, &mut files.key, &mut files.trust].into_iter().chain(&mut files.crl)
+            })
             .chain(log.iter_mut().flat_map(|files| [&mut files.certificate, &mut files.key]))
             .chain([&mut self.data_dir, &mut self.signers.trust])
             .chain(self.keyring.as_mut())

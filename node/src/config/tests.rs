@@ -43,6 +43,9 @@ fn relative_paths_are_relative_to_the_file_and_defaults_apply() {
     let config = check(GOOD).unwrap();
     assert_eq!(config.data_dir, Path::new("/srv/kho/data/node1"));
     assert_eq!(config.tls.peer.trust, Path::new("/srv/kho/peer-ca.pem"));
+    assert_eq!(config.tls.client.crl, None);
+    let listed = GOOD.replace("trust = \"client-ca.pem\"\n", "trust = \"client-ca.pem\"\ncrl = \"client.crl\"\n");
+    assert_eq!(check(&listed).unwrap().tls.client.crl.as_deref(), Some(Path::new("/srv/kho/client.crl")));
     assert_eq!(config.signers.trust, Path::new("/srv/kho/signers-ca.pem"));
     assert_eq!(config.keyring.as_deref(), Some(Path::new("/etc/kho/keyring")));
     assert_eq!(config.telemetry.log, "info");

@@ -23,7 +23,7 @@ use crate::identity::Identity;
 use crate::publish::PublicLog;
 use crate::seams::{Accept, BoxIo};
 use crate::shares::Shares;
-use crate::tls::{Plane, Secure, SecureError};
+use crate::tls::{Plane, Secure, SecureError, Secured};
 
 /// A client that has not finished its handshake by then is not a client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,8 +133,12 @@ impl Listener {
             };
             let (ends, handshake) = (ends.clone(), handshakes.begin());
             connections.spawn(async move {
-                if let Err(error) = connection.serve(io, handshake, ends).await {
-                    tracing::debug!(plane = plane.as_str(), from, %error, "connection");
+                match connection.serve(io, handshake, ends).await {
+                    Err(error @ ConnectionError::Revoked) => {
+                        tracing::warn!(plane = plane.as_str(), from, %error, "connection closed");
+                    }
+                    Err(error) => tracing::debug!(plane = plane.as_str(), from, %error, "connection"),
+                    Ok(()) => {}
                 }
             });
         }
@@ -179,6 +183,8 @@ enum ConnectionError {
     NotRead,
     #[error("nothing was asked")]
     Silent,
+    #[error("its certificate was revoked")]
+    Revoked,
     #[error(transparent)]
     Secure(#[from] SecureError),
     #[error("http: {0}")]
@@ -196,6 +202,8 @@ impl ConnectionError {
             ConnectionError::Full(_) => "full",
             ConnectionError::NotRead => "not-read",
             ConnectionError::Silent => "silent",
+            ConnectionError::Revoked => "revoked",
+            ConnectionError::Secure(error) if error.is_revoked() => "revoked",
             ConnectionError::Secure(SecureError::Handshake(_)) => "handshake",
             ConnectionError::Secure(SecureError::Certificate(_)) => "certificate",
             ConnectionError::Http(_) | ConnectionError::Cut => return None,
@@ -229,8 +237,16 @@ impl Connection {
             secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.secure.secure(Box::new(Coalesced::new(io)))) => secured,
             () = handshake.crowded_out() => return Err(ConnectionError::CrowdedOut),
         };
-        let (io, identity) = secured.map_err(|_elapsed| ConnectionError::HandshakeTimeout)??;
+        let Secured { io, identity, standing } = secured.map_err(|_elapsed| ConnectionError::HandshakeTimeout)??;
         drop(handshake);
+        tokio::select! {
+            served = self.serve_known(io, identity, ends) => served,
+            // what it asked may still be done; who can't be trusted is not told
+            () = standing.lost() => Err(ConnectionError::Revoked),
+        }
+    }
+
+    async fn serve_known(self, io: BoxIo, identity: Identity, ends: Ends) -> Result<(), ConnectionError> {
         // closing at once is the cheapest answer
         let stranger = matches!(self.plane, Plane::Client | Plane::Admin) && identity.certificate().is_none();
         let places = if stranger { self.strangers } else { self.places };

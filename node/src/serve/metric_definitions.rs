@@ -5,7 +5,7 @@ use crate::tls::Plane;
 
 /// Open connections, by `plane`.
 pub const CONNECTIONS: &str = "kho_connections";
-/// Connections that ended before or in the handshake, by `plane` and `reason`.
+/// Connections that came to nothing, by `plane` and `reason`.
 pub const REJECTED: &str = "kho_connections_rejected_total";
 const TERM: &str = "kho_raft_term";
 const LEADS: &str = "kho_raft_leads";
@@ -19,7 +19,7 @@ const TREE_SIZE: &str = "kho_tree_size";
 /// Registers descriptions.
 pub fn describe() {
     metrics::describe_gauge!(CONNECTIONS, "open connections");
-    metrics::describe_counter!(REJECTED, "connections that ended before or in the handshake");
+    metrics::describe_counter!(REJECTED, "connections that came to nothing");
     metrics::describe_gauge!(TERM, "Raft term");
     metrics::describe_gauge!(LEADS, "1 while this node leads");
     metrics::describe_gauge!(LAST_LOG, "last log index");

@@ -173,8 +173,8 @@ impl Node {
         &self.consensus
     }
 
-    /// Reads certificates, keys and roots of all planes and the signers' roots again. What does not load stays as it was,
-    /// and is logged.
+    /// Reads certificates, keys, roots and lists of revoked certificates of all planes and the signers' roots again. What does
+    /// not load stays as it was, and is logged.
     pub fn reload_certificates(&self) {
         let servers = self.doors.iter().map(|(plane, door)| (plane.as_str(), door.reload()));
         let all = servers.chain([("peer, dialling", self.dialler.reload())]);

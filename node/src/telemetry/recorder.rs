@@ -53,6 +53,7 @@ fn install() -> Option<Recorder> {
             crate::pulse::metric_definitions::describe();
             crate::read::metric_definitions::describe();
             crate::serve::metric_definitions::describe();
+            crate::tls::metric_definitions::describe();
             crate::web::metric_definitions::describe();
             crate::write::metric_definitions::describe();
             Some(Recorder(handle))

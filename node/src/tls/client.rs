@@ -14,6 +14,8 @@ use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::files::Loaded;
+use super::judge::{Judge, Register};
+use super::standing::{Cut, revoked};
 use super::{Error, Plane, provider};
 use crate::config::TlsFiles;
 use crate::consensus::PeerIdentity;
@@ -28,7 +30,15 @@ pub struct ClientTls {
     files: TlsFiles,
     /// Whom the certificate named at the start.
     own: Option<PeerIdentity>,
-    current: ArcSwap<ClientConfig>,
+    current: ArcSwap<Made>,
+    /// What open connections are held to.
+    register: Register,
+}
+
+/// What was made of the files at one time.
+struct Made {
+    config: Arc<ClientConfig>,
+    judge: Option<Arc<Judge>>,
 }
 
 impl ClientTls {
@@ -36,7 +46,9 @@ impl ClientTls {
     pub fn load(files: &TlsFiles) -> Result<ClientTls, Error> {
         let loaded = Loaded::read(files)?;
         let own = loaded.node();
-        Ok(ClientTls { files: files.clone(), own, current: ArcSwap::from_pointee(build(files, loaded)?) })
+        let made = build(files, loaded)?;
+        let register = Register::of(Plane::Peer, made.judge.as_ref());
+        Ok(ClientTls { files: files.clone(), own, current: ArcSwap::from_pointee(made), register })
     }
 
     /// An error unless the certificate names `own`.
@@ -44,25 +56,29 @@ impl ClientTls {
         Loaded::read(&self.files)?.check_own(own)
     }
 
-    /// Reads the files again; new connections use what they hold now. On an error the old stays, also when the
-    /// certificate is another node's by now.
+    /// Reads the files again; new connections use what they hold now, and those to who is listed as revoked by now break. On an
+    /// error the old stays, also when the certificate is another node's by now.
     pub fn reload(&self) -> Result<(), Error> {
         let loaded = Loaded::read(&self.files)?;
         self.own.map_or(Ok(()), |own| loaded.check_own(own))?;
-        self.current.store(Arc::new(build(&self.files, loaded)?));
+        let made = Arc::new(build(&self.files, loaded)?);
+        self.register.check(made.judge.as_ref())?;
+        self.current.store(made.clone());
+        self.register.replace(made.judge.as_ref());
         Ok(())
     }
 }
 
-fn build(files: &TlsFiles, loaded: Loaded) -> Result<ClientConfig, Error> {
-    let Loaded { chain, key, roots } = loaded;
+fn build(files: &TlsFiles, loaded: Loaded) -> Result<Made, Error> {
+    let judge = Judge::read(files, &loaded.trusted)?;
+    let Loaded { chain, key, roots, .. } = loaded;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .and_then(|config| config.with_root_certificates(roots).with_client_auth_cert(chain, key))
         .map_err(|source| Error::Refused { path: files.certificate.clone(), source })?;
     config.alpn_protocols = Plane::Peer.protocols();
     config.resumption = Resumption::disabled();
-    Ok(config)
+    Ok(Made { config: Arc::new(config), judge })
 }
 
 /// Dials the other nodes: TLS, and the certificate must be that node's of this cluster.
@@ -86,12 +102,20 @@ impl PeerDial {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let stream = Coalesced::new(self.net.dial(address).await?);
-        let tls = TlsConnector::from(self.tls.current.load_full()).connect(name, stream).await?;
-        let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let made = self.tls.current.load_full();
+        let tls = TlsConnector::from(made.config.clone()).connect(name, stream).await?;
+        let chain = tls.get_ref().1.peer_certificates();
+        let now = made.config.time_provider.current_time();
+        let standing = self.tls.register.standing(made.judge.as_ref(), chain, now).map_err(io::Error::other)?;
+        if standing.is_lost() {
+            return Err(revoked());
+        }
+        let certificate = chain.and_then(|chain| chain.first());
         let found = Identity::of_certificate(certificate.map(AsRef::as_ref)).map_err(io::Error::other)?;
         let expected = PeerIdentity { cluster_id: self.cluster, node_id };
         match found.node() {
-            Ok(found) if found == expected => Ok(Box::new(tls)),
+            Ok(found) if found == expected && made.judge.is_none() => Ok(Box::new(tls)),
+            Ok(found) if found == expected => Ok(Box::new(Cut::new(tls, standing))),
             found => Err(io::Error::other(format!("{address}: expected {expected:?}, found {found:?}"))),
         }
     }

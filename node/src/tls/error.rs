@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use kho_proto::certificate;
 use kho_proto::error::Code;
-use kho_proto::id::{ClusterId, NodeId};
+use kho_proto::header::SubmittedAt;
+use kho_proto::id::{ClusterId, NodeId, UnixMs};
 
 /// Why the files of a plane are refused.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,29 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: rustls::server::VerifierBuilderError,
+    },
+    /// Roots, or a list of revoked certificates, are not what they should be.
+    #[error("{}: {source}", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: certificate::Error,
+    },
+    /// A list of revoked certificates is older than the one that is in use.
+    #[error(
+        "{}: list of {issuer}: expected one made at {} or later, found one of {}; to go back, restart the node",
+        path.display(), SubmittedAt::from_unix_ms(*.expected), SubmittedAt::from_unix_ms(*.found)
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Distinguished name of its authority.
+        issuer: String,
+        /// When the one in use was made.
+        expected: UnixMs,
+        /// When this one was.
+        found: UnixMs,
     },
     /// A node certificate is another node's.
     #[error("tls.peer.certificate: expected cluster {cluster}, node {node} in its SAN, found {found}")]

@@ -36,16 +36,19 @@ pub(super) struct Loaded {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
     pub roots: Arc<RootCertStore>,
+    /// The same, as they were read.
+    pub trusted: Vec<CertificateDer<'static>>,
 }
 
 impl Loaded {
     pub fn read(files: &TlsFiles) -> Result<Loaded, Error> {
         let Own { chain, key } = Own::read(&files.certificate, &files.key)?;
         let mut roots = RootCertStore::empty();
-        for root in certificates(&files.trust)? {
-            roots.add(root).map_err(|source| Error::Refused { path: files.trust.clone(), source })?;
+        let trusted = certificates(&files.trust)?;
+        for root in &trusted {
+            roots.add(root.clone()).map_err(|source| Error::Refused { path: files.trust.clone(), source })?;
         }
-        Ok(Loaded { chain, key, roots: Arc::new(roots) })
+        Ok(Loaded { chain, key, roots: Arc::new(roots), trusted })
     }
 
     fn identity(&self) -> Result<Identity, kho_proto::certificate::Error> {
@@ -70,7 +73,7 @@ impl Loaded {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })
 }
 

@@ -1,5 +1,5 @@
 //! TLS 1.3 on every plane, each with trust roots of its own; files are read again on [`ServerTls::reload`] and
-//! [`ClientTls::reload`] while connections stay.
+//! [`ClientTls::reload`] while connections stay, except those of certificates that are listed as revoked by then.
 //!
 //! Clients and operators without a certificate complete the handshake and then get `client-certificate-missing` for
 //! whatever they ask ([`crate::serve()`]); a bad certificate fails the handshake. Peers must present one. Readers of the
@@ -9,7 +9,11 @@ mod client;
 mod error;
 mod files;
 mod gathered;
+mod judge;
+pub(crate) mod metric_definitions;
+mod revoked;
 mod server;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -21,7 +25,8 @@ use rustls::crypto::CryptoProvider;
 pub use client::{ClientTls, PeerDial};
 pub use error::Error;
 pub use server::ServerTls;
-pub use transport::{Dialler, Secure, SecureError, Tls, Transport};
+pub use standing::Standing;
+pub use transport::{Dialler, Secure, SecureError, Secured, Tls, Transport};
 
 /// A kind of listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,27 +13,33 @@ use crate::config::TlsFiles;
 use crate::identity::Identity;
 use crate::seams::{Accept, BoxIo, Dial, Net, Seams};
 
-const CLUSTER: ClusterId = ClusterId([1; 16]);
+pub(super) const CLUSTER: ClusterId = ClusterId([1; 16]);
 
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+pub(super) struct Authority {
+    pub issuer: CertifiedIssuer<'static, KeyPair>,
     dir: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
         Self { issuer, dir }
     }
 
-    fn node(&self, id: u64) -> TlsFiles {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Its certificate's number is the node's.
+    pub fn node(&self, id: u64) -> TlsFiles {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let uri = format!("urn:kho:node:{CLUSTER}:{id}");
+        params.serial_number = Some(id.into());
         params.subject_alt_names.push(SanType::URI(uri.as_str().try_into().unwrap()));
         self.issue(&format!("node{id}"), params)
     }
@@ -44,7 +50,7 @@ impl Authority {
         let path = |what: &str| self.dir.path().join(format!("{name}.{what}"));
         std::fs::write(path("pem"), certificate.pem()).unwrap();
         std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        TlsFiles { certificate: path("pem"), key: path("key"), trust: self.dir.path().join("ca.pem") }
+        TlsFiles { certificate: path("pem"), key: path("key"), trust: self.dir.path().join("ca.pem"), crl: None }
     }
 }
 
@@ -98,7 +104,7 @@ async fn listen(tls: Arc<ServerTls>) -> String {
     address
 }
 
-fn dial(files: &TlsFiles) -> PeerDial {
+pub(super) fn dial(files: &TlsFiles) -> PeerDial {
     let tls = Arc::new(ClientTls::load(files).unwrap());
     let net: Arc<dyn Net> = Seams::system().net;
     PeerDial::new(tls, net, CLUSTER)

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::gathered::Gathered;
-use super::{ClientTls, Error, PeerDial, Plane, ServerTls};
+use super::{ClientTls, Error, PeerDial, Plane, ServerTls, Standing};
 use crate::config::{CertificateFiles, Config, TlsFiles};
 use crate::consensus::PeerIdentity;
 use crate::identity::Identity;
@@ -36,9 +36,27 @@ pub trait Transport: Send + Sync + 'static {
 #[async_trait]
 pub trait Secure: Send + Sync + 'static {
     /// Learns who is there.
-    async fn secure(&self, io: BoxIo) -> Result<(BoxIo, Identity), SecureError>;
-    /// Reads certificates, keys and roots again; new connections use what they hold now. On an error the old stays.
+    async fn secure(&self, io: BoxIo) -> Result<Secured, SecureError>;
+    /// Reads certificates, keys, roots and lists of revoked certificates again; new connections use what they hold now. On an
+    /// error the old stays.
     fn reload(&self) -> Result<(), Error>;
+}
+
+/// A connection, and who is at its other end.
+pub struct Secured {
+    /// What is said.
+    pub io: BoxIo,
+    /// Who says it.
+    pub identity: Identity,
+    /// For how long.
+    pub standing: Standing,
+}
+
+impl Secured {
+    /// Of who is never asked to leave.
+    pub fn lasting(io: BoxIo, identity: Identity) -> Self {
+        Self { io, identity, standing: Standing::lasting() }
+    }
 }
 
 /// Why nobody is known to be there.
@@ -50,6 +68,15 @@ pub enum SecureError {
     /// A certificate that was proven, but does not parse.
     #[error("client certificate: {0}")]
     Certificate(#[from] certificate::Error),
+}
+
+impl SecureError {
+    /// Whether somebody came with a certificate that its authority has taken back.
+    pub fn is_revoked(&self) -> bool {
+        let SecureError::Handshake(error) = self else { return false };
+        let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        matches!(error, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Revoked)))
+    }
 }
 
 /// A dialling side whose files can be read again.
@@ -79,17 +106,20 @@ impl Transport for Tls {
 
 #[async_trait]
 impl Secure for ServerTls {
-    async fn secure(&self, io: BoxIo) -> Result<(BoxIo, Identity), SecureError> {
-        let tls = match TlsAcceptor::from(self.current()).accept(io).into_fallible().await {
+    async fn secure(&self, io: BoxIo) -> Result<Secured, SecureError> {
+        let made = self.made();
+        let tls = match TlsAcceptor::from(made.config.clone()).accept(io).into_fallible().await {
             Ok(tls) => tls,
             Err((error, io)) => {
                 linger(io).await;
                 return Err(error.into());
             }
         };
-        let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let chain = tls.get_ref().1.peer_certificates();
+        let certificate = chain.and_then(|chain| chain.first());
         let identity = Identity::of_certificate(certificate.map(AsRef::as_ref))?;
-        Ok((Box::new(Gathered::new(tls)), identity))
+        let standing = self.standing(&made, chain)?;
+        Ok(Secured { io: Box::new(Gathered::new(tls)), identity, standing })
     }
 
     fn reload(&self) -> Result<(), Error> {

@@ -72,8 +72,13 @@ impl Caller {
     }
 
     pub fn of(world: &World, card: Option<Card>) -> Caller {
-        let trust = world.clients.issuer.pem();
-        Caller { card, trust, port: world.port(1, "client"), h2: false }
+        Self::on(world, "client", card)
+    }
+
+    /// On any plane of node 1.
+    pub fn on(world: &World, plane: &str, card: Option<Card>) -> Caller {
+        let trust = std::fs::read_to_string(world.path(&format!("{plane}-ca.pem"))).unwrap();
+        Caller { card, trust, port: world.port(1, plane), h2: false }
     }
 
     pub async fn tls(&self) -> TlsStream<tokio::net::TcpStream> {

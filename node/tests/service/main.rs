@@ -18,6 +18,7 @@ mod quotas;
 mod read_refusals;
 mod reads;
 mod revocation;
+mod revoked_clients;
 mod sender;
 mod shares;
 mod startup;

@@ -21,8 +21,13 @@ fn at(now: UnixMs, seconds: i64) -> OffsetDateTime {
 
 /// A list made so many seconds from now, to be renewed so many from now.
 fn list(authority: &Authority, revoked: &[&Sender], made: i64, renewed: i64) -> Bytes {
-    let revoked = revoked.iter().map(|sender| {
-        let (_, certificate) = X509Certificate::from_der(&sender.chain[0]).unwrap();
+    list_of(authority, &revoked.iter().map(|sender| &sender.chain[0][..]).collect::<Vec<_>>(), made, renewed)
+}
+
+/// The same of any certificates.
+pub fn list_of(authority: &Authority, revoked: &[&[u8]], made: i64, renewed: i64) -> Bytes {
+    let revoked = revoked.iter().map(|der| {
+        let (_, certificate) = X509Certificate::from_der(der).unwrap();
         RevokedCertParams {
             serial_number: SerialNumber::from_slice(certificate.raw_serial()),
             revocation_time: at(now(), -60),

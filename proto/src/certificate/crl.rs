@@ -95,6 +95,12 @@ impl Crl {
     pub fn revoked(&self) -> usize {
         self.revoked
     }
+
+    /// Whether it takes back the certificate that its authority gave this number.
+    pub fn takes_back(&self, serial: &[u8]) -> bool {
+        // an entry that can't be read is not known to be another's; all were read when the list was
+        !matches!(self.list.find_serial(serial), Ok(None))
+    }
 }
 
 fn malformed(reason: String) -> Error {

@@ -1,5 +1,6 @@
 //! X.509: who signed a record, and what a connection's certificate says. `docs/formats/signature.md`.
 
+mod connection;
 mod crl;
 mod error;
 mod roots;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+pub use connection::Issued;
 pub use crl::{CRL_LENGTH_MAX, Crl, Crls, IssuerId, RevocationPolicy};
 pub use error::Error;
 pub use roots::{ROOTS_MAX, TrustRoots};

@@ -117,6 +117,16 @@ impl TrustRoots {
         self.authorities.iter()
     }
 
+    pub(super) fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
+    }
+
+    /// Name and key of one of its roots.
+    pub(super) fn id_of(&self, anchor: &TrustAnchor<'_>) -> IssuerId {
+        let of = self.anchors.iter().zip(&self.authorities).find(|(candidate, _)| *candidate == anchor);
+        of.map(|(_, authority)| authority.id()).expect("a path leads to one of these")
+    }
+
     /// The authority that signed a list of revoked certificates: a root, or one of `issuers`, which lead to one at a time.
     pub fn verify_crl(&self, der: &[u8], issuers: &[Bytes], at: UnixMs) -> Result<IssuerId, Error> {
         crl::signer(self, der, issuers, at)
