@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from scene import Scene
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 VECTORS = REPOSITORY / "docs" / "formats" / "vectors"
@@ -23,6 +26,13 @@ def cases(name: str) -> list[Any]:
     found = [pytest.param(case["input"], case["output"], id=case["name"]) for case in vectors(name)["cases"]]
     assert found, name
     return found
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    scene = Scene()
+    yield scene
+    scene.close()
 
 
 @pytest.fixture(scope="session")

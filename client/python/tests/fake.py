@@ -80,11 +80,12 @@ class Cluster:
 
 
 class FakeNode:
-    """A node: says what is in `says`, a word each call, and then what a node would."""
+    """A node: says what is in `says`, a word each call, and then what a node would. Watches have words of their own."""
 
     def __init__(self, cluster: Cluster, id_: int, leader: int = 1, port: int = 0) -> None:
         self.cluster, self.id, self.leader = cluster, id_, leader
         self.says: list[Say] = []
+        self.watches: list[Say] = []
         self.asked: list[Any] = []
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
         service = store_pb2.DESCRIPTOR.services_by_name["Store"]
@@ -167,10 +168,16 @@ class FakeNode:
         token = str(later).encode() if at % 2 or at + 2 < len(self.cluster.records) else b""
         return read_pb2.ListResponse(entries=entries, next_page_token=token, size=1, node_id=self.id, epoch=1)
 
+    def progress(self, next_: int) -> Any:
+        return read_pb2.WatchResponse(progress=read_pb2.WatchProgress(node_id=self.id, epoch=1), next=next_)
+
     def _watch(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         self.asked.append(request)
+        if self.watches:
+            yield from self.watches.pop(0)(request, context)
+            return
         start = getattr(request, "from") if request.HasField("from") else len(self.cluster.records) + 1
-        yield read_pb2.WatchResponse(progress=read_pb2.WatchProgress(node_id=self.id, epoch=1), next=start)
+        yield self.progress(start)
         while context.is_active():
             if start <= len(self.cluster.records):
                 yield read_pb2.WatchResponse(record=self.entry(start - 1), next=start + 1)

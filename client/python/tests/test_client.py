@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 
-from fake import Cluster, FakeNode, bare, hang, refuse, to_pb
+from fake import bare, hang, of_pb, refuse, to_pb
 from kho_client import (
     Acknowledged,
     Client,
@@ -20,46 +20,13 @@ from kho_client import (
     Refused,
     Signed,
     Unreachable,
-    Watch,
     list_records,
 )
 from kho_client._wire import store_pb2
-from kho_client.timing import Timing
+from kho_client.header import Header
+from kho_client.record import SignedRecord
 from logs import Log, authority, pem_signer, report, signer_of
-
-SIGNER = pem_signer(signer_of(authority("Root")))
-QUICK = Timing(deadline=1.2, attempt=0.4)
-
-
-class Scene:
-    def __init__(self) -> None:
-        self.cluster = Cluster()
-        self.nodes = [FakeNode(self.cluster, id_) for id_ in (1, 2, 3)]
-        self.client = self.connect()
-
-    def connect(self, timing: Timing = QUICK) -> Client:
-        return Client([node.address for node in self.nodes], None, self.cluster.log.verifier, timing)
-
-    def all_say(self, *words: object) -> None:
-        for node in self.nodes:
-            node.says = list(words)  # type: ignore[arg-type]
-
-    @property
-    def asked(self) -> int:
-        return sum(len(node.asked) for node in self.nodes)
-
-
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    scene = Scene()
-    yield scene
-    scene.client.close()
-    for node in scene.nodes:
-        node.kill()
-
-
-def sign(**more: object) -> Signed:
-    return report(**more).sign(SIGNER)
+from scene import QUICK, Scene, sign
 
 
 def test_a_record_is_taken_once_however_often_it_is_sent(scene: Scene) -> None:
@@ -189,12 +156,72 @@ def test_a_receipt_that_proves_nothing_is_rejected_and_kept(scene: Scene) -> Non
         scene.connect().submit(sign())
 
 
+def restored_elsewhere(scene: Scene) -> None:
+    """Node 1 has another log's key: it takes every record, and its receipts prove nothing. It says that it leads."""
+    node, other = scene.nodes[0], Log(b"another")
+
+    def forged(record: SignedRecord) -> object:
+        return to_pb(other.take(Signed(record, Header.decode(record.header), doubtful=False)))
+
+    def one(request: store_pb2.SubmitRequest, _: object) -> object:
+        return store_pb2.SubmitResponse(receipt=forged(of_pb(request.record)), node_id=1, leader_id=1)  # type: ignore[arg-type]
+
+    def many(request: store_pb2.SubmitManyRequest, _: object) -> object:
+        taken = [store_pb2.Taken(receipt=forged(SignedRecord.from_file(data))) for data in request.records]  # type: ignore[arg-type]
+        return store_pb2.SubmitManyResponse(results=[store_pb2.SubmitResult(taken=one) for one in taken], node_id=1, leader_id=1)
+
+    def get(request: store_pb2.GetRequest, context: grpc.ServicerContext) -> object:
+        answer = node._get(request, context)
+        answer.receipt.CopyFrom(forged(scene.cluster.records[request.record_id][0]))
+        return answer
+
+    words = {"SubmitRequest": one, "SubmitManyRequest": many, "GetRequest": get}
+
+    def lie(request: object, context: grpc.ServicerContext) -> object:
+        return words[type(request).__name__](request, context)  # type: ignore[operator]
+
+    node.says = [lie] * 99
+
+
+WAYS: dict[str, Callable[[Client, Signed], object]] = {
+    "submit": lambda client, signed: client.submit(signed),
+    "submit_many": lambda client, signed: client.submit_many([signed])[0],
+    "get": lambda client, signed: client.get(signed.record_id),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_node_whose_receipts_prove_nothing_is_asked_last(scene: Scene, way: str) -> None:
+    """Its hints are worth as much as its receipts; and the longer it goes on, the longer it rests."""
+    records = [sign(series=str(n)) for n in range(4)]
+    for record in records:
+        scene.cluster.take(record.record)
+
+    def node(record: Signed) -> int:
+        """Who answered; 0: the one that lies."""
+        try:
+            done = WAYS[way](scene.client, record)
+        except ReceiptRejected as error:
+            done = error
+        return 0 if isinstance(done, ReceiptRejected) else done.node  # type: ignore[attr-defined]
+
+    restored_elsewhere(scene)
+    assert node(records[0]) == 0
+    assert node(records[0]) == 2, "the same again goes to another"
+    # the others say that it leads: it is asked first when it has rested, and then rests longer
+    for hint in ("one", "two"):
+        scene.client.submit_many([sign(series=hint)])
+    time.sleep(0.3)
+    assert node(records[1]) == 0
+    time.sleep(0.3)
+    assert node(records[2]) != 0
+
+
 def test_a_duplicate_may_be_under_another_signature(scene: Scene) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from kho_client.block import SignatureBlock
     from kho_client.header import signed_bytes
-    from kho_client.record import SignedRecord
 
     signer = pem_signer(signer_of(authority("Root"), key=ec.generate_private_key(ec.SECP256R1())))
     signed = report().sign(signer)
@@ -264,15 +291,3 @@ def test_a_list_goes_on_over_empty_pages(scene: Scene) -> None:
     records = [sign(series=str(n)) for n in range(5)]
     scene.client.submit_many(records)
     assert [entry.record_id for entry in list_records(scene.client)] == [one.record_id for one in records]
-
-
-def test_a_watch_goes_on_at_another_node(scene: Scene) -> None:
-    records = [sign(series=str(n)) for n in range(6)]
-    scene.client.submit_many(records[:3])
-    watch = Watch(scene.client, start=1)
-    told = [next(watch).record_id for _ in range(3)]
-    scene.client.submit_many(records[3:])
-    next((node for node in scene.nodes if any(hasattr(request, "filter") for request in node.asked))).kill()
-    told += [next(watch).record_id for _ in range(3)]
-    watch.close()
-    assert told == [one.record_id for one in records] and watch.position == 7

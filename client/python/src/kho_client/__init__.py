@@ -44,14 +44,16 @@ from .verify import Check, Checks, verify
 if TYPE_CHECKING:
     from .channel import Tls
     from .client import Acknowledged, Client, Fetched
-    from .reads import Entry, Filter, Watch, count_records, history, list_records
+    from .reads import Entry, Filter, count_records, history, list_records
+    from .watch import Watch
 
 __version__ = "0.1.0"
 
 _LATER = {
     **dict.fromkeys(("Acknowledged", "Client", "Fetched"), "client"),
     "Tls": "channel",
-    **dict.fromkeys(("Entry", "Filter", "Watch", "count_records", "history", "list_records"), "reads"),
+    **dict.fromkeys(("Entry", "Filter", "count_records", "history", "list_records"), "reads"),
+    "Watch": "watch",
 }
 
 __all__ = [

@@ -120,8 +120,11 @@ class Client:
             case.attempt()
             response, failed = _ask(node, "Submit", request, budget)
             if failed is None:
-                self._nodes.learn(node, response.node_id, response.leader_id)
-                return self._acknowledged(signed, response, response, node, case.attempts)
+                answer = self._acknowledged(signed, response, response, node, case.attempts)
+                self._learn(node, response.node_id, response.leader_id, [answer])
+                if isinstance(answer, CallError):
+                    raise answer
+                return answer
             if short and failed.refusal is not None and failed.refusal.code == "certificate-missing":
                 case.not_taken()
                 self._forget(chain)
@@ -161,17 +164,17 @@ class Client:
             response, failed = _ask(node, "SubmitMany", message.request(), budget)
             if failed is None and len(response.results) != len(sent):
                 failed = Failed(Proof.UNKNOWN, f"expected {len(sent)} results, found {len(response.results)}")
-            if failed is None:
-                self._nodes.learn(node, response.node_id, response.leader_id)
-            left = []
+            whys = [failed or _not_taken(response.results[n]) for n in range(len(sent))]
+            taken: dict[int, Answer] = {}
             for n, (place, signed, case) in enumerate(sent):
-                why = failed or _not_taken(response.results[n])
+                if whys[n] is None:
+                    taken[place] = self._acknowledged(signed, response.results[n].taken, response, node, case.attempts)
+            answers.update(taken)
+            if failed is None:
+                self._learn(node, response.node_id, response.leader_id, taken.values())
+            left = []
+            for (place, signed, case), why in zip(sent, whys):
                 if why is None:
-                    try:
-                        taken = response.results[n].taken
-                        answers[place] = self._acknowledged(signed, taken, response, node, case.attempts)
-                    except CallError as error:
-                        answers[place] = error
                     continue
                 rounds.failed(node, why)
                 error_ = case.failed(node.address, why)
@@ -185,12 +188,21 @@ class Client:
         for place, _, case in left:
             answers[place] = case.over(self._nodes.addresses)
 
-    def _acknowledged(self, signed: Signed, taken: Any, response: Any, node: Node, attempts: int) -> Acknowledged:
+    def _learn(self, node: Node, node_id: int, leader_id: int, answers: Iterable[Answer]) -> None:
+        """A node's hints are worth as much as its receipts; one whose receipt is no proof is asked last for a while."""
+        rejected = next((answer for answer in answers if isinstance(answer, CallError)), None)
+        if rejected is None:
+            self._nodes.learn(node, node_id, leader_id)
+        else:
+            self._nodes.failed(node, Failed(Proof.UNKNOWN, rejected.message))
+
+    def _acknowledged(self, signed: Signed, taken: Any, response: Any, node: Node, attempts: int) -> Answer:
+        """What a node says is in, if its receipt verifies."""
         message = taken.receipt if taken.HasField("receipt") else None
         try:
             receipt, checkpoint = self._receipts.accept(message, signed.record, node.address, taken.duplicate)
         except CallError as error:
-            raise error.of(str(signed.record_id)) from error.__cause__
+            return error.of(str(signed.record_id))
         with self._lock:
             if len(self._chains) < CHAINS_MAX and signed.record.certificates:
                 self._chains.add(_chain(signed))
@@ -214,8 +226,10 @@ class Client:
         each other and the log's key; the sender's signature is `verify`'s to check."""
         id_ = parse_record_id(record_id)
         try:
-            response, node = self.ask("Get", store_pb2.GetRequest(record_id=id_.bytes))
-            self._nodes.learn(node, response.node_id, 0)
+            response, node = self._ask_in_turn("Get", store_pb2.GetRequest(record_id=id_.bytes))
+        except CallError as error:
+            raise error.of(str(id_)) from error.__cause__
+        try:
             wire = response.record if response.HasField("record") else None
             record = None
             if wire is not None:
@@ -227,19 +241,26 @@ class Client:
                 what = f"answer of {node.address}: expected record {id_}, found {found}"
                 raise Foreign(what, expected=id_, found=found)
         except CallError as error:
+            self._learn(node, response.node_id, 0, [error])
             raise error.of(str(id_)) from error.__cause__
         assert record is not None
+        self._learn(node, response.node_id, 0, [])
         return Fetched(record, receipt, checkpoint, response.size, response.node_id, response.epoch)
 
     def ask(self, method: str, request: Any, stream: bool = False) -> tuple[Any, Node]:
         """A question that changes nothing, of one node after the other until one answers, refuses for good, or time is over.
         A `stream` has no end of its own: only its beginning has a deadline."""
+        answer, node = self._ask_in_turn(method, request, stream)
+        self._nodes.well(node)
+        return answer, node
+
+    def _ask_in_turn(self, method: str, request: Any, stream: bool = False) -> tuple[Any, Node]:
+        """The same; whether the answer is a good one is the caller's to learn."""
         rounds = Rounds(self._nodes, self._timing)
         last, refused = Failed(Proof.UNREACHED, "no attempt was made"), None
         for node, budget in rounds:
             answer, failed = _ask(node, method, request, budget, stream)
             if failed is None:
-                self._nodes.well(node)
                 return answer, node
             rounds.failed(node, failed)
             refused, last = failed.refusal or refused, failed

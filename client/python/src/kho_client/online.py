@@ -17,6 +17,7 @@ from .errors import CallError, ConfigError, KhoError, ReceiptRejected
 from .moment import moment_text
 from .report import Report
 from .verify import verify
+from .watch import Watch
 
 
 def submit(given: argparse.Namespace) -> int:
@@ -130,10 +131,14 @@ def list_(given: argparse.Namespace) -> int:
     return 0
 
 
+def _waits(error: KhoError) -> None:
+    print(f"no node answers, and the watch waits: [{error.code}] {error.message}", file=sys.stderr)
+
+
 def watch(given: argparse.Namespace) -> int:
     """What comes."""
     with client_of(given.config) as client:
-        watching = reads.Watch(client, _filter(given), given.start)
+        watching = Watch(client, _filter(given), given.start, on_outage=_waits)
         try:
             for told, entry in enumerate(watching, 1):
                 print(_json(entry, next=watching.position), flush=True)

@@ -22,6 +22,9 @@ REST_MAX = 8.0
 """A node that failed is asked last for this long, doubling."""
 SILENCE_MAX = 15.0
 """A watch whose node says nothing for so long is given up; one says at least every 5 s that it is there."""
+OUTAGE_PAUSE_MIN = 0.25
+OUTAGE_PAUSE_MAX = 10.0
+"""Pauses of a watch that finds no node to go on at, doubling: after an outage not all listeners come at once, and none comes late."""
 KEEPALIVE_MS = 2000
 """Pings find dead connections: after this silence, and for so long."""
 RECONNECT_MS = 100
@@ -44,8 +47,17 @@ class Timing:
 
 
 def pauses() -> Iterator[float]:
-    """Pauses that double, with jitter, without end: the deadline ends them."""
-    pause = BACKOFF_MIN
+    """Between rounds, without end: the deadline ends them."""
+    return _doubling(BACKOFF_MIN, BACKOFF_MAX)
+
+
+def outage_pauses() -> Iterator[float]:
+    """Of a watch, without end: its listener's patience ends them."""
+    return (min(pause, OUTAGE_PAUSE_MAX) for pause in _doubling(OUTAGE_PAUSE_MIN, OUTAGE_PAUSE_MAX))
+
+
+def _doubling(pause: float, most: float) -> Iterator[float]:
+    """Pauses that double, with jitter."""
     while True:
         yield pause + random.uniform(0, pause)
-        pause = min(2 * pause, BACKOFF_MAX)
+        pause = min(2 * pause, most)
