@@ -181,3 +181,34 @@ async fn draining_ends_where_another_certificate_is_needed() {
     machine.ends(&["outbox", "drain"], 0);
     assert_eq!((machine.status("queued"), machine.status("delivered")), (0.into(), 1.into()));
 }
+
+/// By hand, and not while another process delivers: what waits is refused, and the list says whether it may be in.
+#[test]
+fn what_waits_is_given_up_by_hand() {
+    let machine = Machine::new();
+    machine.ends(&["cluster", "new", "--dir", "c"], 0);
+    let (ids, _) =
+        machine.ends(&["outbox", "add", &machine.report("a.json", "a", None), &machine.report("b.json", "b", None)], 0);
+    let ids: Vec<&str> = ids.lines().collect();
+    let held = Outbox::open_existing(&machine.path("spool"), Limits::default()).unwrap();
+    let (_, told) = machine.ends(&["outbox", "refuse", ids[0]], 1);
+    assert!(told.contains("[outbox-locked]") && told.contains("process"), "{told}");
+    drop(held);
+    let (_, told) = machine.ends(&["outbox", "refuse", ids[0]], 0);
+    assert!(told.contains("given up: 1 record, of which 0 may be in"), "{told}");
+    assert_eq!(machine.list(&["--refused"], "code"), ["outbox-given-up"]);
+    assert_eq!(machine.list(&["--queued"], "series"), ["b"]);
+    assert!(machine.ends(&["outbox", "refuse", ids[0], ids[1]], 1).1.contains("[record-unknown]"));
+    assert_eq!(machine.status("queued"), 1, "all or none");
+
+    // one from a file may have been sent by whoever wrote it down
+    machine.ends(&["outbox", "export", "--out", "refused", "--refused", "--forget"], 0);
+    machine.ends(&["outbox", "add", &format!("refused/{}.record", ids[0])], 0);
+    let (_, told) = machine.ends(&["outbox", "refuse", ids[0], ids[1]], 0);
+    assert!(told.contains("given up: 2 records, of which 1 may be in"), "{told}");
+    let told = machine.list(&["--refused"], "sentence");
+    assert_eq!(told, ["given up by hand; it certainly is not in", "given up by hand, and may be in"]);
+    assert!(machine.ends(&["outbox", "retry", "--all"], 0).1.contains("queued again: 2 records"));
+    assert_eq!((machine.status("queued"), machine.status("in_doubt")), (2.into(), 1.into()));
+    machine.ends(&["outbox", "refuse"], 2);
+}

@@ -293,6 +293,8 @@ codes! {
     OutboxStorageFailed = "outbox-storage-failed", Fault, true;
     /// A record supersedes one that was refused, and went with it.
     OutboxPredecessorRefused = "outbox-predecessor-refused", Precondition, false;
+    /// A record was given up by hand while it waited in an outbox, and may be in.
+    OutboxGivenUp = "outbox-given-up", Precondition, false;
     /// The keyring does not decode or its checksum is wrong.
     KeyringCorrupt = "keyring-corrupt", Startup, false;
     /// The keyring is not there, or can't be read or written.

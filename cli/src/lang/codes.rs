@@ -135,5 +135,6 @@ pub fn sentence(code: Code) -> &'static str {
         Code::OutboxDamaged => "hộp thư đi trong thư mục này bị hỏng, không mở được",
         Code::OutboxStorageFailed => "đĩa chứa hộp thư đi gặp lỗi",
         Code::OutboxPredecessorRefused => "bản ghi này thay thế một bản ghi đã bị từ chối nên bị từ chối theo",
+        Code::OutboxGivenUp => "người vận hành đã thôi gửi bản ghi này khi nó còn chờ; bản ghi có thể đã vào kho",
     }
 }

@@ -104,6 +104,10 @@ texts! {
     NONE_REFUSED: "no record is refused", "không có bản ghi nào bị từ chối";
     /// Of retry.
     QUEUED_AGAIN: "queued again: {records}", "đưa vào hàng chờ lại: {records}";
+    /// Of refuse.
+    GIVEN_UP:
+        "given up: {records}, of which {doubt} may be in; kho outbox retry sends the same bytes again",
+        "đã thôi gửi: {records}, trong đó {doubt} có thể đã vào kho; kho outbox retry gửi lại đúng nội dung đó";
     /// An outcome.
     TOLD_DELIVERED: "record {id}: sequence {sequence}", "bản ghi {id}: số thứ tự {sequence}";
     /// An outcome.

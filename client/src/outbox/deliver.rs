@@ -86,8 +86,12 @@ impl Outbox {
             turn = self.shared.delivering.clone().lock_owned() => turn.into(),
         };
         let mut pauses = pace.pauses(client.seed());
-        // what an earlier turn left paused may be sent by this one
-        self.shared.state.lock().queue.values_mut().for_each(|queued| queued.not_before = None);
+        {
+            let mut state = self.shared.state.lock();
+            // what an earlier turn left paused may be sent by this one; and what it left under way is not any more
+            state.queue.values_mut().for_each(|queued| queued.not_before = None);
+            state.under_way.clear();
+        }
         loop {
             let plan = self.shared.state.lock().plan(Instant::now());
             if !plan.orphans.is_empty() {

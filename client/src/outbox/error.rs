@@ -68,6 +68,12 @@ pub enum OutboxError {
         /// Where it is.
         found: &'static str,
     },
+    /// It is being sent right now: a round lasts a call's deadline at most, then it may be given up.
+    #[error("record {record_id}: it is being sent right now, and what becomes of it is not known yet")]
+    UnderWay {
+        /// The id.
+        record_id: RecordId,
+    },
     /// The header breaks a rule: no node would take it.
     #[error(transparent)]
     Header(#[from] header::Error),
@@ -87,6 +93,7 @@ impl OutboxError {
             OutboxError::File { .. } | OutboxError::Store(_) => Code::OutboxStorageFailed,
             OutboxError::Conflict { .. } => Code::RecordIdConflict,
             OutboxError::Unknown { .. } => Code::RecordUnknown,
+            OutboxError::UnderWay { .. } => Code::OutcomeUnknown,
             OutboxError::Header(error) => error.code(),
             OutboxError::Record(error) => error.code(),
         }

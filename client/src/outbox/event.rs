@@ -3,7 +3,7 @@
 use kho_proto::error::Code;
 use kho_proto::id::{RecordId, Seq};
 
-/// What became of a record in a round. It is durable when it is told.
+/// What became of a record in a round, or by hand. It is durable when it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboxEvent {
     /// It is in, and its receipt is kept.

@@ -98,7 +98,8 @@ impl Shared {
         self.commit(numbers.into_iter().map(Change::Forget).collect(), Step::Settling)
     }
 
-    fn numbers(
+    /// Of records in these places.
+    pub(super) fn numbers(
         &self,
         records: &[RecordId],
         places: &[Place],

@@ -23,6 +23,7 @@ mod deliver;
 mod error;
 mod event;
 mod files;
+mod give_up;
 mod holdings;
 mod limits;
 mod look;

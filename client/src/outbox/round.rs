@@ -90,6 +90,7 @@ impl Outbox {
         numbers: Vec<Number>,
         shutdown: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<Of, OutboxError> {
+        self.shared.state.lock().under_way = numbers.iter().copied().collect();
         // marked before the first of them is sent: a crash leaves it in doubt, and not forgotten
         let Begun { sent, broken } = self.blocking_in(turn, move |shared| shared.mark(&numbers)).await?;
         self.shared.steps.at(Step::Marked);

@@ -66,7 +66,11 @@ impl Shared {
         let now = System.now();
         let (mut changes, mut events, mut waits) = (Vec::new(), Vec::new(), Vec::new());
         for (number, outcome) in outcomes {
-            let queued = self.state.lock().queue.get(&number).map(|queued| (queued.row.clone(), queued.again));
+            let queued = {
+                let mut state = self.state.lock();
+                state.under_way.remove(&number);
+                state.queue.get(&number).map(|queued| (queued.row.clone(), queued.again))
+            };
             let Some((row, again)) = queued else { continue };
             let record_id = id(&row.record_id).map_err(|what| OutboxError::Damaged { path: self.dir.clone(), what })?;
             match if again { outcome.in_doubt_again(row.doubt_ms) } else { outcome } {
@@ -146,13 +150,18 @@ fn waiting(record_id: RecordId, why: &Told) -> OutboxEvent {
 }
 
 fn told(row: Waiting, why: &Told, doubt_ms: u64, now: UnixMs) -> Waiting {
-    let mut sentence = why.sentence.clone();
+    let rounds = row.rounds.saturating_add(1);
+    let sentence = cut(why.sentence.clone());
+    Waiting { code: why.code.as_str().to_owned(), sentence, doubt_ms, rounds, told_ms: now.0, ..row }
+}
+
+/// As much of a sentence as is kept.
+pub(super) fn cut(mut sentence: String) -> String {
     if sentence.len() > SENTENCE_LENGTH_MAX {
         let end = (0..=SENTENCE_LENGTH_MAX).rev().find(|end| sentence.is_char_boundary(*end)).unwrap_or(0);
         sentence.truncate(end);
     }
-    let rounds = row.rounds.saturating_add(1);
-    Waiting { code: why.code.as_str().to_owned(), sentence, doubt_ms, rounds, told_ms: now.0, ..row }
+    sentence
 }
 
 fn delivered(row: Waiting, receipt: &Receipt, now: UnixMs) -> Delivered {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use kho_proto::batch::SUBMIT_MANY_RECORDS_MAX;
+use kho_proto::error::Code;
 use kho_proto::id::RecordId;
 
 use super::limits::{Limits, ROUND_BYTES_MAX, ROUND_RECORDS_MAX};
@@ -68,6 +69,9 @@ pub(super) struct State {
     pub refused: BTreeMap<Number, Waiting>,
     pub delivered: BTreeMap<Number, Kept>,
     pub ids: HashMap<RecordId, (Number, Place)>,
+    /// Those of the round under way that are not settled. Says something only while somebody delivers: a round that was
+    /// dropped leaves it as it was.
+    pub under_way: BTreeSet<Number>,
     /// The waiting records of each series.
     series: HashMap<Bytes, BTreeSet<Number>>,
     /// Of those that wait or were refused.
@@ -204,6 +208,12 @@ impl State {
         matches!(self.place_of(supersedes), Some((before, Place::Queued)) if before < number)
     }
 
+    /// Whether it was given up and may be in all the same.
+    fn is_open(&self, refused: Number) -> bool {
+        let given_up = Code::OutboxGivenUp.as_str();
+        self.refused.get(&refused).is_some_and(|row| row.doubt_ms != 0 && row.code == given_up)
+    }
+
     /// What to send now: of each series the record that was added first, unless it supersedes one that was added before
     /// it and still waits. What it supersedes and was refused takes it along.
     pub fn plan(&self, now: Instant) -> Plan {
@@ -215,8 +225,8 @@ impl State {
             }
             match self.place_of(&queued.row.supersedes) {
                 Some((before, Place::Queued)) if before < *number => continue,
-                // one that may be in already is the store's to judge
-                Some((_, Place::Refused)) if queued.row.doubt_ms == 0 => {
+                // one that may be in already is the store's to judge; so is what supersedes one that may be in
+                Some((before, Place::Refused)) if queued.row.doubt_ms == 0 && !self.is_open(before) => {
                     plan.orphans.push(*number);
                     continue;
                 }

@@ -4,6 +4,7 @@ mod add;
 mod deliver;
 mod export;
 mod look;
+mod refuse;
 mod retry;
 mod taken;
 
@@ -24,6 +25,7 @@ pub enum Command {
     Status(look::StatusArgs),
     List(look::ListArgs),
     Retry(retry::Args),
+    Refuse(refuse::Args),
     Export(export::Args),
 }
 
@@ -35,6 +37,7 @@ pub async fn run(command: Command) -> Result {
         Command::Status(args) => look::status(&args),
         Command::List(args) => look::list(&args),
         Command::Retry(args) => retry::run(args).await,
+        Command::Refuse(args) => refuse::run(args).await,
         Command::Export(args) => export::run(args).await,
     }
 }

@@ -133,6 +133,7 @@ RETRY: dict[str, bool] = {
     "outbox-damaged": False,
     "outbox-storage-failed": True,
     "outbox-predecessor-refused": False,
+    "outbox-given-up": False,
 }
 """Whether the same request may succeed later, by code."""
 

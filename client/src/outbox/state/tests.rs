@@ -70,6 +70,19 @@ fn a_record_in_doubt_goes_with_nobody() {
     assert_eq!(state.plan(Instant::now()), Plan { send: vec![2], ..Plan::default() });
 }
 
+/// Of what was given up and may be in, the store knows; of what certainly is not in, everybody.
+#[test]
+fn what_supersedes_one_that_was_given_up_goes_with_it_unless_that_may_be_in() {
+    for (doubt_ms, code, goes_along) in [(5, "outbox-given-up", false), (0, "outbox-given-up", true), (5, "x", true)] {
+        let mut state = state(&[(1, 1, 0), (2, 1, 1)]);
+        let given_up = Waiting { doubt_ms, code: code.to_owned(), ..row(1, 1, 0) };
+        state.change(Change::Refuse(1, given_up)).expect("a row");
+        let plan = state.plan(Instant::now());
+        let (send, orphans) = if goes_along { (vec![], vec![2]) } else { (vec![2], vec![]) };
+        assert_eq!((plan.send, plan.orphans), (send, orphans), "{doubt_ms} {code}");
+    }
+}
+
 #[test]
 fn a_pause_holds_its_series_and_no_other() {
     let mut state = state(&[(1, 1, 0), (2, 1, 1), (3, 2, 0)]);
