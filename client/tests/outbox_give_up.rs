@@ -12,7 +12,8 @@ use kho_proto::error::Code;
 
 /// Pauses that no test waits for.
 fn slow() -> Pace {
-    Pace { pause_min: Duration::from_secs(60), pause_max: Duration::from_secs(60), ..pace() }
+    let long = Duration::from_secs(60);
+    Pace { pause_min: long, pause_max: long, doubt: long, ..pace() }
 }
 
 fn sentence_of(outbox: &Outbox, record: &Signed) -> String {
@@ -85,7 +86,8 @@ async fn draining_ends_when_the_last_one_is_given_up() {
         tokio::spawn(async move { outbox.drain(&client, slow(), std::future::pending()).await })
     };
     assert!(matches!(next(&mut events).await, OutboxEvent::Waits { .. }));
-    // it pauses: that is not being sent
+    // it pauses, and whoever drains sleeps: that is not being sent
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(outbox.give_up(vec![record.record_id()]).await.unwrap(), 1);
     let event = next(&mut events).await;
     assert!(matches!(event, OutboxEvent::Refused { code: Code::OutboxGivenUp, .. }), "{event:?}");
