@@ -18,6 +18,7 @@ use crate::load::Named;
 use crate::sampler::Sampler;
 use crate::skip;
 
+mod catalogue;
 mod checks;
 
 /// Of what a failed test's history breaks.

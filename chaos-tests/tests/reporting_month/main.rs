@@ -37,8 +37,6 @@ use plan::{Key, MERGED, Plan, SUCCESSOR, Task, total};
 const SEED: u64 = 2020;
 /// Reports under way at once.
 const WORKERS: usize = 16;
-/// The catalogue's keeper.
-const KEEPER: &str = "VPCP";
 /// Between the leader's end and its return.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -76,15 +74,6 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().context("paths here are UTF-8")
 }
 
-fn load(rig: &Rig, documents: &Path) -> Result<()> {
-    let layout = rig.cluster.layout();
-    let (certificate, key) = layout.signer(&KEEPER.parse()?);
-    let config = layout.client_file();
-    let signer = ["--certificate", text(&certificate)?, "--key", text(&key)?, "--unit", KEEPER];
-    let load = ["catalogue", "load", text(documents)?, "--config", text(&config)?];
-    kho(rig, &[&load[..], &signer].concat()).map(drop)
-}
-
 /// The province's last day, as its keeper records it.
 fn merge(rig: &Rig, plan: &Plan) -> Result<()> {
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample/catalogue/units.json");
@@ -96,7 +85,7 @@ fn merge(rig: &Rig, plan: &Plan) -> Result<()> {
     merged["successors"] = json!([SUCCESSOR]);
     let file = rig.path().join("merged.json");
     std::fs::write(&file, merged.to_string())?;
-    load(rig, &file)
+    rig.load_catalogue(&file)
 }
 
 /// A scan of what was signed by hand: of no use to anyone, and of no two reports the same.
@@ -329,7 +318,7 @@ fn a_month_of_the_country() -> Result<()> {
 async fn month() -> Result<()> {
     let mut rig = Rig::create_with("month", SEED, &Options::default().with_catalogue())?;
     let leader = rig.launch().await?;
-    load(&rig, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample/catalogue"))?;
+    rig.load_catalogue(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample/catalogue"))?;
     let country = Country::load();
     let signers = country.units().iter().map(|unit| Ok((unit.code.clone(), rig.cluster.signer(&unit.code.parse()?)?)));
     let signers = signers.collect::<Result<BTreeMap<_, _>>>()?;

@@ -1,4 +1,7 @@
-//! The OpenAPI document is valid, and a cluster keeps to it whatever is sent: schemathesis, with a fixed seed.
+//! The OpenAPI document is valid, and a cluster keeps to it, whether a platform asks or schemathesis, with a fixed seed. It has a
+//! catalogue, so that statistics are counted and figures are judged.
+
+mod answers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +9,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use kho::dev::{Identity, Plane};
+use kho::dev::{Identity, Options, Plane};
 use kho_chaos_tests::rig::Rig;
 use kho_chaos_tests::skip;
+use serde_json::json;
+
+use answers::{Records, scene};
 
 /// How long the attack goes on; set by `make test-openapi`.
 const SECONDS: &str = "KHO_SECONDS";
@@ -18,6 +24,14 @@ const SECONDS_DEFAULT: u64 = 20;
 const SEED: &str = "20201126";
 /// Records that are there to be read.
 const RECORDS: usize = 12;
+/// Of statistics: any two of these are a range.
+const STATISTICS: &str = r#"
+[[operations]]
+include-path = "/v1/stats"
+[operations.parameters]
+"query.period_from" = ["2016", "2020-01", "2020-W24", "2020-06-12"]
+"query.period_to" = ["2020-12", "2020-W52", "2020-12-31", "2021"]
+"#;
 /// No 5xx, and no status, media type or body that is not described.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance";
 
@@ -40,34 +54,50 @@ fn run(command: &mut Command) -> Result<(bool, String)> {
 
 #[test]
 fn a_cluster_keeps_to_its_description() -> Result<()> {
-    let mut rig = Rig::create("openapi", 14, toml::Table::new())?;
+    let mut rig = Rig::create_with("openapi", 14, &Options::default().with_catalogue())?;
     let Some(tools) = tools(&rig) else { return Ok(()) };
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json").canonicalize()?;
     let (valid, text) = run(Command::new(tools.join("openapi-spec-validator")).arg(&document))?;
     ensure!(valid, "openapi-spec-validator: {text}");
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let leader = runtime.block_on(rig.launch())?;
-    let ids = runtime.block_on(async {
+    let (records, ids) = runtime.block_on(async {
         let client = rig.cluster.client()?;
-        let mut ids = Vec::new();
+        let records = Records::fill(&rig, &client).await?;
+        let mut ids = records.ids();
         for _ in 0..RECORDS {
             let record = rig.senders.next(&client).await?;
-            ids.push(client.submit(&record).await?.record_id.to_string());
+            ids.push(client.submit(&record).await?.record_id);
         }
-        anyhow::Ok(ids)
+        anyhow::Ok((records, ids))
     })?;
-    // without real ids nothing would be found, and no record would be held against its schema
-    let known: Vec<_> = ids.iter().map(|id| format!("{id:?}")).collect();
-    fs::write(rig.path().join("schemathesis.toml"), format!("[parameters]\n\"path.id\" = [{}]\n", known.join(", ")))?;
-
     let files = rig.cluster.layout().identity(&Identity::Platform);
+    let (url, trust) =
+        (format!("https://{}", rig.cluster.member(leader)?.client), rig.cluster.layout().trust(Plane::Client));
+    let node = json!({
+        "document": document, "url": url, "trust": trust, "certificate": files.certificate, "key": files.key,
+    });
+    let asked = rig.path().join("scene.json");
+    fs::write(&asked, serde_json::to_vec(&scene(node, records.calls()))?)?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/answers.py");
+    let (described, text) = run(Command::new(tools.join("python")).arg("-B").arg(script).arg(&asked))?;
+    ensure!(described, "answers: {text}");
+    print!("{text}");
+
+    // without real ids nothing would be found, and no record would be held against its schema; of periods drawn at random most
+    // end before they begin
+    let known: Vec<_> = ids.iter().map(|id| format!("{:?}", id.to_string())).collect();
+    fs::write(
+        rig.path().join("schemathesis.toml"),
+        format!("[parameters]\n\"path.id\" = [{}]\n{STATISTICS}", known.join(", ")),
+    )?;
+
     let seconds = std::env::var(SECONDS).ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS_DEFAULT);
     let begun = Instant::now();
     let mut attack = Command::new(tools.join("schemathesis"));
-    attack.current_dir(rig.path()).arg("run").arg(document.canonicalize()?);
-    attack.arg("--url").arg(format!("https://{}", rig.cluster.member(leader)?.client));
-    attack.arg("--tls-verify").arg(rig.cluster.layout().trust(Plane::Client));
+    attack.current_dir(rig.path()).arg("run").arg(&document);
+    attack.arg("--url").arg(url).arg("--tls-verify").arg(trust);
     attack.arg("--request-cert").arg(&files.certificate).arg("--request-cert-key").arg(&files.key);
     attack.args(["--checks", CHECKS, "--seed", SEED, "--generation-database", "none", "--no-color"]);
     attack.args(["--phases", "examples,coverage,fuzzing", "--warnings", "off", "--continue-on-failure"]);
