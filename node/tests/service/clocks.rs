@@ -1,6 +1,7 @@
 //! R-D4: a leader whose clock is off hands over, and far off it proposes nothing; everybody sees the offset. And so with
 //! disks below their reserve.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use kho_proto::pb::v1::store_client::StoreClient;
 use kho_proto::status::from_status;
 use tonic::transport::Channel;
 
+use crate::admin_plane::scrape;
 use crate::sender::Sender;
 use crate::thin_line::{code, get, submit, verify};
 use crate::world::{World, begin};
@@ -117,6 +119,21 @@ impl Scene {
         self.world.operator(node).await.node_status(NodeStatusRequest {}).await.unwrap().into_inner()
     }
 
+    /// Until a metric has a value. All nodes of a test write the same ones, each once a second.
+    async fn shows(&self, metric: &str, expected: RangeInclusive<f64>) {
+        let operator = self.world.operators.card(&[], &["urn:kho:role:operator"]);
+        let start = Instant::now();
+        loop {
+            let (_, text) = scrape(&self.world, Some(&operator)).await;
+            let found = text.lines().find_map(|line| line.strip_prefix(metric)?.parse::<f64>().ok());
+            if found.is_some_and(|found| expected.contains(&found)) {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(15), "{metric}: expected {expected:?}, found {found:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Until every node knows both others.
     async fn acquainted(&self) {
         let start = Instant::now();
@@ -151,6 +168,8 @@ async fn a_leader_half_a_second_off_hands_over_and_nothing_is_refused() {
     let seen = scene.status(other).await;
     assert!(seen.clock_offset_ms.abs() < 400, "the others are right: {}", seen.clock_offset_ms);
     assert_eq!(seen.clock_peers, 2);
+    scene.shows("kho_clock_offset_seconds ", -1.2..=-0.6).await;
+    scene.shows(&format!("kho_clock_peer_offset_seconds{{node=\"{leader}\"}} "), -1.2..=-0.6).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
