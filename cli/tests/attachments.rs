@@ -29,10 +29,13 @@ async fn the_command_line_attaches_and_gets() {
     let (map, notes) = (content(3_000_000), b"ghi ch\xc3\xba".to_vec());
     std::fs::write(at("map.pdf"), &map).unwrap();
     std::fs::write(at("notes.txt"), &notes).unwrap();
+    // a name as macOS writes it, its accents apart
+    std::fs::write(at("ba\u{309}n \u{111}o\u{300}.csv"), "1").unwrap();
     std::fs::write(at("report.json"), report_of("2020-06-12")).unwrap();
     let (report, map_file, notes_file, records) = (at("report.json"), at("map.pdf"), at("notes.txt"), at("records"));
     let submit = ["submit", "--config", text(&config), "--out", text(&records), text(&report)];
-    let attach = ["--attach", text(&map_file), "--attach", text(&notes_file)];
+    let apart = at("ba\u{309}n \u{111}o\u{300}.csv");
+    let attach = ["--attach", text(&map_file), "--attach", text(&notes_file), "--attach", text(&apart)];
     let (out, err) = ends(&[&submit[..], &attach].concat(), 0);
     assert!(err.contains("uploading map.pdf"), "{err}");
     let record = out.lines().find(|line| line.ends_with(".record")).unwrap();
@@ -71,10 +74,15 @@ async fn the_command_line_attaches_and_gets() {
     std::fs::write(part(&map), &map[..1_000_001]).unwrap();
     let (out, err) = ends(&get, 0);
     assert!(err.contains("behind 1000001 bytes"), "{err}");
-    assert_eq!(out.lines().count(), 2);
+    assert_eq!(out.lines().count(), 3);
     assert!(std::fs::read(files.join("map.pdf")).unwrap() == map);
     assert_eq!(std::fs::read(files.join("notes.txt")).unwrap(), notes);
-    assert_eq!(std::fs::read_dir(&files).unwrap().count(), 2, "no parts are left");
+    assert!(files.join("b\u{1ea3}n \u{111}\u{f2}.csv").exists(), "{out}");
+    assert_eq!(std::fs::read_dir(&files).unwrap().count(), 3, "no parts are left");
+    for name in ["b\u{1ea3}n \u{111}\u{f2}.csv", "ba\u{309}n \u{111}o\u{300}.csv"] {
+        let (_, err) = ends(&[&get[..], &[name]].concat(), 0);
+        assert!(err.contains("there already"), "{name}: {err}");
+    }
     let (_, err) = ends(&[&get[..], &["map.pdf"]].concat(), 0);
     assert!(err.contains("there already"), "{err}");
     std::fs::write(files.join("notes.txt"), "x").unwrap();

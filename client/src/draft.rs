@@ -9,6 +9,7 @@ use kho_proto::dsse;
 use kho_proto::error::Code;
 use kho_proto::header::{self, Attachment, Header, SubmittedAt};
 use kho_proto::id::{RecordId, RegimeCode, UnitCode};
+use kho_proto::nfc::nfc;
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::period::Period;
 use kho_proto::record;
@@ -81,7 +82,7 @@ impl SignDraftError {
 
 impl Draft {
     /// Gives the report its id, its salt and its time, and has it signed: once. Whatever happens afterwards, the
-    /// same bytes are sent.
+    /// same bytes are sent. Series and names of attachments are written in NFC: they are compared as bytes.
     pub async fn sign(self, signer: &dyn Signer, surroundings: &dyn Surroundings) -> Result<Signed, SignDraftError> {
         self.sign_with(Vec::new(), signer, surroundings).await
     }
@@ -102,13 +103,14 @@ impl Draft {
             unit: self.unit,
             regime: self.regime,
             period: self.period,
-            series: self.series,
+            series: nfc(&self.series),
             supersedes: self.supersedes,
             receivers: self.receivers,
             submitted_at: SubmittedAt::from_unix_ms(now),
             media_type: self.media_type,
             salt,
         };
+        let attachments = attachments.into_iter().map(|one| Attachment { name: nfc(&one.name), ..one }).collect();
         let header = draft.header_with(&self.payload, attachments)?;
         let bytes = header.encode();
         let signature = signer.sign(&dsse::signed_bytes(&bytes)).await?;

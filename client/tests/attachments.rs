@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fake::{Act, Fake, client, signed};
+use fake::{Act, Fake, client, signed, signed_with};
 use kho_client::{AttachmentError, Content, Part, describe};
 use kho_proto::error::Code;
 use kho_proto::header::Attachment;
@@ -192,4 +192,19 @@ fn a_file_is_measured_piece_by_piece() {
     let file = kho_client::FileContent::open(&path).unwrap();
     assert_eq!(describe("a", "text/plain", &file).unwrap(), described(&content));
     assert!(kho_client::FileContent::open(dir.path()).unwrap().length().is_err(), "a directory");
+}
+
+/// A header's names are compared as bytes, and macOS writes them with the accents apart.
+#[tokio::test]
+async fn names_and_series_are_written_in_nfc() {
+    let apart = "ba\u{309}n \u{111}o\u{300}";
+    let attachment = describe(apart, "text/plain", &content(9)).unwrap();
+    assert_eq!(attachment.name, "b\u{1ea3}n \u{111}\u{f2}");
+    let attachment = Attachment { name: apart.to_owned(), ..attachment };
+    let signed = signed_with(1, apart, vec![attachment]).await;
+    let header = kho_proto::header::Header::decode(&signed.record().header).unwrap();
+    assert_eq!(
+        (header.series.as_str(), header.attachments[0].name.as_str()),
+        ("b\u{1ea3}n \u{111}\u{f2}", "b\u{1ea3}n \u{111}\u{f2}")
+    );
 }

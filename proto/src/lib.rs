@@ -15,6 +15,7 @@ pub mod header;
 pub mod id;
 pub mod leaf;
 pub mod merkle;
+pub mod nfc;
 pub mod object;
 pub mod pb;
 pub mod period;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from typing import Any
 
@@ -15,7 +16,7 @@ from kho_client import Draft, codes
 from kho_client._wire import record_pb2
 from kho_client.block import SignatureBlock
 from kho_client.errors import FormatError
-from kho_client.header import Header
+from kho_client.header import Attachment, Header
 from kho_client.ids import is_v7, new_record_id, parse_record_id
 from kho_client.media_type import is_media_type
 from kho_client.moment import LAST_MS, is_period, moment_ms, moment_text
@@ -65,8 +66,17 @@ def test_garbage_is_refused_in_words(garbage: bytes) -> None:
 
 
 def test_texts_are_written_in_nfc() -> None:
-    signed = report(series="so\u0302\u0301t").sign(SIGNER)
+    apart = Attachment("ba\u0309n.pdf", "application/pdf", 1, bytes(32))
+    signed = report(series="so\u0302\u0301t", attachments=[apart]).sign(SIGNER)
     assert signed.header.series == "s\u1ed1t"
+    assert signed.header.attachments[0].name == "b\u1ea3n.pdf"
+
+
+def test_a_document_whose_series_is_not_nfc_is_refused() -> None:
+    document = {"unit": "BYT", "regime": "YT-01", "period": "2020", "text": "x", "series": "so\u0302\u0301t"}
+    with pytest.raises(FormatError, match="report field series: expected text in NFC") as caught:
+        Report.from_json(json.dumps(document).encode())
+    assert caught.value.code == "report-invalid"
 
 
 @given(st.integers(0, LAST_MS))

@@ -7,6 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use kho_proto::digest::Digester;
 use kho_proto::header::Attachment;
+use kho_proto::nfc::nfc;
 use kho_proto::object::CHUNK_LENGTH;
 use parking_lot::Mutex;
 
@@ -62,7 +63,8 @@ pub(super) fn piece(content: &dyn Content, length: u64, offset: u64) -> io::Resu
     Ok(piece.into())
 }
 
-/// Measures a content: how the header of a record names it. Reads all of it. Blocks.
+/// Measures a content: how the header of a record names it, in NFC whatever the file system made of the name. Reads all of it.
+/// Blocks.
 pub fn describe(name: &str, media_type: &str, content: &dyn Content) -> io::Result<Attachment> {
     let (length, mut digester, mut at) = (content.length()?, Digester::default(), 0);
     while at < length {
@@ -70,5 +72,5 @@ pub fn describe(name: &str, media_type: &str, content: &dyn Content) -> io::Resu
         digester.update(&piece);
         at += piece.len() as u64;
     }
-    Ok(Attachment { name: name.to_owned(), media_type: media_type.to_owned(), length, digest: digester.finish() })
+    Ok(Attachment { name: nfc(name), media_type: media_type.to_owned(), length, digest: digester.finish() })
 }

@@ -33,7 +33,7 @@ pub use log::{log, receipt_of};
 use prost::Message;
 use reads::{Events, Read, Reads};
 #[allow(unused_imports)] // each test file uses its part
-pub use records::{several, signed, signed_as};
+pub use records::{several, signed, signed_as, signed_with};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;

@@ -1,6 +1,7 @@
 //! Signed records, the same in every call of one process.
 
 use kho_client::{Draft, PemSigner, Signed, Surroundings};
+use kho_proto::header::Attachment;
 use kho_proto::id::UnixMs;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 
@@ -33,6 +34,11 @@ pub async fn several(count: u8) -> Vec<Signed> {
 
 /// One of 256 records.
 pub async fn signed_as(n: u8) -> Signed {
+    signed_with(n, "", Vec::new()).await
+}
+
+/// One of them with a subject, and attachments.
+pub async fn signed_with(n: u8, series: &str, attachments: Vec<Attachment>) -> Signed {
     static KEY: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
     let (certificate, key) = KEY.get_or_init(|| {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
@@ -45,11 +51,11 @@ pub async fn signed_as(n: u8) -> Signed {
         unit: "BYT".parse().unwrap(),
         regime: "YT-01".parse().unwrap(),
         period: "2020-06-12".parse().unwrap(),
-        series: String::new(),
+        series: series.to_owned(),
         supersedes: None,
         receivers: vec!["VPCP".parse().unwrap(), "BTC".parse().unwrap(), "VPCP".parse().unwrap()],
         media_type: "application/json".to_owned(),
         payload: "{\"new_cases\": 0}".into(),
     };
-    draft.sign(&signer, &Still(n)).await.unwrap()
+    draft.sign_with(attachments, &signer, &Still(n)).await.unwrap()
 }

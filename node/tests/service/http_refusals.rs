@@ -125,6 +125,7 @@ async fn requests_that_break_a_rule() {
             400,
             Code::HeaderFieldInvalid,
         ),
+        (HEADERS, JSON.1, report(",\"text\":\"a\",\"series\":\"a\u{309}\"").into(), 400, Code::ReportInvalid),
         (
             HEADERS,
             JSON.1,

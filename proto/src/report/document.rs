@@ -31,7 +31,7 @@ pub(super) struct Document {
     /// What the report covers: 2020-06-12, 2020-W24, 2020-06, 2020, 2020-01/2020-03, or 2020-06-12T08:30:00+07:00.
     #[schemars(regex(pattern = PERIOD))]
     pub period: String,
-    /// Subject within unit, regime and period, where there is more than one; at most 256 bytes.
+    /// Subject within unit, regime and period, where there is more than one; at most 256 bytes, in NFC.
     #[serde(default)]
     #[schemars(length(max = 256))]
     pub series: String,

@@ -16,6 +16,7 @@ pub use values::{VALUES_MAX, values};
 use crate::error::{Code, Refusal, excerpt};
 use crate::header::SubmittedAt;
 use crate::id::{RecordId, RegimeCode, UnitCode};
+use crate::nfc::is_nfc;
 use crate::period::{self, Period};
 use crate::record::Draft;
 
@@ -132,7 +133,7 @@ impl Report {
             unit: code("unit", &document.unit)?,
             regime: code("regime", &document.regime)?,
             period: document.period.parse()?,
-            series: document.series,
+            series: series(document.series)?,
             supersedes: document.supersedes.map(|id| record_id("supersedes", &id)).transpose()?,
             receivers: document.receivers.iter().map(|unit| code("receivers", unit)).collect::<Result<_, _>>()?,
             media_type: document.media_type.unwrap_or_else(|| media_type.to_owned()),
@@ -161,6 +162,15 @@ impl Report {
 fn record_id(field: &'static str, text: &str) -> Result<RecordId, Error> {
     let id = text.parse().ok().filter(RecordId::is_v7);
     id.ok_or_else(|| Error::Field { field, expected: "a UUIDv7", found: excerpt(text) })
+}
+
+/// Refused and not rewritten: who compares the header's bytes would not find the document's own text again.
+fn series(text: String) -> Result<String, Error> {
+    if !is_nfc(&text) {
+        let found = format!("{} in another form", excerpt(&text));
+        return Err(Error::Field { field: "series", expected: "text in NFC", found });
+    }
+    Ok(text)
 }
 
 fn code<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, Error> {

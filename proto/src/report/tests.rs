@@ -64,6 +64,10 @@ fn mistakes_are_named() {
     assert!(error(&with(r#","text":"x","receivers":["Bộ"]"#)).contains("report field receivers"));
     assert!(error(&with(r#","text":"x","unit":"BTC""#)).contains("duplicate field `unit`"));
     assert!(error(r#"{"unit":"","regime":"YT-01","period":"2020","text":"x"}"#).contains("report field unit"));
+    // as macOS takes names apart: another series beside the first
+    let apart = error(&with(",\"text\":\"x\",\"series\":\"so\u{302}\u{301}t\""));
+    assert!(apart.contains("report field series: expected text in NFC, found \"so"), "{apart}");
+    assert!(apart.ends_with("in another form"), "{apart}");
     let period = Report::from_json(br#"{"unit":"BYT","regime":"YT-01","period":"2020-13","text":"x"}"#);
     assert_eq!(period.expect_err("no such month").code(), Code::PeriodInvalid);
     assert!(error("{").contains("line 1"));

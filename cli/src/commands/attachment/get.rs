@@ -8,6 +8,7 @@ use kho_proto::certificate::TrustRoots;
 use kho_proto::error::{Code, Refusal};
 use kho_proto::header::Header;
 use kho_proto::id::RecordId;
+use kho_proto::nfc::nfc;
 
 use super::fetch_all;
 use crate::commands::check;
@@ -57,7 +58,9 @@ pub async fn run(args: Args) -> Result {
     let header = Header::decode(&fetched.record.header)?;
     let names = || header.attachments.iter().map(|attachment| attachment.name.as_str()).collect::<Vec<_>>().join(", ");
     let find = |name: &String| -> Result<usize> {
-        let at = header.attachments.iter().position(|attachment| attachment.name == *name);
+        let at = |is: &dyn Fn(&str) -> bool| header.attachments.iter().position(|attachment| is(&attachment.name));
+        // to the byte, else the same text: a file system may have another form of it than the header, or the keyboard
+        let at = at(&|named| named == name).or_else(|| at(&|named| nfc(named) == nfc(name)));
         at.ok_or_else(|| {
             let message = format!("the record has no attachment {name:?}: expected one of {}", names());
             Refusal::new(Code::AttachmentUnknown, message).into()

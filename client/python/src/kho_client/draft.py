@@ -8,7 +8,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import files
@@ -62,7 +62,7 @@ class Draft:
 
     def sign(self, signer: Signer, *, now_ms: int | None = None) -> Signed:
         """Gives the report its id, its salt and its time, and has it signed: once. Whatever happens afterwards, the same
-        bytes are sent. `series` is written in NFC, since it is compared as bytes."""
+        bytes are sent. `series` and names of attachments are written in NFC, since they are compared as bytes."""
         now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         salt = secrets.token_bytes(SALT_LENGTH)
         header = Header(
@@ -78,7 +78,7 @@ class Draft:
             payload_length=len(self.payload),
             salt=salt,
             payload_digest=payload_digest(salt, self.payload),
-            attachments=tuple(self.attachments),
+            attachments=tuple(replace(one, name=unicodedata.normalize("NFC", one.name)) for one in self.attachments),
         )
         header.check()
         header.check_payload(self.payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +125,9 @@ class Report:
             found = excerpt(fields["period"])
             message = f"report field period: expected a period of the grammar, found {found}"
             raise FormatError("period-invalid", message, expected="a period of the grammar", found=found)
+        if not unicodedata.is_normalized("NFC", fields.get("series", "")):
+            # elsewhere the same text may begin another series
+            raise _field("series", "text in NFC", fields["series"])
         payload, media_type = _content(fields)
         return cls(
             unit=fields["unit"],
