@@ -5,7 +5,7 @@ use kho_proto::id::{Seq, Token};
 
 use super::index::{Place, Sides};
 use crate::row::{Damaged, Fault};
-use crate::table::{Role, Table, joined};
+use crate::table::{Role, Table, joined, seq_key};
 use crate::view::{Direction, ReadError, View};
 
 /// Takes a period and a sequence number.
@@ -30,17 +30,17 @@ pub fn sent_pair(view: &dyn View, unit: Option<&Token>, after: Option<&Pair>) ->
 }
 
 /// Periods and sequence numbers of what a unit sent under a regime: by the periods' texts as bytes, then by sequence number,
-/// behind a period if one is given. `years` are those of the periods' texts. Keys only: nothing is looked up.
+/// behind a period and a number in it if they are given. `years` are those of the periods' texts. Keys only: nothing is looked up.
 pub fn sent<E: From<ReadError>>(
     view: &dyn View,
     (unit, regime): (&Token, &Token),
     years: RangeInclusive<u16>,
-    after: Option<&str>,
+    after: Option<(&str, Seq)>,
     each: &mut Sent<'_, E>,
 ) -> Result<(), E> {
     let sides = Sides::new(vec![(Role::Sender, *unit)], Bytes::copy_from_slice(regime.as_ref()), Some(years));
-    // behind every sequence number of that period
-    let after = after.map(|period| Place(joined(&[regime.as_ref(), period.as_bytes(), &[0], &[0xff; 8]])));
+    let place = |(period, seq): (&str, Seq)| joined(&[regime.as_ref(), period.as_bytes(), &[0], &seq_key(seq)]);
+    let after = after.map(|after| Place(place(after)));
     sides.scan(view, Direction::Forward, after.as_ref(), &mut |place| {
         let (period, seq) = place.read().map_err(|damaged| E::from(damaged.into()))?;
         each(period, seq)

@@ -102,7 +102,7 @@ impl Reader {
         let after = page.and_then(|page| match page.place {
             Place::Revision(after) => Some(after),
             // never of this call: the binding says so
-            Place::Cursor(_) | Place::Names(_) => None,
+            Place::Cursor(_) | Place::Names(_) | Place::Inside(_) => None,
         });
         let question = Question { caller, of, direction, after, binding };
         let keyed = Arc::clone(keyed);

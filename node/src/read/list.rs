@@ -152,7 +152,7 @@ impl Question {
         match &self.page.as_ref()?.place {
             Place::Cursor(cursor) => Some(cursor),
             // never of this call: the binding says so
-            Place::Revision(_) | Place::Names(_) => None,
+            Place::Revision(_) | Place::Names(_) | Place::Inside(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! version (1) = 1 | begun at, Unix ms (8) | size (8) | linearizable (1) | age, ms + 1 or 0 (8) | binding (32) | place | tag (32)
 //! binding = SHA-256("kho page v1" | kind of call | request without its paging | 0x00 | caller)
-//! place   = 1, regime token, period, 0x00, seq | 2, seq | 3, seq | 4, revision (4) | 5, names
+//! place   = 1, regime token, period, 0x00, seq | 2, seq | 3, seq | 4, revision (4) | 5, names | 6, names
 //! tag     = HMAC-SHA-256(page key, all before)
 //! ```
 
@@ -33,6 +33,12 @@ pub(super) enum Place {
     Revision(u32),
     /// Of what stands in the order of names: the last ones, each with 0x00 behind it.
     Names(Bytes),
+    /// Inside of what has a name, the last of the names saying where: builds that only know whole ones refuse it.
+    Inside(Bytes),
+}
+
+fn joined(names: &[&str]) -> Bytes {
+    names.iter().flat_map(|name| name.bytes().chain([0])).collect()
 }
 
 /// The moment that a list is of.
@@ -76,12 +82,17 @@ pub(super) fn binding(call: Call, request: &[u8], caller: &[u8]) -> Digest {
 impl Place {
     /// Of names in an order.
     pub(super) fn names(names: &[&str]) -> Place {
-        Place::Names(names.iter().flat_map(|name| name.bytes().chain([0])).collect())
+        Place::Names(joined(names))
+    }
+
+    /// Inside the last but one of these names.
+    pub(super) fn inside(names: &[&str]) -> Place {
+        Place::Inside(joined(names))
     }
 
     /// The names, if there are so many.
     pub(super) fn read_names<const N: usize>(&self) -> Option<[String; N]> {
-        let Place::Names(names) = self else { return None };
+        let (Place::Names(names) | Place::Inside(names)) = self else { return None };
         let parts = names.strip_suffix(&[0])?.split(|byte| *byte == 0);
         let texts: Vec<String> = parts.map(|part| String::from_utf8(part.to_vec()).ok()).collect::<Option<_>>()?;
         texts.try_into().ok()
@@ -115,6 +126,10 @@ impl Page {
             }
             Place::Names(names) => {
                 out.push(5);
+                out.extend_from_slice(names);
+            }
+            Place::Inside(names) => {
+                out.push(6);
                 out.extend_from_slice(names);
             }
         }
@@ -154,6 +169,7 @@ impl Page {
             3 => Place::Cursor(Cursor::Leaf(Seq(u64::from_be_bytes(rest.try_into().ok()?)))),
             4 => Place::Revision(u32::from_be_bytes(rest.try_into().ok()?)),
             5 => Place::Names(Bytes::copy_from_slice(rest)),
+            6 => Place::Inside(Bytes::copy_from_slice(rest)),
             _ => return None,
         };
         Some(Self { moment, binding: Digest(binding), place })
@@ -191,13 +207,14 @@ mod tests {
         Page { moment, binding: binding(Call::List, b"request", b"caller"), place }
     }
 
-    fn places() -> [Place; 5] {
+    fn places() -> [Place; 6] {
         [
             Place::Cursor(Cursor::Index(Bytes::from(vec![7; 16 + 64 + 9]))),
             Place::Cursor(Cursor::Gathered(Seq(5))),
             Place::Cursor(Cursor::Leaf(Seq(u64::MAX))),
             Place::Revision(3),
             Place::names(&[&"R".repeat(32), &"U".repeat(32), "2020-06-12T08:30:00+07:00"]),
+            Place::inside(&[&"R".repeat(32), &"U".repeat(32), "2020-06-12T08:30:00+07:00", "18446744073709551615+"]),
         ]
     }
 

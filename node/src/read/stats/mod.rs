@@ -3,24 +3,28 @@
 //! Nothing is counted beforehand and nothing is written down. A step walks the duties, which are pairs of a regime and a unit
 //! that reports under it, in the order of their codes; for each it walks the keys of the index beside the periods that are
 //! expected. Accepted-at never goes back, so that a deadline is a sequence number, and a key says whether a report was on time.
-//! Only where a unit sent more than one record for a period are rows looked up: which of them are corrections.
+//! Only where a unit sent more than one record for a period are rows looked up: which of them are corrections. A step may end
+//! anywhere, also among these.
 
 mod ask;
+mod cells;
 mod left_out;
+mod place;
 mod tally;
 
 use bytes::Bytes;
 use kho_ledger::View;
-use kho_proto::error::Refusal;
+use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{Seq, UnixMs};
 use kho_proto::pb::v1::{self as pb, Freshness, StatsRow};
 
-use super::page::{Page, Place};
+use super::page::Page;
 use super::{OpenError, Reader};
 use crate::identity::Identity;
 use crate::write::Deadline;
 use ask::Question;
 pub use left_out::LeftOut;
+use place::Last;
 
 /// Rows of a page if the caller does not say.
 pub const STATS_ROWS_DEFAULT: u32 = 1_000;
@@ -65,7 +69,7 @@ impl Reader {
         let start = self.start(page.as_ref(), question.stale, deadline).await?.open()?;
         let known = follower.known().await?;
         let first = page.is_none();
-        let after = page.and_then(|page| page.place.read_names());
+        let after = page.as_ref().map(|page| Last::of(&page.place).ok_or_else(foreign)).transpose()?;
         let keyed = keyed.clone();
         let done = self.scans.run(identity.certificate(), deadline, move |budget| {
             let moment = start.moment;
@@ -83,16 +87,19 @@ impl Reader {
             };
             let left_out = if first { tally.left_out(&keyed.opener, budget)? } else { LeftOut::default() };
             let (rows, last) = tally.run(after, budget)?;
-            let next = last.map(|[regime, unit, period]| {
-                let place = Place::names(&[&regime, &unit, &period]);
-                Page { moment, binding: question.binding, place }.encode(&keyed.pages)
-            });
+            let next =
+                last.map(|last| Page { moment, binding: question.binding, place: last.place() }.encode(&keyed.pages));
             let as_of = kho_proto::header::SubmittedAt::from_unix_ms(as_of).to_string();
             let next = next.unwrap_or_default();
             Ok(Tallied { rows, next, as_of, size: moment.size, freshness: start.freshness, left_out })
         });
         done.await
     }
+}
+
+/// A place that no step of statistics has made.
+fn foreign() -> Refusal {
+    Refusal::new(Code::PageTokenInvalid, "the page token names no place of statistics")
 }
 
 /// What stands for now: this node's clock, or the moment after the newest record's acceptance, which was another node's. All of
