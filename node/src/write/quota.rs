@@ -98,6 +98,11 @@ impl Quotas {
         Self { clock, usual: config.usual(), units: config.of_units(), accounts: Mutex::default() }
     }
 
+    /// The node's clock.
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     /// Charges a record of so many bytes to its unit, or refuses it.
     pub fn charge(&self, unit: &UnitCode, bytes: usize) -> Result<(), Refusal> {
         self.charge_all(unit, 1, bytes)

@@ -291,6 +291,34 @@ async fn what_no_record_names_is_collected_and_what_one_names_stays() {
     submit(&client, &late).await.unwrap();
 }
 
+/// What was found complete at the last moment was gone when its record came.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_complete_is_there_when_its_record_comes() {
+    let after = Duration::from_secs(8);
+    let (world, node) = formed("[attachments]\norphan_after_s = 8\n").await;
+    let client = world.platform(1).await;
+    let sender = Sender::new(&world.signers, "BYT");
+    let (named, waiting) = (content(7, 600_000), content(8, 600_000));
+    upload(&client, "BYT", &named).await;
+    submit(&client, &report(&sender, &[("a", &named)])).await.unwrap();
+    let first = Instant::now();
+    upload(&client, "BYT", &waiting).await;
+    let last = Instant::now();
+    assert_eq!(begin(&client, said("BYT", &waiting)).await.unwrap(), (600_000, true));
+    // a quarter of its time is left
+    tokio::time::sleep_until((last + after * 3 / 4 + Duration::from_millis(100)).into()).await;
+    // as `kho submit` does, who uploads what is missing
+    if !begin(&client, said("BYT", &waiting)).await.unwrap().1 {
+        upload(&client, "BYT", &waiting).await;
+    }
+    assert!(first.elapsed() < after, "it was collected meanwhile: this machine is too slow to tell");
+    // it would be collected by now: the leader looks every two seconds
+    tokio::time::sleep_until((last + after + Duration::from_millis(2_500)).into()).await;
+    submit(&client, &report(&sender, &[("late", &waiting)])).await.unwrap();
+    assert_eq!(begin(&client, said("BYT", &named)).await.unwrap(), (600_000, true), "what is named stays");
+    assert_eq!(objects(&node), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_of_uploads_count_against_the_units_quota() {
     let quota = "[quotas]\nbytes_per_s = 1000000\nbytes_burst = 1000000\n";

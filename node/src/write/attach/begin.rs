@@ -2,21 +2,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use bytes::Bytes;
 use kho_ledger::View;
 use kho_proto::digest::Digest;
 use kho_proto::error::{Code, Refusal};
-use kho_proto::id::{ObjectId, Token, UnitCode};
+use kho_proto::id::{ObjectId, Token, UnitCode, UnixMs};
 use kho_proto::object::{CHUNK_LENGTH, chunk_count};
+use kho_proto::pb::ledger::v1::{Command, DropObjects, command::Kind};
 use kho_proto::pb::v1::BeginAttachmentRequest;
 use kho_proto::sealed::{ChunkContext, DataKey};
 
 use super::{Uploads, failed};
 use crate::identity::{Identity, Role};
-use crate::write::{Deadline, Keyed, keys_missing};
+use crate::write::{Answer, Deadline, Keyed, keys_missing};
 
 /// The entry version that knows attachments.
 const ENTRY_VERSION: u32 = 2;
+/// What is complete and will be collected within this is not worth naming: the rest of the attachments, a signature and a record
+/// that is sent again come first. Of a short wait for the record a quarter.
+const NEARLY_MAX: Duration = Duration::from_secs(3600);
 
 /// A content that a connection may upload, and how far it has come.
 pub struct Begun {
@@ -66,13 +72,42 @@ impl Uploads {
             object_id: ObjectId::of(&key.key, &digest, request.length),
             length: request.length,
         };
-        let view = self.writer.state.view();
-        let stored = self.tasks.blocking(move || stored(&view, &context)).await;
-        let (stored, complete) = stored.map_err(failed)?.map_err(failed)?;
+        let mut found = self.look(context).await?;
+        if found.complete && found.idle_since.is_some_and(|touched| self.is_nearly_collected(touched)) {
+            self.forget(context, &found, deadline).await?;
+            self.barrier.pass(deadline).await?;
+            found = self.look(context).await?;
+        }
+        let Found { stored, complete, .. } = found;
         if !complete {
             self.writer.disk.check_object()?;
         }
         Ok(Begun { unit, unit_token, digest, context, key: key.key, stored, complete })
+    }
+
+    async fn look(&self, context: ChunkContext) -> Result<Found, Refusal> {
+        let view = self.writer.state.view();
+        let found = self.tasks.blocking(move || look(&view, &context)).await;
+        found.map_err(failed)?.map_err(failed)
+    }
+
+    /// Whether what no record names, and was last touched then, may be collected before the record of whoever finds it now is in.
+    fn is_nearly_collected(&self, touched: UnixMs) -> bool {
+        let near = (self.orphan_after / 4).min(NEARLY_MAX);
+        let idle = self.writer.quotas.clock().now().0.saturating_sub(touched.0);
+        u128::from(idle) >= (self.orphan_after - near).as_millis()
+    }
+
+    /// Drops it a little earlier, so that it is uploaded anew and its time begins anew. A record that names it first keeps it.
+    async fn forget(&self, context: ChunkContext, found: &Found, deadline: Deadline) -> Result<(), Refusal> {
+        let object_ids = vec![Bytes::copy_from_slice(context.object_id.as_ref())];
+        let idle_since_ms = found.idle_since.map_or(0, |touched| touched.0);
+        let drop = DropObjects { object_ids, idle_since_ms, incomplete_only: false };
+        let command = Command { kind: Some(Kind::DropObjects(drop)) };
+        match self.writer.queue.propose(command, deadline).await? {
+            Answer::Done | Answer::Accepted { .. } => Ok(()),
+            Answer::Refused(refusal) => Err(refusal),
+        }
     }
 
     fn check(&self, request: &BeginAttachmentRequest) -> Result<(UnitCode, Digest), Refusal> {
@@ -104,16 +139,26 @@ impl Uploads {
     }
 }
 
-/// Bytes that are there without a gap, and whether it is complete.
-fn stored(view: &dyn View, context: &ChunkContext) -> Result<(u64, bool), kho_ledger::ReadError> {
+/// What is there of a content.
+struct Found {
+    /// Bytes without a gap.
+    stored: u64,
+    complete: bool,
+    /// Of what is complete and no record names: when it was completed.
+    idle_since: Option<UnixMs>,
+}
+
+fn look(view: &dyn View, context: &ChunkContext) -> Result<Found, kho_ledger::ReadError> {
     let id = &context.object_id;
-    if kho_ledger::complete_object(view, id)?.is_some() {
-        return Ok((context.length, true));
+    if let Some(row) = kho_ledger::complete_object(view, id)? {
+        let idle_since = (!kho_ledger::is_named(view, id)?).then_some(row.at);
+        return Ok(Found { stored: context.length, complete: true, idle_since });
     }
     let count = chunk_count(context.length);
     let mut chunks = 0;
     while chunks < count && kho_ledger::chunk_facts(view, id, u32::try_from(chunks).unwrap_or(u32::MAX))?.is_some() {
         chunks += 1;
     }
-    Ok(((chunks * CHUNK_LENGTH as u64).min(context.length), false))
+    let stored = (chunks * CHUNK_LENGTH as u64).min(context.length);
+    Ok(Found { stored, complete: false, idle_since: None })
 }

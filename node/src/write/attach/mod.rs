@@ -52,6 +52,8 @@ pub struct Uploads {
     members: Arc<Members>,
     tasks: Arc<dyn Tasks>,
     length_max: u64,
+    /// How long an attachment may wait for its record.
+    orphan_after: Duration,
     open: Arc<Semaphore>,
     shares: Shares,
     chunks: Arc<Semaphore>,
@@ -74,6 +76,7 @@ impl Uploads {
             members,
             tasks,
             length_max: config.length_max_mib << 20,
+            orphan_after: Orphans::after(config),
             open: Arc::new(Semaphore::new(UPLOADS_MAX)),
             shares: Shares::of(UPLOADS_MAX, UNIT_UPLOADS_MIN),
             chunks: Arc::new(Semaphore::new(CHUNKS_MAX)),
