@@ -101,7 +101,7 @@ bench-peers: ## Against etcd, PostgreSQL and RabbitMQ, three nodes each, with re
 bench-profile: ## Where the CPU of a record goes, by purpose and by function; release build, perf; ARGS="--op read --connections 64"
 	CARGO="$(CARGO)" benches/profile.sh $(ARGS)
 
-bench-attachments: build ## Peak memory of each node while CLIENTS=32 upload MIB=256 each; needs the disk for it
+bench-attachments: build ## Peak memory of nodes and clients while CLIENTS=32 upload MIB=256 each and read it back; needs the disk for it
 	benches/attachments.sh
 
 bench-log-engines: build ## Raft log on RocksDB, raft-engine and raft-log: cost of an entry, damaged bytes, power loss as root; PARTS=, ROUNDS=, CYCLES=
