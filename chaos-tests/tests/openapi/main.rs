@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use kho::dev::{Identity, Options, Plane};
+use kho::dev::{Identity, NodeId, Options, Plane};
 use kho_chaos_tests::rig::Rig;
 use kho_chaos_tests::skip;
 use serde_json::json;
@@ -24,14 +24,25 @@ const SECONDS_DEFAULT: u64 = 20;
 const SEED: &str = "20201126";
 /// Records that are there to be read.
 const RECORDS: usize = 12;
-/// Of statistics: any two of these are a range.
-const STATISTICS: &str = r#"
+/// What requests are made of for the most part; a list for a parameter itself would be sent as a list. Any two of these periods
+/// are a range.
+const SETTINGS: &str = r#"
+[dictionaries.begins]
+values = ["2016", "2020-01", "2020-W24", "2020-06-12"]
+[dictionaries.ends]
+values = ["2020-12", "2020-W52", "2020-12-31", "2021"]
+[parameters]
+"path.id" = { dictionary = "ids", probability = 0.8 }
 [[operations]]
 include-path = "/v1/stats"
 [operations.parameters]
-"query.period_from" = ["2016", "2020-01", "2020-W24", "2020-06-12"]
-"query.period_to" = ["2020-12", "2020-W52", "2020-12-31", "2021"]
+"query.period_from" = { dictionary = "begins", probability = 0.8 }
+"query.period_to" = { dictionary = "ends", probability = 0.8 }
 "#;
+/// Operations that a request drawn at random is hardly ever good for.
+const RARELY_GOOD: [&str; 4] = ["statistics", "getRecord", "getReceipt", "historyOfRecord"];
+/// Good answers of each, at least: those of this test's own calls, and some more. Refusals alone would say little.
+const GOOD_MIN: u64 = 10;
 /// No 5xx, and no status, media type or body that is not described.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance";
 
@@ -50,6 +61,21 @@ fn run(command: &mut Command) -> Result<(bool, String)> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     let text = [output.stdout, output.stderr].concat();
     Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// How often a node has answered well to each of [`RARELY_GOOD`], as its metrics have it.
+fn good(rig: &Rig, tools: &Path, node: NodeId) -> Result<[u64; 4]> {
+    let operator = rig.cluster.layout().identity(&Identity::Operator);
+    let get = "import requests, sys; url, trust, *cert = sys.argv[1:]; print(requests.get(url, verify=trust, cert=tuple(cert)).text)";
+    let mut python = Command::new(tools.join("python"));
+    python.args(["-c", get]).arg(format!("https://{}/metrics", rig.cluster.member(node)?.admin));
+    python.arg(rig.cluster.layout().trust(Plane::Admin)).arg(operator.certificate).arg(operator.key);
+    let (answered, text) = run(&mut python)?;
+    ensure!(answered, "metrics: {text}");
+    Ok(RARELY_GOOD.map(|operation| {
+        let metric = format!("kho_http_requests_total{{operation=\"{operation}\",status=\"200\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&metric)?.parse().ok()).unwrap_or(0)
+    }))
 }
 
 #[test]
@@ -88,10 +114,8 @@ fn a_cluster_keeps_to_its_description() -> Result<()> {
     // without real ids nothing would be found, and no record would be held against its schema; of periods drawn at random most
     // end before they begin
     let known: Vec<_> = ids.iter().map(|id| format!("{:?}", id.to_string())).collect();
-    fs::write(
-        rig.path().join("schemathesis.toml"),
-        format!("[parameters]\n\"path.id\" = [{}]\n{STATISTICS}", known.join(", ")),
-    )?;
+    let settings = format!("[dictionaries.ids]\nvalues = [{}]\n{SETTINGS}", known.join(", "));
+    fs::write(rig.path().join("schemathesis.toml"), settings)?;
 
     let seconds = std::env::var(SECONDS).ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS_DEFAULT);
     let begun = Instant::now();
@@ -110,5 +134,8 @@ fn a_cluster_keeps_to_its_description() -> Result<()> {
     ensure!(kept, "schemathesis: {text}");
     // it has asked for something, and nothing of it is in the log
     ensure!(text.contains("generated"), "schemathesis has sent nothing: {text}");
+    let good = good(&rig, &tools, leader)?;
+    println!("good answers of {RARELY_GOOD:?}: {good:?}");
+    ensure!(good.iter().all(|count| *count > GOOD_MIN), "expected more than {GOOD_MIN} each, found {good:?}");
     runtime.block_on(rig.finish())
 }
