@@ -281,7 +281,8 @@ fn reads() -> Vec<Seed> {
         ("two-truths", token(1, 2, 0, &seq(3))),
         ("no-place", token(1, 1, 0, &[])),
         ("names", token(1, 1, 0, b"\x05YT-01\0BYT\x002020-06\0")),
-        ("place-6", token(1, 1, 0, &seq(6))),
+        ("inside-a-cell", token(1, 1, 0, b"\x06YT-01\0BYT\x002020-06\0\x004711")),
+        ("place-7", token(1, 1, 0, &seq(7))),
         ("a-long-sequence", token(1, 1, 0, &[seq(3), vec![0]].concat())),
         ("too-long", token(1, 1, 0, &[1; 300])),
     ] {
