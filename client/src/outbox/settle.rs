@@ -33,7 +33,11 @@ impl Shared {
         for number in numbers {
             let (row, doubt) = {
                 let mut state = self.state.lock();
-                let Some(queued) = state.queue.get_mut(number) else { continue };
+                let Some(queued) = state.queue.get_mut(number) else {
+                    // given up since the round was planned: it is not sent
+                    state.under_way.remove(number);
+                    continue;
+                };
                 queued.again = false;
                 let ms = queued.row.doubt_ms;
                 let doubt = (ms != 0).then(|| Doubt { ms, since: *queued.doubt.get_or_insert(since) });

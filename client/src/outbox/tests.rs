@@ -122,3 +122,19 @@ async fn a_list_says_what_records_are_about_and_where_they_came_from() {
     let origins: Vec<_> = told.iter().map(|one| one.origin.as_deref()).collect();
     assert_eq!(origins, [Some("june.ndjson:3"), Some(&*cut), None]);
 }
+
+/// Else one that is queued again during the round that passed it over can't be given up until that has ended.
+#[tokio::test]
+async fn what_a_round_passes_over_is_not_being_sent() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let outbox = Outbox::open(dir.path(), Limits::default()).expect("an outbox");
+    let record = record("a").await;
+    outbox.add(&record).await.expect("room");
+    // planned, and given up before its round began
+    let _turn = outbox.shared.delivering.lock().await;
+    outbox.give_up(vec![record.record_id()]).await.expect("it waits");
+    outbox.shared.state.lock().under_way = [1].into();
+    assert!(outbox.shared.mark(&[1]).expect("the store is well").sent.is_empty());
+    assert_eq!(outbox.retry(None).await.expect("the store is well"), 1);
+    assert_eq!(outbox.give_up(vec![record.record_id()]).await.expect("nobody sends it"), 0);
+}
