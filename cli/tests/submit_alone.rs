@@ -96,6 +96,34 @@ fn a_state_that_is_not_to_be_had_keeps_no_report_from_being_signed() {
     assert_eq!(sender.signed(), 1);
 }
 
+/// Else it is a second record: under another id, with other bytes.
+#[test]
+fn what_stands_in_a_state_that_does_not_open_is_not_signed_anew() {
+    let sender = Sender::new();
+    let (report, state) = (sender.reports("report.json", 1), sender.path("out/submit.state"));
+    sender.ends(&report, 4);
+    assert_eq!(sender.signed(), 1);
+    let held = File::open(&state).unwrap();
+    held.lock().unwrap();
+    // nobody answers, and an earlier run may have sent it
+    let (_, err) = sender.ends(&report, 3);
+    assert!(err.contains("signed before: sending") && !err.contains("is not remembered"), "{err}");
+    assert_eq!(sender.signed(), 1);
+    let other = sender.path("other.json");
+    fs::write(&other, fs::read_to_string(&report).unwrap().replace(":2}", ":3}")).unwrap();
+    let (_, err) = sender.ends(&other, 4);
+    assert!(err.contains("in use by another kho submit") && err.contains("is not remembered"), "{err}");
+    assert_eq!(sender.signed(), 2);
+    drop(held);
+
+    // one that is there and does not read, as another user's
+    fs::remove_file(&state).unwrap();
+    std::os::unix::fs::symlink("submit.state", &state).unwrap();
+    let (_, err) = sender.ends(&report, 1);
+    assert!(err.contains("submit.state: "), "{err}");
+    assert_eq!(sender.signed(), 2);
+}
+
 #[test]
 fn whoever_waits_for_the_state_can_be_interrupted() {
     let sender = Sender::new();

@@ -75,8 +75,8 @@ pub struct Args {
     /// Writes ID.record and ID.tlog-proof there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
-    /// Which id each report was given, for a run that goes on; OUT/submit.state if absent. Where that one can't be used, a few plain
-    /// documents are signed without, and it is told; one that is named must be there.
+    /// Which id each report was given, for a run that goes on; OUT/submit.state if absent. Where that one is held or can't be made, a few
+    /// plain documents that it does not have are signed without, and it is told; one that is named must be there.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 }

@@ -8,6 +8,7 @@ use kho::client_file::ClientFile;
 use kho_client::{Acknowledged, Client, Signed, SubmitError};
 use kho_proto::error::Code;
 use kho_proto::header::Header;
+use kho_proto::id::RecordId;
 use kho_proto::pb::v1::SignedRecord;
 use kho_proto::record;
 use kho_proto::report::Report;
@@ -23,7 +24,7 @@ use super::state::{Kind, OpenError, State};
 use crate::exit::{Failure, Result};
 use crate::lang;
 
-/// Another run with the same state may take so long to sign what it has; whoever waits longer signs without.
+/// Another run with the same state may take so long to sign what it has; whoever waits longer goes on without holding it.
 const STATE_WAIT: Duration = Duration::from_secs(5);
 
 /// Submits what is in the files.
@@ -80,8 +81,8 @@ struct Ready<'a> {
 }
 
 /// Gives each report without an id the one that it had in an earlier run, or a new one that the next run finds: the same file
-/// given again is the same record. Where others hold the state for long, or the system does not give it, reports are signed without
-/// it, as new ones: unless it was named, by somebody who relies on it.
+/// given again is the same record. Where others hold the state for long, or the system does not give it, it is only looked at: unless
+/// it was named, by somebody who relies on it.
 async fn remember<'a>(
     args: &Args,
     client: &Client,
@@ -95,12 +96,7 @@ async fn remember<'a>(
     let mut state = match State::open_within(&args.state_path(), Kind::Submit, STATE_WAIT).await {
         Ok(state) => state,
         Err(why @ (OpenError::Held { .. } | OpenError::File { .. })) if args.state.is_none() => {
-            let lang = lang::current();
-            let why = match why {
-                OpenError::Held { path, .. } => lang::STATE_HELD.with(lang, &[("path", &path.display())]),
-                why => why.to_string(),
-            };
-            eprintln!("{}", lang::NOT_REMEMBERED.with(lang, &[("why", &why)]));
+            recall(args, why, &mut nameless, attached)?;
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -115,6 +111,34 @@ async fn remember<'a>(
     // an id that a record was signed under is never forgotten
     state.sync()?;
     Ok(Some(state))
+}
+
+/// Gives reports the ids that stand in a state which does not open: signed anew, what may have been sent would be a second record.
+/// What does not stand there is signed as new, and that is told. A state that is there and does not read is an error.
+fn recall(args: &Args, why: OpenError, nameless: &mut [&mut Document], attached: &[Attached]) -> Result {
+    let known = State::look(&args.state_path(), Kind::Submit)?;
+    let is_held = matches!(why, OpenError::Held { .. });
+    // whoever holds it may be signing what has no record yet: twice signed, one id would be two records
+    let path = |id: &RecordId, end: &str| args.out.join(format!("{id}.{end}"));
+    let is_signed = |id: &RecordId| path(id, "record").exists() || path(id, "tlog-proof").exists();
+    let (mut ids, mut is_new) = (Ids::default(), false);
+    for document in nameless {
+        if let Content::Report(report) = &mut document.content {
+            let id = known.get(&ids.key(report, attached)).copied().filter(|id| !is_held || is_signed(id));
+            report.id = id;
+            document.remembered = id.is_some();
+            is_new |= id.is_none();
+        }
+    }
+    if is_new {
+        let lang = lang::current();
+        let why = match why {
+            OpenError::Held { path, .. } => lang::STATE_HELD.with(lang, &[("path", &path.display())]),
+            why => why.to_string(),
+        };
+        eprintln!("{}", lang::NOT_REMEMBERED.with(lang, &[("why", &why)]));
+    }
+    Ok(())
 }
 
 /// What went wrong with some of several files, which sinks none of the others.

@@ -107,11 +107,27 @@ fn line((digest, ordinal): Key, Known { id, done }: Known) -> String {
     format!("{}/{ordinal} {id}{}\n", hex::encode(digest.0), if done { DONE } else { "" })
 }
 
+/// What a file says, and how many of its bytes count: a line without its end was not synced, and nothing was signed under its id.
+fn parse_all(path: &Path, kind: Kind, bytes: &[u8]) -> std::result::Result<(HashMap<Key, Known>, usize), OpenError> {
+    let other = || OpenError::Other { path: path.to_owned(), kind };
+    let mut known = HashMap::new();
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    if whole == 0 {
+        return if kind.title().as_bytes().starts_with(bytes) { Ok((known, 0)) } else { Err(other()) };
+    }
+    let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| other())?;
+    for (number, line) in text.strip_prefix(kind.title()).ok_or_else(other)?.lines().enumerate() {
+        let line_error = || OpenError::Line { path: path.to_owned(), line: number + 2 };
+        let (key, of) = parse(line).ok_or_else(line_error)?;
+        known.insert(key, of);
+    }
+    Ok((known, whole))
+}
+
 impl State {
     /// Opens the file, or makes it.
     pub fn open(path: &Path, kind: Kind) -> std::result::Result<Self, OpenError> {
         let failed = |source| OpenError::File { path: path.to_owned(), source };
-        let other = || OpenError::Other { path: path.to_owned(), kind };
         let dir = kho::files::directory(path);
         kho::files::make_directory(dir, kind.directory_mode()).map_err(failed)?;
         let mut options = OpenOptions::new();
@@ -124,23 +140,12 @@ impl State {
         })?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
-        let mut known = HashMap::new();
-        // a line without its end was not synced: nothing was signed under its id
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let (known, whole) = parse_all(path, kind, &bytes)?;
         if whole == 0 {
-            if !kind.title().as_bytes().starts_with(&bytes) {
-                return Err(other());
-            }
             file.set_len(0).map_err(failed)?;
             file.rewind().map_err(failed)?;
             file.write_all(kind.title().as_bytes()).map_err(failed)?;
         } else {
-            let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| other())?;
-            for (number, line) in text.strip_prefix(kind.title()).ok_or_else(other)?.lines().enumerate() {
-                let line_error = || OpenError::Line { path: path.to_owned(), line: number + 2 };
-                let (key, of) = parse(line).ok_or_else(line_error)?;
-                known.insert(key, of);
-            }
             file.set_len(whole as u64).map_err(failed)?;
             file.seek(SeekFrom::End(0)).map_err(failed)?;
         }
@@ -158,6 +163,24 @@ impl State {
                 opened => return opened,
             }
         }
+    }
+
+    /// The ids in a file that does not open (held, or without locks), for who writes nothing there. None where there is no such file; one
+    /// that does not read is an error.
+    pub fn look(path: &Path, kind: Kind) -> std::result::Result<HashMap<Key, RecordId>, OpenError> {
+        let failed = |source| OpenError::File { path: path.to_owned(), source };
+        match std::fs::symlink_metadata(path) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(HashMap::new());
+            }
+            found => found.map_err(failed)?,
+        };
+        // a link that leads nowhere is an error: what it leads to may come back
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Ok(HashMap::new());
+        }
+        let (known, _) = parse_all(path, kind, &std::fs::read(path).map_err(failed)?)?;
+        Ok(known.into_iter().map(|(key, known)| (key, known.id)).collect())
     }
 
     /// The id of a report: that of an earlier run, or `fresh`.
@@ -209,89 +232,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: RecordId = RecordId([1; 16]);
-
-    fn key(text: &str) -> Key {
-        (Digest::of(text.as_bytes()), 0)
-    }
-
-    fn open(path: &Path) -> State {
-        State::open(path, Kind::Submit).unwrap_or_else(|failure| panic!("{failure:?}"))
-    }
-
-    #[test]
-    fn a_report_keeps_its_id_over_runs_and_torn_lines() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("below/state");
-        let mut state = open(&path);
-        assert_eq!(state.id(key("a"), ID), ID);
-        assert!(matches!(State::open(&path, Kind::Submit), Err(OpenError::Held { .. })), "one run at a time");
-        state.sync().unwrap_or_else(|failure| panic!("{failure:?}"));
-        state.id(key("not synced"), RecordId([2; 16]));
-        drop(state);
-        let mut torn = std::fs::read(&path).unwrap();
-        torn.extend(b"0123/0 0192f0c1");
-        std::fs::write(&path, torn).unwrap();
-        for fresh in [3, 4] {
-            let mut state = open(&path);
-            let fresh = RecordId([fresh; 16]);
-            assert_eq!(state.id(key("a"), fresh), ID);
-            assert_eq!(state.id((key("a").0, 1), fresh), fresh, "the same once more is another report");
-            assert_eq!(state.id(key("not synced"), fresh), fresh);
-        }
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_gets_it_when_it_is_free_and_no_later_than_the_limit() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state");
-        let held = open(&path);
-        let within = |limit| State::open_within(&path, Kind::Submit, limit);
-        assert!(matches!(within(Duration::from_millis(30)).await, Err(OpenError::Held { .. })));
-        let freed = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            drop(held);
-        };
-        // on one thread: whoever waits leaves it to others
-        let (opened, ()) = tokio::join!(within(Duration::from_secs(30)), freed);
-        assert!(opened.is_ok());
-    }
-
-    #[test]
-    fn what_is_done_with_stays_so_until_it_is_taken_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state");
-        let open = || State::open(&path, Kind::Outbox).unwrap_or_else(|error| panic!("{error}"));
-        let of =
-            |state: &mut State| [key("a"), key("b")].map(|key| (state.id(key, RecordId([9; 16])), state.is_done(key)));
-        let mut state = open();
-        for (text, id) in [("a", 1), ("b", 2)] {
-            state.id(key(text), RecordId([id; 16]));
-            state.done(key(text));
-        }
-        state.reopen(&[RecordId([2; 16]), RecordId([3; 16])]);
-        for _ in 0..2 {
-            assert_eq!(of(&mut state), [(RecordId([1; 16]), true), (RecordId([2; 16]), false)]);
-            state.sync().unwrap_or_else(|failure| panic!("{failure:?}"));
-            drop(state);
-            state = open();
-        }
-        drop(state);
-        assert!(matches!(State::open(&path, Kind::Submit), Err(OpenError::Other { .. })), "one is not the other's");
-    }
-
-    #[test]
-    fn another_file_is_left_as_it_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state");
-        for other in [&b"something"[..], b"some\nthing\n", b"\xff\n", b"kho submit state 1\nnonsense\n"] {
-            std::fs::write(&path, other).unwrap();
-            let error = State::open(&path, Kind::Submit).err().unwrap();
-            assert!(matches!(error, OpenError::Other { .. } | OpenError::Line { line: 2, .. }), "{error}");
-            assert_eq!(std::fs::read(&path).unwrap(), other);
-        }
-    }
-}
+mod tests;
