@@ -3,10 +3,13 @@
 
 mod common;
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use common::machine::Machine;
+use kho_client::{Limits, Outbox};
 
 /// What kho submit takes, the outbox takes: directories, lines, standard input. All or nothing.
 #[test]
@@ -127,4 +130,75 @@ fn an_add_that_was_ended_goes_on() {
     std::fs::write(machine.path("spool/add.state"), "something\n").unwrap();
     let (_, told) = machine.ends(&add, 1);
     assert!(told.contains("[outbox-damaged]") && told.contains("add.state: expected a state of kho outbox"), "{told}");
+}
+
+/// R-D1: forgotten, a refused record that may be in is in all the same, and its report signed anew would be a second one.
+#[test]
+fn a_report_whose_refused_record_may_be_in_is_not_signed_anew() {
+    let machine = Machine::new();
+    machine.ends(&["cluster", "new", "--dir", "c"], 0);
+    let report = machine.report("a.json", "a", None);
+    let (id, _) = machine.ends(&["outbox", "add", &report], 0);
+    let (id, record) = (id.trim(), format!("refused/{}.record", id.trim()));
+    let export = ["outbox", "export", "--out", "refused", "--refused"];
+    let forget = ["outbox", "export", "--out", "refused", "--refused", "--forget"];
+    let not_anew = || {
+        assert_eq!(machine.list(&["--refused"], "in_doubt"), ["true"]);
+        assert!(machine.ends(&["outbox", "list"], 0).0.contains("refused, in doubt"));
+        machine.ends(&forget, 0);
+        let (again, told) = machine.ends(&["outbox", "add", &report], 0);
+        assert!(again.trim() == id && told.contains(": added before, and no longer here"), "{again}{told}");
+        assert_eq!(machine.status("queued"), 0);
+    };
+    machine.ends(&["outbox", "refuse", id], 0);
+    assert_eq!(machine.list(&["--refused"], "in_doubt"), ["false"]);
+    machine.ends(&export, 0);
+    // who has its file may have sent it
+    machine.ends(&["outbox", "add", &record], 0);
+    not_anew();
+    // its own bytes may be sent; and given up in doubt it is as before
+    machine.ends(&["outbox", "add", &record], 0);
+    assert!(machine.ends(&["outbox", "refuse", id], 0).1.contains("of which 1 may be in"));
+    not_anew();
+}
+
+/// What an add was ended too soon to write down, the next one does, whatever that brings; not what the outbox has not taken.
+#[test]
+fn an_add_writes_down_what_one_before_it_could_not() {
+    let machine = Machine::new();
+    machine.ends(&["cluster", "new", "--dir", "c"], 0);
+    let state = || std::fs::read_to_string(machine.path("spool/add.state")).unwrap();
+    let (report, named) = (machine.report("a.json", "a", None), machine.named("named.json", "named"));
+    machine.ends(&["outbox", "add", &report, &named], 0);
+    let edited = machine.named("edited.json", "edited under its id");
+    assert!(machine.ends(&["outbox", "add", &edited], 1).1.contains("[record-id-conflict]"));
+    let open: String =
+        state().lines().filter(|line| !line.ends_with(" done")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(machine.path("spool/add.state"), &open).unwrap();
+    machine.ends(&["outbox", "add", &machine.report("b.json", "b", None)], 0);
+    assert_eq!(state().lines().filter(|line| line.ends_with(" done")).count(), 3, "{}", state());
+    assert!(machine.ends(&["outbox", "add", &edited], 1).1.contains("[record-id-conflict]"));
+}
+
+/// An export that had the outbox while it waited for an add kept that from ending.
+#[test]
+fn an_export_waits_for_an_add_without_the_outbox() {
+    let machine = Machine::new();
+    machine.ends(&["cluster", "new", "--dir", "c"], 0);
+    let (id, _) = machine.ends(&["outbox", "add", &machine.report("a.json", "a", None)], 0);
+    machine.ends(&["outbox", "refuse", id.trim()], 0);
+    // as an add that reads
+    let adding = File::open(machine.path("spool/add.state")).unwrap();
+    adding.lock().unwrap();
+    let mut export = machine.kho(&["outbox", "export", "--out", "refused", "--refused", "--forget"]);
+    let mut export = export.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        let opened = Outbox::open_existing(&machine.path("spool"), Limits::default());
+        assert!(opened.is_ok(), "{}", opened.unwrap_err());
+        drop(opened);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(adding);
+    assert_eq!(export.wait().unwrap().code(), Some(0));
 }

@@ -67,6 +67,8 @@ texts! {
     /// Where a record is in an outbox.
     REFUSED_STATE: "refused", "bị từ chối";
     /// Where a record is in an outbox.
+    REFUSED_IN_DOUBT: "refused, in doubt", "bị từ chối, chưa rõ đã vào kho";
+    /// Where a record is in an outbox.
     DELIVERED: "delivered", "đã gửi xong";
     /// Heading.
     OLDEST: "oldest", "chờ lâu nhất";

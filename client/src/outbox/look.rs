@@ -47,7 +47,8 @@ pub struct Listed {
     pub bytes: u64,
     /// Rounds that it was sent in; 0 for delivered ones, of which it is no longer known.
     pub rounds: u32,
-    /// It waits, and may have been taken.
+    /// It waits or was refused, and may have been taken: one that was given up in doubt, or was added again after its refusal by
+    /// who may have sent it.
     pub in_doubt: bool,
     /// Code and sentence of why it still waits or was refused.
     pub why: Option<(String, String)>,
@@ -131,7 +132,7 @@ fn listed(row: &Waiting, place: Place) -> Option<Listed> {
         added: UnixMs(row.added_ms),
         bytes: row.length,
         rounds: row.rounds,
-        in_doubt: place == Place::Queued && row.doubt_ms != 0,
+        in_doubt: row.doubt_ms != 0,
         why: told.then(|| (row.code.clone(), row.sentence.clone())),
         told: told.then_some(UnixMs(row.told_ms)),
         sequence: None,

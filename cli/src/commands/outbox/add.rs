@@ -26,8 +26,9 @@ with attachments is submitted by kho submit --attach, which uploads them.
 The same report added again, in a folder that is added every hour, or after a command that was killed, is the same record: its id
 is told again, and nothing is signed, nor counted. DIR/add.state has the id of each report by what it says (its file may have moved;
 the same twice in one command is two). It stays known when it was delivered, and the outbox keeps it no longer. A refused one that
-kho outbox export --refused --forget took out is not in, and is taken anew. An edited report is another one: of a series that has
-one it needs supersedes; under the same id of its own it is refused (record-id-conflict).
+kho outbox export --refused --forget took out is taken anew, unless it may be in: then it stays known, and its ID.record, the same
+bytes, is what may be added. An edited report is another one: of a series that has one it needs supersedes; under the same id of its
+own it is refused (record-id-conflict).
 
 Examples:
   kho outbox add --dir /var/lib/reports/outbox --config client.toml june/*.json
@@ -117,6 +118,15 @@ impl<'a> Adding<'a> {
         let outbox = self.args.at.open()?;
         let mut places: HashMap<RecordId, Place> =
             outbox.list(None).into_iter().map(|listed| (listed.record_id, listed.place)).collect();
+        // what an add before this one was ended too soon to write down
+        for (id, keys) in self.taken.begun() {
+            if places.contains_key(&id)
+                && !self.made.contains_key(&id)
+                && let Some(stored) = outbox.read(id).await?
+            {
+                self.taken.took(&keys, stored.signed()?.record())?;
+            }
+        }
         let mut records = Vec::new();
         for (signed, place) in self.records {
             // an earlier add was ended before it wrote down that this one was taken

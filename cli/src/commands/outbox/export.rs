@@ -20,7 +20,8 @@ const FORGET_MAX: usize = 1_000;
 With --refused it writes the refused ones instead: ID.record, and ID.refused with the code on the first line and the sentence on
 the second. --forget removes from the outbox what was written, once it is on the disk. The outbox keeps only the newest
 delivered records (--kept-records-max): export what you have to keep. A report whose refused record is forgotten is taken anew
-when kho outbox add is given it again; one that was delivered is not.
+when kho outbox add is given it again; one that was delivered is not, nor one whose refused record may be in (kho outbox list says
+\"in doubt\"): kho outbox add ID.record sends its same bytes. With --forget it waits 5 s at most for a kho outbox add that reads.
 
 Examples:
   kho outbox export --dir /var/lib/reports/outbox --out receipts --forget
@@ -44,12 +45,13 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result {
-    let outbox = args.at.open_existing()?;
-    // what is refused is not in: who adds it again wants it sent
-    let mut given_back = match args.refused && args.forget {
-        true => Some(Taken::open(&args.at.dir).await?),
+    // before the outbox, as an add does
+    let mut taken = match args.forget {
+        true => Taken::open_existing(&args.at.dir).await?,
         false => None,
     };
+    let begun = taken.as_ref().map(Taken::begun).unwrap_or_default();
+    let outbox = args.at.open_existing()?;
     let place = if args.refused { Place::Refused } else { Place::Delivered };
     let ids = if args.ids.is_empty() {
         outbox.list(Some(place)).into_iter().map(|listed| listed.record_id).collect()
@@ -57,6 +59,7 @@ pub async fn run(args: Args) -> Result {
         args.ids
     };
     for some in ids.chunks(FORGET_MAX) {
+        let mut not_in = Vec::new();
         for record_id in some {
             let stored = outbox.read(*record_id).await?;
             let found = stored.as_ref().map_or("none", |stored| stored.listed.place.as_str());
@@ -66,9 +69,15 @@ pub async fn run(args: Args) -> Result {
                 found,
             })?;
             write(&args.out, &stored)?;
+            if place == Place::Refused && !stored.listed.in_doubt {
+                not_in.push(*record_id);
+            } else if let (Some(taken), Some(keys)) = (&mut taken, begun.get(record_id)) {
+                taken.took(keys, stored.signed()?.record())?;
+            }
         }
-        if let Some(taken) = &mut given_back {
-            taken.give_back(some)?;
+        if let Some(taken) = &mut taken {
+            // who adds these again wants them sent; what may be in is never signed anew
+            taken.give_back(&not_in)?;
         }
         if args.forget {
             outbox.forget(some.to_vec()).await?;

@@ -165,7 +165,11 @@ pub fn place(place: Place) -> Text {
 }
 
 fn cells(listed: &Listed, lang: Lang) -> Vec<String> {
-    let state = if listed.in_doubt { lang::QUEUED_IN_DOUBT } else { place(listed.place) };
+    let state = match listed.place {
+        Place::Queued if listed.in_doubt => lang::QUEUED_IN_DOUBT,
+        Place::Refused if listed.in_doubt => lang::REFUSED_IN_DOUBT,
+        other => place(other),
+    };
     let why = match (&listed.why, listed.sequence) {
         (_, Some(sequence)) => format!("{} {sequence}", lang::SEQUENCE.of(lang)),
         (Some((code, sentence)), None) => lang::why(lang, code, sentence),

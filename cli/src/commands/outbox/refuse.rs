@@ -16,6 +16,9 @@ knows several sites). Its code is outbox-given-up, and its sentence says whether
 these ids, or none. kho outbox retry takes it back: the same bytes, never a second record. What supersedes a record that
 certainly is not in is refused with it, in the next run or drain.
 
+Once kho outbox export --refused --forget took it out, its report given to kho outbox add again is signed anew if it certainly is not
+in. If it may be in, it is told as added before: kho outbox add ID.record sends the same bytes.
+
 While a service or kho outbox run has the outbox open, this is refused (outbox-locked): stop it first, or let the service do it
 (Outbox::give_up, never of a record that is being sent right now).
 

@@ -199,6 +199,15 @@ impl State {
         self.known.insert(key, known);
     }
 
+    /// Reports that are not done with, by their ids: several, where one was edited under an id of its own.
+    pub fn begun(&self) -> HashMap<RecordId, Vec<Key>> {
+        let mut begun: HashMap<RecordId, Vec<Key>> = HashMap::new();
+        for (key, known) in self.known.iter().filter(|(_, known)| !known.done) {
+            begun.entry(known.id).or_default().push(*key);
+        }
+        begun
+    }
+
     /// Whether this report is done with.
     pub fn is_done(&self, key: Key) -> bool {
         self.known.get(&key).is_some_and(|known| known.done)
