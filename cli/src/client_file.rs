@@ -183,7 +183,7 @@ impl ClientFile {
         Ok(Client::new(config)?)
     }
 
-    /// The configured times: a longer deadline leaves each attempt longer, too.
+    /// The configured times: an attempt has a third of the deadline, so that a node that hangs leaves time for two others.
     pub fn timing(&self) -> Result<Timing, Error> {
         let standard = Timing::default();
         let deadline = self.deadline_ms.map_or(standard.deadline, Duration::from_millis);
@@ -191,7 +191,7 @@ impl ClientFile {
             let found = deadline.as_millis().to_string();
             return Err(Error::Value { field: "deadline_ms", expected: "200 to 600000", found });
         }
-        Ok(Timing { deadline, attempt: standard.attempt.max(deadline / 4), ..standard })
+        Ok(standard.within(deadline))
     }
 
     /// The identity on the admin plane.

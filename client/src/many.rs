@@ -91,6 +91,11 @@ pub(crate) fn read(result: Option<SubmitResult>) -> Result<Taken, Failed> {
     }
 }
 
+/// Whether a failure that was [`read`] is a refusal of a later version: it is about one record, and nothing is wrong with the node.
+pub(crate) fn is_later(failed: &Failed) -> bool {
+    matches!(failed, Failed::Foreign(_))
+}
+
 impl Client {
     /// Submits signed records and returns an answer for each, in their order: as [`Client::submit`] would give it.
     ///
@@ -166,7 +171,7 @@ impl Client {
                     }
                     Err(failed) => failed,
                 };
-                rests |= failed.rests_node();
+                rests |= failed.rests_node() && !(from.is_some() && is_later(&failed));
                 if !failed.leaves_doubt() {
                     under_way.not_taken();
                 }

@@ -63,8 +63,9 @@ impl Default for Timing {
 
 impl Timing {
     /// The same waits for calls of another length: a third of it is an attempt's, so that one node that hangs leaves time for two
-    /// others.
-    pub(crate) fn within(self, deadline: Duration) -> Self {
+    /// others. It is not less than 250 ms, or the whole where that is less.
+    #[must_use = "it is a copy that has the deadline"]
+    pub fn within(self, deadline: Duration) -> Self {
         let attempt = (deadline / 3).max(self.attempt.min(ATTEMPT_SHORT)).min(deadline);
         Self { deadline, attempt, ..self }
     }

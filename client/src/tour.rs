@@ -64,8 +64,13 @@ impl<S: Send + 'static> Tour<S> {
         }
     }
 
-    /// Asks the next node, after a pause if one is due. Cancel safe: the next call goes on with the same pause and attempt.
-    pub async fn open<F>(&mut self, nodes: &Nodes, call: impl FnOnce(Store) -> F) -> Result<(S, Arc<Node>), Failed>
+    /// Asks the next node, after a pause if one is due; an error says which one it was. Cancel safe: the next call goes on with the
+    /// same pause and attempt.
+    pub async fn open<F>(
+        &mut self,
+        nodes: &Nodes,
+        call: impl FnOnce(Store) -> F,
+    ) -> Result<(S, Arc<Node>), (Arc<Node>, Failed)>
     where
         F: Future<Output = Result<Response<S>, Status>> + Send + 'static,
     {
@@ -94,7 +99,7 @@ impl<S: Send + 'static> Tour<S> {
             Ok(stream) => Ok((stream, node)),
             Err(failed) => {
                 self.failed(nodes, &node, &failed);
-                Err(failed)
+                Err((node, failed))
             }
         }
     }

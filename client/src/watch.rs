@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kho_proto::error::Kind;
 use kho_proto::id::{NodeId, Seq};
 use kho_proto::pb::v1::{WatchRequest, WatchResponse, watch_response};
 use tokio::time::Instant;
@@ -14,6 +13,7 @@ use crate::ask::ReadError;
 use crate::attempt::Failed;
 use crate::client::Client;
 use crate::entry::Entry;
+use crate::faults::Faults;
 use crate::filter::Filter;
 use crate::nodes::{Node, Store};
 use crate::timing::Timing;
@@ -25,9 +25,6 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 pub const WATCH_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// ...which doubles up to this, and as much again at most by jitter: all watches of a cluster come back at once.
 pub const WATCH_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// So many times a fault (`record-damaged`, `storage-failed`) without anything new is reported, whatever the patience: three
-/// times of each node of three. It is in what they store, and waiting does not mend it.
-pub const FAULTS_MAX: u32 = 9;
 
 /// Where a watch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +51,8 @@ pub struct Watching {
     tour: Tour<Streaming<WatchResponse>>,
     open: Option<Open>,
     patience: Option<Duration>,
-    /// Faults since anything new was told.
-    faults: u32,
+    /// Since anything new was told.
+    faults: Faults,
     /// What says most of why nobody tells anything.
     last: Option<ReadError>,
     /// It was logged that it waits.
@@ -89,7 +86,7 @@ impl Client {
             tour: Tour::new(self, *self.timing()),
             open: None,
             patience: None,
-            faults: 0,
+            faults: Faults::default(),
             last: None,
             logged: true,
         };
@@ -100,7 +97,7 @@ impl Client {
         }
         let pauses = Timing { backoff_min: WATCH_PAUSE_MIN, backoff_max: WATCH_PAUSE_MAX, ..*self.timing() };
         watching.tour = Tour::new(self, pauses);
-        (watching.faults, watching.last, watching.logged) = (0, None, false);
+        (watching.faults, watching.last, watching.logged) = (Faults::default(), None, false);
         Ok(watching)
     }
 }
@@ -154,7 +151,7 @@ impl Watching {
             };
             match word {
                 Ok(Ok(word)) => return self.told(word),
-                Ok(Err(failed)) => self.failed(&failed)?,
+                Ok(Err((node, failed))) => self.failed(&node.address, &failed)?,
                 Err(_elapsed) => return Err(self.given_up()),
             }
         }
@@ -169,7 +166,7 @@ impl Watching {
     }
 
     /// The next word of a node, which is looked for if there is none.
-    async fn word(&mut self) -> Result<WatchResponse, Failed> {
+    async fn word(&mut self) -> Result<WatchResponse, (Arc<Node>, Failed)> {
         let nodes = self.client.nodes();
         let open = match &mut self.open {
             Some(open) => open,
@@ -186,18 +183,19 @@ impl Watching {
             // each begins with a word at once; the second says that it goes on
             Ok(_) if open.words > 1 => {
                 self.tour.well(&open.node);
-                (self.faults, self.last) = (0, None);
+                (self.faults, self.last) = (Faults::default(), None);
                 if std::mem::take(&mut self.logged) {
                     tracing::info!(node = %open.node.address, position = self.request.from, "a watch goes on");
                 }
             }
             Ok(_) => {}
-            Err(failed) => {
-                self.tour.broke(nodes, &open.node, failed);
-                self.open = None;
-            }
+            Err(failed) => self.tour.broke(nodes, &open.node, failed),
         }
-        word
+        let node = open.node.clone();
+        word.map_err(|failed| {
+            self.open = None;
+            (node, failed)
+        })
     }
 
     fn told(&mut self, word: WatchResponse) -> Result<Event, ReadError> {
@@ -242,15 +240,12 @@ impl Watching {
     }
 
     /// Whether to go on.
-    fn failed(&mut self, failed: &Failed) -> Result<(), ReadError> {
+    fn failed(&mut self, address: &str, failed: &Failed) -> Result<(), ReadError> {
         tracing::debug!(%failed, position = self.request.from, "a watch is without a node");
         let refusal = failed.answer().cloned().map(Box::new);
-        match &refusal {
-            Some(refusal) if refusal.code.kind() == Kind::Fault => self.faults += 1,
-            Some(_) => self.faults = 0,
-            None => {}
-        }
-        let over = refusal.as_ref().is_some_and(|refusal| !refusal.code.retry()) || self.faults >= FAULTS_MAX;
+        self.faults.failed(address, failed);
+        let for_good = refusal.as_ref().is_some_and(|refusal| !refusal.code.retry());
+        let over = for_good || self.faults.end(self.client.nodes().addresses());
         // a refusal says more than the silence of who was asked after it
         match refusal {
             Some(refusal) => self.last = Some(ReadError::Refused { refusal }),
@@ -276,7 +271,7 @@ impl Watching {
     /// What the caller is told; the next call begins with a patience of its own.
     fn given_up(&mut self) -> ReadError {
         self.tour.told();
-        self.faults = 0;
+        self.faults = Faults::default();
         let last = self.last.take();
         last.unwrap_or_else(|| self.unreachable("no answer in time".to_owned()))
     }

@@ -119,3 +119,22 @@ async fn a_record_on_a_stream_is_taken_elsewhere_where_one_node_answers_in_other
     let settled = streamed(&fake::client(&[&later])).await;
     assert!(settled.iter().all(|one| matches!(one.answer, Err(SubmitError::Foreign { .. }))), "{settled:?}");
 }
+
+/// It is about that record: the node is asked first as before.
+#[tokio::test]
+async fn a_node_that_refuses_a_record_in_other_words_is_well() {
+    let records = several(3).await;
+    for streams in [false, true] {
+        let later = Fake::node(1, 1, &[Act::Later, Act::Accept]).await;
+        let client = fake::client(&[&later, &Fake::node(2, 1, &[Act::Accept]).await]);
+        let answer = if streams {
+            let (sender, mut results) = client.submit_stream();
+            sender.send(records[0].clone()).await.unwrap();
+            results.next().await.unwrap().answer
+        } else {
+            client.submit_many(&records[1..2]).await.remove(0)
+        };
+        assert_eq!(answer.unwrap().node, NodeId(2), "streams: {streams}");
+        assert_eq!(client.submit(&records[2]).await.unwrap().node, NodeId(1), "streams: {streams}");
+    }
+}

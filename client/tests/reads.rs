@@ -244,6 +244,27 @@ async fn a_fault_that_every_node_has_is_told() {
     assert!(asked.iter().all(|asked| *asked >= 2), "{asked:?}");
 }
 
+/// One copy after the other is damaged, and who has a good one is away: it is waited for.
+#[tokio::test]
+async fn a_fault_of_some_nodes_is_not_what_another_stores() {
+    let damaged = Read::BreakAfter(1, Code::RecordDamaged);
+    let well = Fake::log(99, 5, &[Read::Serve]).await;
+    let mut door = Door::to(&well.address).await;
+    let mut nodes = Vec::new();
+    for id in 1..=FAULTS_MAX {
+        nodes.push(Fake::log(id.into(), 5, std::slice::from_ref(&damaged)).await.address);
+    }
+    nodes.push(door.address.clone());
+    let client = Client::new(Config { nodes, ..config(&[]) }).unwrap();
+    let mut watching = client.watch(&Filter::default(), WatchFrom::Sequence(Seq(2))).await.unwrap();
+    let back = async {
+        tokio::time::sleep(timing().deadline).await;
+        door.open().await;
+    };
+    let (told, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(30), watching.record()), back);
+    assert_eq!(told.expect("it is back").unwrap().sequence, Seq(2));
+}
+
 #[tokio::test]
 async fn a_beginning_that_cannot_be_is_refused_at_once() {
     for code in [Code::WatchFromFuture, Code::WatchBeforeFirst] {

@@ -6,8 +6,8 @@ mod fake;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use fake::{Act, Fake, client, refuse, several, signed, timing};
-use kho_client::{Client, Settled, Signed, StreamClosed, SubmitError};
+use fake::{Act, Fake, client, config, refuse, several, signed, timing};
+use kho_client::{Client, Config, Settled, Signed, StreamClosed, SubmitError, Timing};
 use kho_proto::error::{Code, Refusal};
 use kho_proto::id::{NodeId, RecordId};
 
@@ -104,6 +104,19 @@ async fn silence_is_unknown_and_absence_is_not() {
     let old = Fake::node(1, 1, &[refuse(Code::NoLeader)]).await;
     let settled = stream(&client(&[&old]), several(2).await).await;
     assert!(settled.values().all(|one| one.answer.as_ref().is_err_and(|error| error.code() == Code::NoLeader)));
+}
+
+/// To open a stream is an attempt like any other, however long a connection may take.
+#[tokio::test]
+async fn a_node_that_opens_no_stream_costs_one_attempt() {
+    // the kernel takes connections, and nobody speaks
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let well = Fake::node(2, 2, &[Act::Accept]).await;
+    let nodes = vec![mute.local_addr().unwrap().to_string(), well.address.clone()];
+    let long = Timing { connect: Duration::from_secs(1), ..Timing::default() };
+    let client = Client::new(Config { nodes, timing: long, ..config(&[]) }).unwrap();
+    let settled = stream(&client, several(3).await).await;
+    assert!(all_by(&settled, 2), "{settled:?}");
 }
 
 #[tokio::test]

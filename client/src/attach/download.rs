@@ -135,7 +135,7 @@ impl Downloading<'_> {
                 };
                 // the time of an attempt would end the stream as a whole: it is told to nobody
                 let call = |mut store: Store| async move { store.get_attachment(tonic::Request::new(request)).await };
-                let (stream, node) = self.tour.open(nodes, call).await?;
+                let (stream, node) = self.tour.open(nodes, call).await.map_err(|(_, failed)| failed)?;
                 self.open.insert(Open { stream, node, awaited: None })
             }
         };

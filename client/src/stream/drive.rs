@@ -19,7 +19,7 @@ use crate::attempt::Failed;
 use crate::case::Case;
 use crate::client::Client;
 use crate::draft::Signed;
-use crate::many::read;
+use crate::many::{is_later, read};
 use crate::nodes::Node;
 use crate::observe;
 use crate::submit::{Acknowledged, Answered, SubmitError};
@@ -166,9 +166,8 @@ impl Driver {
     /// Tries the next node.
     fn open(&mut self, now: Instant) {
         if let Some(node) = self.way.next(&self.client, now) {
-            let timing = self.client.timing();
-            // of the name, of TCP and of TLS, and the answer
-            self.opening = Some(Link::open(node, timing.connect * 3 + timing.attempt));
+            // an attempt like any other: a node that hangs leaves time for the others
+            self.opening = Some(Link::open(node, self.client.timing().attempt));
         }
     }
 
@@ -232,14 +231,17 @@ impl Driver {
         if matches!(&failed, Failed::Refused(refusal) if refusal.code == Code::Overloaded) {
             self.held = self.held.max(Instant::now() + pause);
         }
-        let elsewhere = leaves(&failed);
+        let (elsewhere, later) = (leaves(&failed), is_later(&failed));
         let goes_on = self.failed(number, &node.address, failed, pause);
         if elsewhere
             && goes_on
             && let Some(link) = self.link.as_mut().filter(|link| !link.leaving)
         {
             link.leaving = true;
-            self.way.leave(&self.client, &node, None);
+            match later {
+                true => self.way.turn(&self.client, None),
+                false => self.way.leave(&self.client, &node, None),
+            }
         }
     }
 

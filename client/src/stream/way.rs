@@ -35,8 +35,13 @@ impl Way {
 
     /// Another node is next; after a round over all of them, or if the node asks for it, not at once.
     pub fn leave(&mut self, client: &Client, node: &Node, retry_after: Option<Duration>) {
+        node.unwell(Instant::now());
+        self.turn(client, retry_after);
+    }
+
+    /// The same, and nothing is wrong with the node.
+    pub fn turn(&mut self, client: &Client, retry_after: Option<Duration>) {
         let now = Instant::now();
-        node.unwell(now);
         client.nodes().move_on();
         let pause = if self.round.is_empty() { self.pauses.next().unwrap_or_default() } else { Duration::ZERO };
         self.resting = self.resting.max(now + pause.max(retry_after.unwrap_or_default()));
