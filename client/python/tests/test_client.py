@@ -25,6 +25,7 @@ from kho_client import (
 from kho_client._wire import store_pb2
 from kho_client.header import Header
 from kho_client.record import SignedRecord
+from kho_client.timing import ATTEMPT, DEADLINE, Timing
 from logs import Log, authority, pem_signer, report, signer_of
 from scene import QUICK, Scene, sign
 
@@ -127,6 +128,36 @@ def test_what_is_no_kho_node_is_said(scene: Scene) -> None:
     scene.all_say(*[refuse("moon-too-low", unknown=True)] * 9)
     with pytest.raises(OutcomeUnknown):
         scene.client.submit(sign())
+
+
+def test_one_foreign_address_is_not_the_cluster(scene: Scene) -> None:
+    scene.nodes[0].says = [bare(grpc.StatusCode.UNIMPLEMENTED)] * 99
+    signed = sign()
+    done = scene.client.submit(signed)
+    assert (done.node, done.attempts) == (2, 2)
+    assert scene.connect().get(signed.record_id).record == signed.record
+    assert all(isinstance(one, Acknowledged) for one in scene.connect().submit_many([sign(series=str(n)) for n in range(3)]))
+    # who is absent beside it may be well tomorrow
+    for node in scene.nodes[1:]:
+        node.kill()
+    client, late = scene.connect(), sign(series="late")
+    calls: list[Callable[[], object]] = [lambda: client.submit(late), lambda: client.get(late.record_id)]
+    for call in calls:
+        with pytest.raises(Unreachable) as caught:
+            call()
+        assert f"the answer of {scene.nodes[0].address} is not Kho's" in caught.value.message
+
+
+@pytest.mark.parametrize(("deadline", "attempt"), [(0.2, 0.2), (0.6, 0.25), (1.0, 1 / 3), (DEADLINE, ATTEMPT), (60.0, 20.0)])
+def test_an_attempt_has_a_third_of_the_deadline(deadline: float, attempt: float) -> None:
+    timing = Timing.of_deadline(deadline)
+    assert timing.deadline == deadline
+    assert timing.attempt == pytest.approx(attempt)
+
+
+def test_a_node_that_hangs_leaves_a_short_deadline_to_the_others(scene: Scene) -> None:
+    scene.nodes[0].says = [hang] * 9
+    assert scene.connect(Timing.of_deadline(1.0)).submit(sign()).node in (2, 3)
 
 
 def test_a_receipt_that_proves_nothing_is_rejected_and_kept(scene: Scene) -> None:

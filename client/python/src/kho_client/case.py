@@ -5,18 +5,21 @@ from __future__ import annotations
 from .attempt import Failed, Proof
 from .draft import Signed
 from .errors import CallError, OutcomeUnknown, Refused, Unreachable
+from .foreign import ForeignAnswers
 
 
 class Case:
-    """One record's attempts."""
+    """One record's attempts, at any of so many nodes."""
 
-    def __init__(self, signed: Signed) -> None:
+    def __init__(self, signed: Signed, nodes: int) -> None:
         self._signed = signed
         self._record_id = str(signed.record_id)
         self._doubt = "an earlier call may have sent it" if signed.doubtful else None
         self._last = Failed(Proof.UNREACHED, "no attempt was made")
         # says more than the absence of the nodes that were asked after it
         self._refused: Refused | None = None
+        self._foreign = ForeignAnswers()
+        self._nodes = nodes
         self._before = signed.doubtful
         self.attempts = 0
 
@@ -36,7 +39,7 @@ class Case:
             self._doubt = f"{address}: {failed.text}"
         else:
             self.not_taken()
-        if not failed.retry and (self._doubt is None or failed.settles):
+        if self._foreign.ends(address, failed, self._nodes) and (self._doubt is None or failed.settles):
             return self._of(failed, address)
         if failed.proof is Proof.REFUSED:
             self._refused = failed.refusal
@@ -53,8 +56,9 @@ class Case:
             text = self._doubt if last.leaves_doubt else f"{self._doubt}; another attempt: {last.text}"
             what = f"outcome unknown for record {self._record_id} after {self.attempts} attempts: {text}"
             return OutcomeUnknown(what, self.attempts).of(self._record_id)
-        if last.proof is Proof.UNREACHED:
-            what = f"no node reached for record {self._record_id} (tried {addresses}): {last.text}"
+        if last.proof in (Proof.UNREACHED, Proof.FOREIGN):
+            # one that is no Kho node is not what all of them are
+            what = f"no node reached for record {self._record_id} (tried {addresses}): {self._foreign.beside(last)}"
             return Unreachable(what).of(self._record_id)
         return self._of(last, addresses)
 

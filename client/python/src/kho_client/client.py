@@ -7,7 +7,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Union
 
@@ -21,6 +21,7 @@ from .channel import Tls
 from .checkpoint import Checkpoint, VerifierKey
 from .draft import Signed
 from .errors import CallError, Foreign, Unreachable
+from .foreign import ForeignAnswers
 from .ids import parse_record_id
 from .message import Message, to_wire
 from .nodes import Node, Nodes, Rounds
@@ -112,7 +113,7 @@ class Client:
 
         Raises `Refused`, `OutcomeUnknown` (submit the same `Signed` again), `Unreachable`, `Foreign` or `ReceiptRejected`.
         """
-        case, rounds, chain = Case(signed), Rounds(self._nodes, self._timing), _chain(signed)
+        case, rounds, chain = Case(signed, self._nodes.count), Rounds(self._nodes, self._timing), _chain(signed)
         for node, budget in rounds:
             # the store keeps the certificates that an earlier record brought, and says so if it does not
             short = chain in self._chains
@@ -148,7 +149,8 @@ class Client:
             message, end = Message(), start
             while end < len(signed) and message.add(signed[end].record):
                 end += 1
-            self._submit_message([(place, signed[place], Case(signed[place])) for place in range(start, end)], answers)
+            left = [(place, signed[place], Case(signed[place], self._nodes.count)) for place in range(start, end)]
+            self._submit_message(left, answers)
             start = end
         return [answers[place] for place in range(len(signed))]
 
@@ -247,16 +249,20 @@ class Client:
         self._learn(node, response.node_id, 0, [])
         return Fetched(record, receipt, checkpoint, response.size, response.node_id, response.epoch)
 
-    def ask(self, method: str, request: Any, stream: bool = False) -> tuple[Any, Node]:
-        """A question that changes nothing, of one node after the other until one answers, refuses for good, or time is over.
-        A `stream` has no end of its own: only its beginning has a deadline."""
-        answer, node = self._ask_in_turn(method, request, stream)
+    def ask(self, method: str, request: Any) -> tuple[Any, Node]:
+        """A question that changes nothing, of one node after the other until one answers, refuses for good, or time is over."""
+        answer, node = self._ask_in_turn(method, request)
         self._nodes.well(node)
         return answer, node
 
-    def _ask_in_turn(self, method: str, request: Any, stream: bool = False) -> tuple[Any, Node]:
+    def open_stream(self, method: str, request: Any, within: float) -> tuple[Any, Node]:
+        """The same where the answers have no end: from the first node that can be reached within so many seconds. It has said
+        nothing yet: what its caller waits for, the caller bounds."""
+        return self._ask_in_turn(method, request, replace(self._timing, deadline=within), stream=True)
+
+    def _ask_in_turn(self, method: str, request: Any, timing: Timing | None = None, stream: bool = False) -> tuple[Any, Node]:
         """The same; whether the answer is a good one is the caller's to learn."""
-        rounds = Rounds(self._nodes, self._timing)
+        rounds, foreign = Rounds(self._nodes, timing or self._timing), ForeignAnswers()
         last, refused = Failed(Proof.UNREACHED, "no attempt was made"), None
         for node, budget in rounds:
             answer, failed = _ask(node, method, request, budget, stream)
@@ -264,11 +270,25 @@ class Client:
                 return answer, node
             rounds.failed(node, failed)
             refused, last = failed.refusal or refused, failed
-            if not failed.retry:
+            if foreign.ends(node.address, failed, self._nodes.count):
                 break
         if refused is not None:
             raise refused
-        raise Unreachable(f"no answer from {self._nodes.addresses}: {last.text}")
+        raise Unreachable(f"no answer from {self._nodes.addresses}: {foreign.beside(last)}")
+
+    @property
+    def timing(self) -> Timing:
+        """The waits of its calls."""
+        return self._timing
+
+    @property
+    def nodes(self) -> int:
+        """How many there are."""
+        return self._nodes.count
+
+    def told(self, node: Node) -> None:
+        """A stream of this node goes on."""
+        self._nodes.well(node)
 
     def broke(self, node: Node, failed: Failed) -> None:
         """A stream of this node ended."""

@@ -79,6 +79,11 @@ class Nodes:
             return sorted(turned, key=lambda node: (node.rests(now), self._leader != 0 and node.id != wanted))
 
     @property
+    def count(self) -> int:
+        """Of different ones."""
+        return len({node.address for node in self._nodes})
+
+    @property
     def addresses(self) -> str:
         """For messages."""
         return ", ".join(node.address for node in self._nodes)

@@ -10,6 +10,8 @@ DEADLINE = 3.0
 """Of a call, retries and pauses included: the promise of R-B1."""
 ATTEMPT = 1.0
 """Short enough that two more nodes can be asked within the deadline."""
+ATTEMPT_SHORT = 0.25
+"""A call with less time than a third of it leaves for this asks fewer nodes: one that is well and busy needs some time, too."""
 ATTEMPT_MIN = 0.08
 """With less time left no attempt is begun: it would prove nothing but doubt."""
 ATTEMPT_MANY_FACTOR = 2
@@ -42,8 +44,8 @@ class Timing:
 
     @classmethod
     def of_deadline(cls, deadline: float) -> Timing:
-        """A longer deadline leaves each attempt longer, too."""
-        return cls(deadline, max(ATTEMPT, deadline / 4))
+        """A third of it is an attempt's, so that one node that hangs leaves time for two others."""
+        return cls(deadline, min(max(deadline / 3, ATTEMPT_SHORT), deadline))
 
 
 def pauses() -> Iterator[float]:

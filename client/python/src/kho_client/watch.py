@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +15,9 @@ from .attempt import Failed, Proof, of_error
 from .client import Client
 from .errors import Foreign, Refused, Unreachable
 from .nodes import Node
+from .outage import Beginning, Outage, Why
 from .reads import Entry, Filter, entry_of
-from .timing import SILENCE_MAX, outage_pauses
-
-BREAKS_MAX = 16
-"""A watch that broke so many times before its first word is reported: every node ends it."""
-BREAK_PAUSE = 0.1
-"""Seconds until a watch that broke is begun at another node."""
+from .timing import SILENCE_MAX
 
 
 class Watch:
@@ -41,23 +35,23 @@ class Watch:
         start: int | None = None,
         *,
         patience: float | None = None,
-        on_outage: Callable[[Refused | Unreachable], None] | None = None,
+        on_outage: Callable[[Why], None] | None = None,
     ) -> None:
         """`start`: the first sequence number to look at, from 1; None: whatever is accepted from now on.
 
         `patience`: seconds that an outage of all nodes may last before it is raised; None: any time. It holds for a watch that has
-        begun: this ends with an error after a call's deadline. `on_outage` is called once an outage, with what was found.
+        begun: a beginning ends with an error after a call's deadline. What every node stores wrong (`record-damaged`,
+        `storage-failed`) is raised whatever the patience. `on_outage` is called once an outage, with what was found.
         """
         self._client = client
         self._filter = (filter_ or Filter()).to_wire()
         self.position = start
         self._open: _Stream | None = None
-        self._begun = False
-        self._breaks = 0
-        self._outage = _Outage(patience, on_outage)
+        self._outage = Outage(patience, on_outage)
         # the first word says where it begins: lost before that, "now" would be a later one
+        self._begins: Beginning | None = Beginning(client.timing.deadline)
         self._next()
-        self._begun = True
+        self._begins = None
 
     def __iter__(self) -> Watch:
         return self
@@ -81,11 +75,11 @@ class Watch:
                 try:
                     self._open = self._begin()
                 except (Refused, Unreachable) as error:
-                    if not self._begun:
-                        raise
+                    if self._begins is not None:
+                        raise self._begins.why(error) from None
                     self._outage.goes_on(error)
                     continue
-            word = self._open.next()
+            word = self._open.next(self._limit())
             if isinstance(word, Failed):
                 self._broken(word)
                 continue
@@ -100,8 +94,17 @@ class Watch:
         request = read_pb2.WatchRequest(filter=self._filter)
         if self.position is not None:
             setattr(request, "from", self.position)
-        answers, node = self._client.ask("Watch", request, stream=True)
+        within = self._client.timing.deadline if self._begins is None else self._begins.left()
+        answers, node = self._client.open_stream("Watch", request, within)
         return _Stream(answers, node)
+
+    def _limit(self) -> float:
+        """Seconds until the next word; a node has the first one at once, and as long as an attempt to say it."""
+        assert self._open is not None
+        if self._open.words > 0:
+            return SILENCE_MAX
+        attempt = self._client.timing.attempt
+        return attempt if self._begins is None else min(attempt, self._begins.left())
 
     def _take(self, word: Any, address: str) -> Entry | None:
         position = self.position or 0
@@ -119,6 +122,8 @@ class Watch:
         # the first word comes from a node that is about to break, too
         if word.next > position or self._open.words > 1:
             self._outage.over()
+        if self._open.words == 2:
+            self._client.told(self._open.node)
         self.position = word.next
         return entry
 
@@ -129,51 +134,14 @@ class Watch:
         self.close()
         self._client.broke(node, replace(failed, proof=Proof.UNKNOWN))
         error = failed.refusal or Unreachable(f"no answer from {node.address}: {failed.text}")
-        if self._begun:
-            self._outage.goes_on(error)
-            return
-        self._breaks += 1
-        if self._breaks >= BREAKS_MAX or (isinstance(error, Refused) and not error.retry):
-            raise error
-        time.sleep(failed.retry_after or BREAK_PAUSE)
-
-
-class _Outage:
-    """No node tells anything: since when, and the pauses meanwhile. A single break is none yet; it may become one."""
-
-    def __init__(self, patience: float | None, told: Callable[[Refused | Unreachable], None] | None) -> None:
-        self._patience = math.inf if patience is None else patience
-        self._told = told
-        self.over()
-
-    def over(self) -> None:
-        """A node tells again."""
-        self._since: float | None = None
-        self._pauses: Iterator[float] | None = None
-
-    def goes_on(self, error: Refused | Unreachable) -> None:
-        """Pauses; or raises it, where no other node and no later time will do better, or patience is at its end."""
-        if isinstance(error, Refused) and not error.retry:
-            raise error
-        now = time.monotonic()
-        if self._since is None:
-            # the others are asked at once
-            self._since, pause = now, BREAK_PAUSE
+        if self._begins is None:
+            self._outage.broke(node.address, error, self._client.nodes)
         else:
-            if now - self._since >= self._patience:
-                self.over()
-                raise error
-            if self._pauses is None:
-                self._pauses = outage_pauses()
-                if self._told is not None:
-                    self._told(error)
-            pause = next(self._pauses)
-        asked = error.retry_after_ms / 1000 if isinstance(error, Refused) else 0.0
-        time.sleep(min(max(pause, asked), max(self._since + self._patience - now, 0.0)))
+            self._begins.broke(error)
 
 
 class _Stream:
-    """A node's answers, each awaited for `SILENCE_MAX`."""
+    """A node's answers."""
 
     def __init__(self, answers: Any, node: Node) -> None:
         self.node = node
@@ -202,12 +170,12 @@ class _Stream:
                 continue
         return False
 
-    def next(self) -> Any:
-        """A message, or a failure."""
+    def next(self, limit: float) -> Any:
+        """A message, or a failure; within so many seconds."""
         try:
-            return self._words.get(timeout=SILENCE_MAX)
+            return self._words.get(timeout=limit)
         except queue.Empty:
-            return Failed(Proof.UNKNOWN, f"no answer within {SILENCE_MAX:.0f} s")
+            return Failed(Proof.UNKNOWN, f"no answer within {limit:.2f} s")
 
     def close(self) -> None:
         """Ends it."""
