@@ -21,8 +21,9 @@ use crate::api::{Asked, Holder, LARGE_BYTES, Reserved, Room};
 /// Requests of HTTP whose answers may be as large as a record, by what their paths begin with. Room is reserved before they
 /// are asked for: an answer that was made takes memory whether it is taken or not. They are all there with their heads; whoever
 /// sends a body (gRPC, and who asks for a header) has room reserved by the service when that has come.
-const LARGE_PATHS: &[(&Method, &str)] =
-    &[(&Method::GET, "/v1/records"), (&Method::GET, "/v1/series"), (&Method::GET, "/v1/stats")];
+const LARGE_PATHS: &[&str] = &["/v1/records", "/v1/series", "/v1/stats"];
+/// Their methods: for HEAD, too, the whole answer is made.
+const LARGE_METHODS: &[Method] = &[Method::GET, Method::HEAD];
 /// A record in JSON is its bytes, their base64, and the text that holds it.
 const JSON_FACTOR: u32 = 3;
 /// What is handed over at once. HTTP/2 keeps some hundred KiB of a stream that is not read; the rest stays here.
@@ -82,7 +83,7 @@ impl Answers {
 
     /// Waits until there is room for the answer to a request of HTTP.
     pub async fn reserve(&self, method: &Method, path: &str) -> Result<Reserved, Refusal> {
-        if LARGE_PATHS.iter().any(|(large, begin)| *large == method && path.starts_with(begin)) {
+        if LARGE_METHODS.contains(method) && LARGE_PATHS.iter().any(|begin| path.starts_with(begin)) {
             return self.room.reserve(LARGE_BYTES * JSON_FACTOR).await;
         }
         Ok(Reserved::default())
@@ -251,6 +252,17 @@ mod tests {
         assert_eq!(answers.room.free(), free, "whose answers are small");
         held.truncate(held.len() - JSON_FACTOR as usize);
         drop(next.await.expect("room again"));
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_head_has_room_reserved_like_any() {
+        let answers = answers();
+        let free = answers.room.free();
+        let reserved = answers.reserve(&Method::HEAD, "/v1/records/0").await.unwrap();
+        let bytes = (LARGE_BYTES * JSON_FACTOR) as usize;
+        assert_eq!(answers.room.free(), (free.0 - bytes, free.1 - bytes));
+        drop(reserved);
+        assert_eq!(answers.room.free(), free);
     }
 
     #[tokio::test]

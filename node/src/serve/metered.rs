@@ -67,7 +67,7 @@ impl<B> Metered<B> {
         if !self.unread.add(more, whole) {
             return Err(overloaded());
         }
-        self.patience.came(self.partial());
+        self.patience.came(whole > 0, self.partial());
         Ok(())
     }
 }
@@ -244,6 +244,24 @@ mod tests {
             assert_eq!(from_status(&status).unwrap().code, Code::StreamIdle);
             assert!((start.elapsed() - begun).abs_diff(MESSAGE_MAX) < Duration::from_millis(10));
         }
+    }
+
+    /// On a slow link each frame ends a message and begins the next: what is slow is not what stands still.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_stream_whose_frames_end_elsewhere_than_its_messages_goes_on() {
+        // a message is a byte longer than a frame: the first end that both share is the last
+        let bytes = [&b"\0\0\0\0\x60"[..], &[7; 96]].concat().repeat(99);
+        let pieces: Vec<_> = bytes.chunks(100).map(Bytes::copy_from_slice).collect();
+        let slow = futures::stream::iter(pieces).then(|piece| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, Status>(Frame::data(piece))
+        });
+        let start = Instant::now();
+        let mut body = Metered::new(StreamBody::new(slow.boxed()), Budget::new(1000), Kind::Stream, Unread::default());
+        while let Some(frame) = body.frame().await {
+            assert!(frame.is_ok(), "cut after {:?}", start.elapsed());
+        }
+        assert!(start.elapsed() > MESSAGE_MAX + STALL_MAX, "{:?}", start.elapsed());
     }
 
     #[tokio::test]

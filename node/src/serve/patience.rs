@@ -47,10 +47,11 @@ impl Patience {
         Self { kind, spoken: false, begun: None, until: None, waits: false }
     }
 
-    /// Something came; afterwards a message is `partial`, or none is.
-    pub fn came(&mut self, partial: bool) {
+    /// Something came; it `ended` a message, or did not. Afterwards one is `partial`, or none is: which is another than before,
+    /// if one ended, though frames need not end where messages do.
+    pub fn came(&mut self, ended: bool, partial: bool) {
         (self.spoken, self.waits) = (true, false);
-        if self.kind == Kind::Stream && !partial {
+        if self.kind == Kind::Stream && (ended || !partial) {
             self.begun = None;
         }
     }

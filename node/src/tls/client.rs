@@ -62,7 +62,7 @@ impl ClientTls {
         let loaded = Loaded::read(&self.files)?;
         self.own.map_or(Ok(()), |own| loaded.check_own(own))?;
         let made = Arc::new(build(&self.files, loaded)?);
-        self.register.check(made.judge.as_ref())?;
+        self.register.check(made.judge.as_ref(), made.config.time_provider.current_time())?;
         self.current.store(made.clone());
         self.register.replace(made.judge.as_ref());
         Ok(())

@@ -51,7 +51,7 @@ pub enum Error {
         source: rustls::server::VerifierBuilderError,
     },
     /// Roots, or a list of revoked certificates, are not what they should be.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), hint(.source))]
     List {
         /// The file.
         path: PathBuf,
@@ -73,6 +73,37 @@ pub enum Error {
         /// When this one was.
         found: UnixMs,
     },
+    /// An authority has fewer lists of revoked certificates than are in use.
+    #[error(
+        "{}: lists of {issuer}: expected {expected} or more, found {found}; to have fewer, restart the node, or take \
+         its root out of the trust file in the same reload",
+        path.display()
+    )]
+    Fewer {
+        /// The file.
+        path: PathBuf,
+        /// Distinguished name of the authority.
+        issuer: String,
+        /// How many are in use.
+        expected: usize,
+        /// How many stand there.
+        found: usize,
+    },
+    /// A list of revoked certificates was made in the future.
+    #[error(
+        "{}: list of {issuer}: expected one made until {}, found one of {}; later ones would count as older",
+        path.display(), SubmittedAt::from_unix_ms(*.expected), SubmittedAt::from_unix_ms(*.found)
+    )]
+    Ahead {
+        /// The file.
+        path: PathBuf,
+        /// Distinguished name of its authority.
+        issuer: String,
+        /// The node's time, and some minutes.
+        expected: UnixMs,
+        /// When it was made.
+        found: UnixMs,
+    },
     /// A node certificate is another node's.
     #[error("tls.peer.certificate: expected cluster {cluster}, node {node} in its SAN, found {found}")]
     NotOwn {
@@ -89,5 +120,15 @@ impl Error {
     /// Stable code.
     pub fn code(&self) -> Code {
         Code::TlsFileInvalid
+    }
+}
+
+/// Most often the root was there until now.
+fn hint(source: &certificate::Error) -> &'static str {
+    match source {
+        certificate::Error::CrlUntrusted { .. } => {
+            "; with a root that is taken out of the trust file its lists go out of this file, in the same reload"
+        }
+        _ => "",
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kho_proto::certificate::{self, Issued, TrustRoots};
+use kho_proto::id::UnixMs;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, SignatureScheme};
@@ -118,11 +119,14 @@ impl Register {
         register
     }
 
-    /// An error if what is in use knows more.
-    pub fn check(&self, next: Option<&Arc<Judge>>) -> Result<(), Error> {
-        match (next, &*self.lists.borrow()) {
-            (Some(next), Some(before)) => next.lists.check_not_older(before),
-            _ => Ok(()),
+    /// An error if what is in use knows more, or if nothing that comes later would be taken.
+    pub fn check(&self, next: Option<&Arc<Judge>>, now: Option<UnixTime>) -> Result<(), Error> {
+        let Some(next) = next else { return Ok(()) };
+        // of a clock that says nothing no list is ahead
+        now.map_or(Ok(()), |now| next.lists.check_not_ahead(UnixMs(now.as_secs().saturating_mul(1000))))?;
+        match &*self.lists.borrow() {
+            Some(before) => next.lists.check_no_less(before, &next.roots),
+            None => Ok(()),
         }
     }
 

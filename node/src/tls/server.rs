@@ -60,7 +60,7 @@ impl ServerTls {
     /// by now lose their standing. On an error the old stays, also when the certificate is another node's by now.
     pub fn reload(&self) -> Result<(), Error> {
         let made = Arc::new(build(self.plane, &self.files, self.own)?);
-        self.register.check(made.judge.as_ref())?;
+        self.register.check(made.judge.as_ref(), made.config.time_provider.current_time())?;
         self.current.store(made.clone());
         self.register.replace(made.judge.as_ref());
         Ok(())

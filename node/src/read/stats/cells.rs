@@ -195,10 +195,9 @@ impl<I: Iterator<Item = (String, Due)>> Walk<'_, I> {
         Some(period)
     }
 
-    /// Ends the step behind all that was sent for a period.
+    /// Ends the step behind all that was sent for a period, or before it, if the open cell is one of the rows and that is enough.
     fn skip(&mut self, period: &str, budget: &mut Budget<'_>) -> Behind {
-        self.write();
-        let stopped = self.unsent(|text| text <= period, budget);
+        let stopped = self.close(budget).or_else(|| self.unsent(|text| text <= period, budget));
         stopped.unwrap_or_else(|| Behind::Period(period.to_owned()))
     }
 

@@ -152,6 +152,49 @@ fn an_authority_that_changed_its_key_has_two_lists() {
     assert!(takes_back(&judge, &[&by_old]) && !takes_back(&judge, &[&by_new]));
 }
 
+fn pem(issuer: &Issuer<'_, KeyPair>, made: i32) -> String {
+    list(issuer, made, &[7]).pem().unwrap()
+}
+
+/// A timer that joins the lists of several authorities, and could not fetch one, must let nobody in.
+#[test]
+fn who_has_no_list_any_more_goes_back_to_none() {
+    let (one, other) = (Authority::new(), Authority::new());
+    let mut scene = Scene::new(&[&one, &other]);
+    let middle = below(&one, 3);
+    let (of_one, of_other) = (pem(&one.issuer, 2021), pem(&other.issuer, 2021));
+    let of_middle = pem(&middle, 2021) + &middle.pem();
+    let all = scene.read(of_one.clone() + &of_other + &of_middle).unwrap();
+    let register = Register::of(Plane::Client, Some(&all));
+    let check = |scene: &Scene, lists: String| register.check(Some(&scene.read(lists).unwrap()), None);
+    for lists in [of_one.clone() + &of_other, of_one.clone() + &of_middle, of_other.clone() + &of_middle] {
+        let error = check(&scene, lists).unwrap_err().to_string();
+        assert!(error.contains("expected 1 or more, found 0"), "{error}");
+    }
+    check(&scene, of_middle.clone() + &of_other + &of_one).unwrap();
+    // a root that goes takes its lists along, and those of the authorities below it
+    scene.roots.retain(|root| root != one.issuer.der());
+    let error = scene.read(of_other.clone() + &of_one).unwrap_err().to_string();
+    assert!(error.contains("its lists go out of this file, in the same reload"), "{error}");
+    check(&scene, of_other).unwrap();
+}
+
+#[test]
+fn each_list_of_an_authority_stays_or_is_followed_by_a_later_one() {
+    let authority = Authority::new();
+    let scene = Scene::new(&[&authority]);
+    let of = |years: &[i32]| scene.read(years.iter().map(|year| pem(&authority.issuer, *year)).collect::<String>());
+    let register = Register::of(Plane::Client, Some(&of(&[2020, 2021]).unwrap()));
+    let check = |years: &[i32]| register.check(Some(&of(years).unwrap()), None).map_err(|error| error.to_string());
+    for years in [&[2021, 2020][..], &[2022, 2020], &[2021, 2022], &[2021, 2019, 2020]] {
+        assert_eq!(check(years), Ok(()), "{years:?}");
+    }
+    let fewer = check(&[2022]).unwrap_err();
+    assert!(fewer.contains("expected 2 or more, found 1"), "{fewer}");
+    let older = check(&[2022, 2019]).unwrap_err();
+    assert!(older.contains("expected one made at 2020-01-01T07:00:00.000+07:00 or later"), "{older}");
+}
+
 /// Greets whom it lets in, for as long as they may stay.
 async fn listen(tls: Arc<ServerTls>) -> String {
     let mut accept: Box<dyn Accept> = Seams::system().net.bind("127.0.0.1:0").await.unwrap();
@@ -182,11 +225,14 @@ async fn told(io: &mut BoxIo) -> String {
     tokio::time::timeout(SOON, io.read_u8()).await.expect("an end").unwrap_err().to_string()
 }
 
-/// Its reload finds lists that are older than those in use, and none, and stays with what it had.
+/// Its reload finds lists that are older than those in use, or made in the future, and none, and stays with what it had.
 fn goes_not_back(scene: &Scene, reload: &dyn Fn() -> Result<(), Error>, authority: &Authority) {
     std::fs::write(scene.crl(), list(&authority.issuer, 2019, &[]).der()).unwrap();
     let error = reload().unwrap_err().to_string();
     assert!(error.contains("expected one made at 2021-01-01T07:00:00.000+07:00 or later"), "{error}");
+    std::fs::write(scene.crl(), list(&authority.issuer, 2048, &[]).der()).unwrap();
+    let error = reload().unwrap_err().to_string();
+    assert!(error.ends_with("found one of 2048-01-01T07:00:00.000+07:00; later ones would count as older"), "{error}");
     std::fs::write(scene.crl(), "no list").unwrap();
     reload().unwrap_err();
 }

@@ -105,11 +105,16 @@ fn log(tokens: &TokenKey) -> Memory {
 
 /// The rows of each step of so much work.
 fn steps(by: StatsBy, as_of: UnixMs, work: u64) -> Vec<Vec<StatsRow>> {
+    steps_of(by, as_of, work, 0)
+}
+
+/// The same, and of at most so many rows; 0: the usual.
+fn steps_of(by: StatsBy, as_of: UnixMs, work: u64, page_size: u32) -> Vec<Vec<StatsRow>> {
     let tokens = TokenKey::new([1; 32]);
     let log = log(&tokens);
     let sans = Sans { units: [].into(), all_units: true, roles: vec!["reader".to_owned()], node: None };
     let (period_from, period_to) = ("2020-06-01".to_owned(), "2020-07-02".to_owned());
-    let request = StatsRequest { period_from, period_to, by: by.into(), ..StatsRequest::default() };
+    let request = StatsRequest { period_from, period_to, by: by.into(), page_size, ..StatsRequest::default() };
     let question = Question::of(&Identity::of_sans(sans, Digest::ZERO), request, as_of).unwrap();
     let (catalogue, size) = (catalogue(), FIRST + SENT.len() as u64);
     let tally = Tally { view: &log, tokens: &tokens, catalogue: &catalogue, question: &question, size, as_of };
@@ -168,5 +173,23 @@ fn a_step_ends_inside_a_cell_and_the_next_goes_on_there() {
     for step in steps(by, later, 1) {
         let records: u64 = step.iter().filter_map(|row| row.counts).map(|counts| counts.records).sum();
         assert!(records <= 1, "{step:?}");
+    }
+}
+
+/// Behind what was not there yet, a step wrote down its cell and the next that nothing was sent for.
+#[test]
+fn a_step_has_no_more_rows_than_were_asked_for() {
+    let by = StatsBy::UnitRegimePeriod;
+    for as_of in [BEGIN + 30 * 24 * 3_600_000, BEGIN + 13_000, BEGIN + 5_000].map(UnixMs) {
+        let whole = sum(steps(by, as_of, 1_000_000));
+        for (page_size, work) in (1..=3).flat_map(|rows| (0..120).map(move |work| (rows, work))) {
+            let steps = steps_of(by, as_of, work, page_size);
+            let most = steps.iter().map(Vec::len).max();
+            assert!(
+                most <= Some(page_size as usize),
+                "as of {as_of:?}, {work} of work a step: {most:?} of {page_size}"
+            );
+            assert_eq!(sum(steps), whole, "as of {as_of:?}, {work} of work a step, {page_size} rows");
+        }
     }
 }
