@@ -294,8 +294,8 @@ async fn what_no_record_names_is_collected_and_what_one_names_stays() {
 /// What was found complete at the last moment was gone when its record came.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_found_complete_is_there_when_its_record_comes() {
-    let after = Duration::from_secs(8);
-    let (world, node) = formed("[attachments]\norphan_after_s = 8\n").await;
+    let after = Duration::from_secs(20);
+    let (world, node) = formed("[attachments]\norphan_after_s = 20\n").await;
     let client = world.platform(1).await;
     let sender = Sender::new(&world.signers, "BYT");
     let (named, waiting) = (content(7, 600_000), content(8, 600_000));
@@ -312,8 +312,8 @@ async fn what_is_found_complete_is_there_when_its_record_comes() {
         upload(&client, "BYT", &waiting).await;
     }
     assert!(first.elapsed() < after, "it was collected meanwhile: this machine is too slow to tell");
-    // it would be collected by now: the leader looks every two seconds
-    tokio::time::sleep_until((last + after + Duration::from_millis(2_500)).into()).await;
+    // it would be collected by now: the leader looks four times in that time
+    tokio::time::sleep_until((last + after * 5 / 4 + Duration::from_millis(500)).into()).await;
     submit(&client, &report(&sender, &[("late", &waiting)])).await.unwrap();
     assert_eq!(begin(&client, said("BYT", &named)).await.unwrap(), (600_000, true), "what is named stays");
     assert_eq!(objects(&node), 2);
@@ -331,6 +331,36 @@ async fn bytes_of_uploads_count_against_the_units_quota() {
     assert!(start.elapsed() >= Duration::from_millis(1_500), "{:?}", start.elapsed());
 }
 
+/// Starts the node again, on a disk that has room for records and none for attachments.
+async fn begin_again_tight(world: &World, more: &str) -> Node {
+    let free = kho_node::disk::Room::of(&world.path("data1")).unwrap().free >> 20;
+    let reserve = format!("[disk]\nreserve_mib = {}\n", free * 2 / 3);
+    let config = world.parse(&format!("{}{more}", world.toml(1).replace("[disk]\n", &reserve)));
+    crate::world::begin(config, &kho_node::seams::Seams::system()).await
+}
+
+/// It was dropped, and then could not be uploaded anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_complete_stays_where_the_disk_takes_no_other() {
+    let (after, more) = (Duration::from_secs(20), "[attachments]\norphan_after_s = 20\n");
+    let (world, node) = formed(more).await;
+    let client = world.platform(1).await;
+    let sender = Sender::new(&world.signers, "BYT");
+    let waiting = content(12, 1000);
+    let first = Instant::now();
+    upload(&client, "BYT", &waiting).await;
+    let last = Instant::now();
+    node.stop().await;
+    let _node = begin_again_tight(&world, more).await;
+    let client = world.platform(1).await;
+    // a quarter of its time is left
+    tokio::time::sleep_until((last + after * 3 / 4 + Duration::from_millis(100)).into()).await;
+    let found = begin(&client, said("BYT", &waiting)).await;
+    assert!(first.elapsed() < after, "it was collected meanwhile: this machine is too slow to tell");
+    assert_eq!(found.unwrap(), (1000, true));
+    submit(&client, &report(&sender, &[("a", &waiting)])).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn attachments_stop_before_records_where_the_disk_gets_short() {
     let (world, node) = formed("").await;
@@ -340,10 +370,7 @@ async fn attachments_stop_before_records_where_the_disk_gets_short() {
     let file = content(11, 1000);
     upload(&client, "BYT", &file).await;
     node.stop().await;
-    let free = kho_node::disk::Room::of(&world.path("data1")).unwrap().free >> 20;
-    let reserve = format!("[disk]\nreserve_mib = {}\n", free * 2 / 3);
-    let config = world.parse(&world.toml(1).replace("[disk]\n", &reserve));
-    let _node = crate::world::begin(config, &kho_node::seams::Seams::system()).await;
+    let _node = begin_again_tight(&world, "").await;
     let client = world.platform(1).await;
     let record = report(&sender, &[("a", &file)]);
     let start = Instant::now();

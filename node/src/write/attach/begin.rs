@@ -73,10 +73,16 @@ impl Uploads {
             length: request.length,
         };
         let mut found = self.look(context).await?;
-        if found.complete && found.idle_since.is_some_and(|touched| self.is_nearly_collected(touched)) {
-            self.forget(context, &found, deadline).await?;
-            self.barrier.pass(deadline).await?;
-            found = self.look(context).await?;
+        let nearly = found.idle_since.is_some_and(|touched| self.is_nearly_collected(touched));
+        // where no room is to upload it anew, what is there is better than nothing
+        if found.complete && nearly && self.writer.disk.check_object().is_ok() {
+            match self.forget(context, &found, deadline).await {
+                Ok(()) => {
+                    self.barrier.pass(deadline).await?;
+                    found = self.look(context).await?;
+                }
+                Err(refusal) => tracing::debug!(%refusal, "an attachment that is nearly collected was not dropped"),
+            }
         }
         let Found { stored, complete, .. } = found;
         if !complete {
