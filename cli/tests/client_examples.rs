@@ -94,8 +94,8 @@ async fn the_examples_wait_for_who_takes_no_record_now() {
     cluster.start(alone).unwrap();
     cluster.wait_until("one node to answer", READY_TIMEOUT, |statuses, _| statuses.len() == 1).await.unwrap();
     let majority = async {
-        // until more than one call has ended, each of 3 s
-        tokio::time::sleep(Duration::from_secs(8)).await;
+        // until more than one call has ended
+        tokio::time::sleep(kho_client::DEADLINE * 3).await;
         cluster.start_all().unwrap();
         cluster.wait_ready().await.unwrap();
     };
