@@ -15,6 +15,7 @@ name=${NAME:-peers}
 # RabbitMQ's nodes talk through sockets of their own, PostgreSQL's user must reach its files: of this run only
 dir="$target/bench-$name"
 rm -rf "$dir"
+mkdir -p "$target"
 if [ "$(id -u)" -eq 0 ] && ! setpriv --reuid postgres --regid postgres --clear-groups test -x "$target"; then
   echo "PostgreSQL's user can't reach $target: set CARGO_TARGET_DIR to a directory that others may enter, and KHO_BIN, BENCH_BIN to what is built already" >&2
   exit 1
