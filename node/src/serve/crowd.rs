@@ -2,8 +2,10 @@
 //! too many are in their handshake, the oldest goes, since a handshake takes milliseconds and only a silent one is old.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use kho_proto::digest::Digest;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -59,9 +61,30 @@ impl Drop for Handshake {
     }
 }
 
+/// Whom an address stands for where nobody shows a certificate: an IPv4 address, or the /64 of an IPv6 one, which is what
+/// one site is given. What is no `address:port` stands for itself.
+pub(super) fn network(from: &str) -> Digest {
+    match from.parse::<SocketAddr>().map(|address| address.ip().to_canonical()) {
+        Ok(IpAddr::V4(address)) => Digest::of(&address.octets()),
+        Ok(IpAddr::V6(address)) => Digest::of(&address.octets()[..8]),
+        Err(_) => Digest::of(from.as_bytes()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_the_same_whatever_its_port_and_notation() {
+        let alike = |one: &str, other: &str| network(one) == network(other);
+        assert!(alike("192.0.2.1:1", "192.0.2.1:65535"));
+        assert!(alike("192.0.2.1:1", "[::ffff:192.0.2.1]:1"));
+        assert!(alike("[2001:db8::1]:1", "[2001:db8::ffff:1]:2"));
+        assert!(!alike("192.0.2.1:1", "192.0.2.2:1"));
+        assert!(!alike("[2001:db8::1]:1", "[2001:db8:0:1::1]:1"));
+        assert!(alike("node-a", "node-a") && !alike("node-a", "node-b"));
+    }
 
     #[test]
     fn the_oldest_handshake_makes_room() {

@@ -1,5 +1,6 @@
 //! Puts a node together and runs it: [`serve`], or [`Node`] where more than its end is of interest.
 
+mod connection;
 mod crowd;
 mod delivered;
 mod error;

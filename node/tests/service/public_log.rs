@@ -48,15 +48,23 @@ impl Answer {
 }
 
 async fn tls(world: &World, node: usize, alpn: &[&str]) -> TlsStream<tokio::net::TcpStream> {
+    let tcp = tokio::net::TcpStream::connect(("127.0.0.1", world.port(node, "log"))).await.unwrap();
+    secure(world, tcp, alpn).await.unwrap()
+}
+
+async fn secure(
+    world: &World,
+    tcp: tokio::net::TcpStream,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(world.path("log-ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let tcp = tokio::net::TcpStream::connect(("127.0.0.1", world.port(node, "log"))).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await
 }
 
 /// One request on a connection of its own, over HTTP/2 or HTTP/1.1.
@@ -320,6 +328,45 @@ async fn headers_without_end_and_too_many_connections() {
     }
     let note = good(&world, "/checkpoint").await;
     assert!(note.starts_with(kho_proto::id::ClusterId::to_string(&crate::world::CLUSTER).as_bytes()));
+    node.stop().await;
+}
+
+/// Nobody is asked who they are, so one address has a share, as one certificate has elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_does_not_take_all_places() {
+    /// The least there is (`SHARE_MIN`); a quarter of these places would be five.
+    const SHARE: usize = 16;
+    let world = World::new(1);
+    let few = world.toml(1).replace("[limits]\n", "[limits]\nlog_connections = 20\n");
+    let node = world.try_start(world.parse(&few)).await.unwrap();
+    world.form(1).await;
+    let from = async |source: &str| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+        let to = format!("127.0.0.1:{}", world.port(1, "log")).parse().unwrap();
+        secure(&world, socket.connect(to).await.unwrap(), &["http/1.1"]).await
+    };
+    // answered, and kept open
+    let serves = async |io: &mut TlsStream<tokio::net::TcpStream>| {
+        // it may be cut before it is written
+        let _written = io.write_all(b"GET /checkpoint HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut status = [0; 15];
+        let answered = tokio::time::timeout(Duration::from_secs(5), io.read_exact(&mut status)).await;
+        answered.expect("an answer or an end").is_ok_and(|_| status == *b"HTTP/1.1 200 OK")
+    };
+    let mut held = Vec::new();
+    for number in 0..SHARE {
+        let mut io = from("127.0.0.1").await.unwrap();
+        assert!(serves(&mut io).await, "connection {number}");
+        held.push(io);
+    }
+    let kept = match from("127.0.0.1").await {
+        Ok(mut io) => serves(&mut io).await,
+        Err(_closed) => false,
+    };
+    assert!(!kept, "more than its share");
+    assert!(serves(&mut from("127.0.0.2").await.unwrap()).await, "the others' places are free");
+    drop(held);
     node.stop().await;
 }
 
