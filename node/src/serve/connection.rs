@@ -70,7 +70,7 @@ impl ConnectionError {
     }
 }
 
-/// What one that was accepted has in common with the others of its plane.
+/// One that was accepted: who answers it, and what it shares with the others of its plane.
 #[derive(Clone)]
 pub(super) struct Connection {
     pub plane: Plane,
@@ -79,6 +79,7 @@ pub(super) struct Connection {
     pub answers: Answers,
     pub bounds: Bounds,
     pub places: Arc<Semaphore>,
+    /// Of those of clients and operators that show no party's certificate.
     pub strangers: Arc<Semaphore>,
     /// Of a certificate; of the public log, which asks for none, of an address.
     pub shares: Shares,
