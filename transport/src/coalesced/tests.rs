@@ -112,8 +112,9 @@ async fn the_first_thread_that_turns_lets_bytes_go() {
         blocked.recv_timeout(Duration::from_secs(20)).expect("the bytes were read meanwhile");
     });
     let mut heard = [0; 6];
+    // received here, on no worker's thread: what a worker wakes may wait for that worker, and it blocks
+    let mut gathered = handed.await.unwrap();
     let other = tokio::spawn(async move {
-        let mut gathered = handed.await.unwrap();
         gathered.write_all(b"two").await.unwrap();
         gathered.flush().await.unwrap();
         gathered.read_u8().await
