@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::Service as HyperService;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use kho_transport::Coalesced;
@@ -19,6 +23,8 @@ use crate::identity::Identity;
 use crate::seams::BoxIo;
 use crate::shares::Shares;
 use crate::tls::{Plane, Secure, SecureError, Secured};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A client that has not finished its handshake by then is not a client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,7 +53,7 @@ pub(super) enum ConnectionError {
     #[error(transparent)]
     Secure(#[from] SecureError),
     #[error("http: {0}")]
-    Http(Box<dyn std::error::Error + Send + Sync>),
+    Http(BoxError),
     #[error("cut after {LOG_LIFETIME:?} and {LOG_GRACE:?}")]
     Cut,
 }
@@ -131,46 +137,70 @@ impl Connection {
         let heard = Heard::default();
         let io = TokioIo::new(heard.of(io));
         let silent = heard.nothing();
-        tokio::pin!(silent);
         match self.answers {
             Answers::Services(routes, web) => {
-                let anonymous = matches!(identity, Identity::Anonymous).then_some(UNAUTHENTICATED_LIFETIME);
+                let lifetime = matches!(identity, Identity::Anonymous).then_some(UNAUTHENTICATED_LIFETIME);
                 let service = gate::service(self.plane, identity, routes, web, self.bounds);
-                let stands_still = service.answers.clone().stand_still();
-                let connection = self.http.serve_connection(io, service);
-                tokio::pin!(connection, stands_still);
-                tokio::select! {
-                    done = connection.as_mut() => return done.map_err(ConnectionError::Http),
-                    () = stands_still.as_mut() => return Err(ConnectionError::NotRead),
-                    () = silent => return Err(ConnectionError::Silent),
-                    () = end(anonymous, ends.stop) => connection.as_mut().graceful_shutdown(),
-                }
-                tokio::select! {
-                    done = connection => done.map_err(ConnectionError::Http),
-                    () = stands_still => Err(ConnectionError::NotRead),
-                    () = ends.cut.cancelled() => Ok(()),
-                }
+                let not_read = service.answers.clone().stand_still();
+                let life = Life { lifetime, grace: None, ends };
+                drive(&self.http, io, service, not_read, silent, life).await
             }
             Answers::Log(log) => {
                 let service = LogGate::new(log);
-                let stands_still = service.answers.clone().stand_still();
-                let connection = self.http.serve_connection(io, service);
-                tokio::pin!(connection, stands_still);
-                tokio::select! {
-                    done = connection.as_mut() => return done.map_err(ConnectionError::Http),
-                    () = stands_still.as_mut() => return Err(ConnectionError::NotRead),
-                    () = silent => return Err(ConnectionError::Silent),
-                    () = end(Some(LOG_LIFETIME), ends.stop) => connection.as_mut().graceful_shutdown(),
-                }
-                tokio::select! {
-                    done = tokio::time::timeout(LOG_GRACE, connection) => match done {
-                        Ok(done) => done.map_err(ConnectionError::Http),
-                        Err(_elapsed) => Err(ConnectionError::Cut),
-                    },
-                    () = ends.cut.cancelled() => Ok(()),
-                }
+                let not_read = service.answers.clone().stand_still();
+                let life = Life { lifetime: Some(LOG_LIFETIME), grace: Some(LOG_GRACE), ends };
+                drive(&self.http, io, service, not_read, silent, life).await
             }
         }
+    }
+}
+
+/// How long a connection may be there.
+struct Life {
+    /// Then it is told to end; none: as long as it likes.
+    lifetime: Option<Duration>,
+    /// What it has begun by then has so long; none: as long as the plane.
+    grace: Option<Duration>,
+    ends: Ends,
+}
+
+/// Serves until the connection ends, or has to.
+async fn drive<I, S, B>(
+    http: &Builder<TokioExecutor>,
+    io: I,
+    service: S,
+    not_read: impl Future<Output = ()>,
+    silent: impl Future<Output = ()>,
+    Life { lifetime, grace, ends }: Life,
+) -> Result<(), ConnectionError>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    S: HyperService<Request<Incoming>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let connection = http.serve_connection(io, service);
+    tokio::pin!(connection, not_read);
+    tokio::select! {
+        done = connection.as_mut() => return done.map_err(ConnectionError::Http),
+        () = not_read.as_mut() => return Err(ConnectionError::NotRead),
+        () = silent => return Err(ConnectionError::Silent),
+        () = end(lifetime, ends.stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let over = async {
+        match grace {
+            Some(grace) => tokio::time::sleep(grace).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = connection => done.map_err(ConnectionError::Http),
+        () = not_read => Err(ConnectionError::NotRead),
+        () = over => Err(ConnectionError::Cut),
+        () = ends.cut.cancelled() => Ok(()),
     }
 }
 
