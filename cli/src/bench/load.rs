@@ -91,6 +91,16 @@ impl<C: Connection> Shared<C> {
         (self.begin..self.over()).contains(&at)
     }
 
+    /// Whether a call that was meant to begin then and ended, or is seen without an end, at `ended` belongs to what is
+    /// measured. In an open loop others fall due while one waits; in a closed loop nobody else waits out a stall: a call counts
+    /// that was under way at any time of the measurement.
+    fn counts(&self, intended: Instant, ended: Instant) -> bool {
+        match self.arrivals {
+            Some(_) => self.measured(intended),
+            None => intended < self.over() && self.begin <= ended,
+        }
+    }
+
     /// The end of what is measured.
     fn over(&self) -> Instant {
         match self.exhausted_us.load(Ordering::Relaxed) {
@@ -127,7 +137,7 @@ impl<C: Connection> Shared<C> {
             }
             Ok(Done::Records(records)) => {
                 let latency = us(ended - intended);
-                if self.measured(intended) {
+                if self.counts(intended, ended) {
                     tally.latencies.saturating_record_n(latency, records.max(1));
                     if let Some(service) = &mut tally.service {
                         service.saturating_record_n(us(ended - begun), records.max(1));
@@ -143,7 +153,7 @@ impl<C: Connection> Shared<C> {
                 }
             }
             Err(error) => {
-                if self.measured(intended) {
+                if self.counts(intended, ended) {
                     tally.errors += 1;
                     tally.error.get_or_insert(error);
                     if let Some(piece) = self.piece_of(&mut tally, ended) {
@@ -253,7 +263,8 @@ async fn until_end<C: Connection>(shared: &Shared<C>) {
 /// Calls whose end nobody saw count with the age that they have.
 fn count_open<C: Connection>(tally: &mut Tally, intended: impl Iterator<Item = Instant>, shared: &Shared<C>) -> u64 {
     let mut count = 0;
-    for intended in intended.filter(|intended| shared.measured(*intended)) {
+    let now = Instant::now();
+    for intended in intended.filter(|intended| shared.counts(*intended, now)) {
         tally.latencies.saturating_record(us(intended.elapsed()));
         count += 1;
     }

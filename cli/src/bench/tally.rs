@@ -33,7 +33,8 @@ pub struct Piece {
 /// Counts and latencies of the measured time.
 #[derive(Debug)]
 pub struct Tally {
-    /// From the intended beginning of a call to its end.
+    /// From the intended beginning of a call to its end: of calls that were due within the measured time in an open loop, and
+    /// under way at any of it in a closed one.
     pub latencies: Histogram<u64>,
     /// From its real beginning; open loop only.
     pub service: Option<Histogram<u64>>,
@@ -41,7 +42,7 @@ pub struct Tally {
     pub records: u64,
     /// Calls that succeeded within it.
     pub calls: u64,
-    /// Calls that failed and were meant to begin in it.
+    /// Calls that failed, of those whose latency would count.
     pub errors: u64,
     /// What the first of them said.
     pub error: Option<String>,

@@ -72,6 +72,24 @@ async fn a_closed_loop_has_one_slow_call_for_the_same_stall() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_that_began_before_the_measurement_and_outlasts_it_is_told() {
+    let plan = Plan { duration: Duration::from_millis(300), ..plan(Pace::Closed) };
+    let mut answering = Stalling::new(plan.warm_up);
+    answering.from = Instant::now();
+    let measured = run(vec![answering], &plan, &[]).await.expect("a load");
+    let longest = Duration::from_micros(measured.tally.latencies.max());
+    assert_eq!((measured.tally.records, measured.tally.latencies.len()), (0, 1), "one call waited, none ended in time");
+    assert!(longest >= Duration::from_secs(1), "{longest:?}");
+
+    let measured = run(vec![Silent], &plan, &[]).await.expect("a load");
+    assert_eq!((measured.unfinished, measured.tally.latencies.len()), (1, 1));
+
+    let refusing = Refusing(Duration::from_secs(1));
+    let measured = run(vec![refusing], &plan, &[]).await.expect("a load");
+    assert_eq!((measured.tally.errors, measured.tally.error.as_deref()), (1, Some("no")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_is_bounded_and_told() {
     let plan = Plan { backlog_max: 10, ..plan(Pace::Open { per_s: 200.0 }) };
     let measured = run(vec![Stalling::new(plan.warm_up)], &plan, &[]).await.expect("a load");
@@ -134,11 +152,12 @@ async fn calls_without_an_end_count_with_their_age() {
     assert!(Duration::from_micros(measured.tally.latencies.min()) >= GRACE);
 }
 
-/// Refuses everything.
-struct Refusing;
+/// Refuses everything, after a time.
+struct Refusing(Duration);
 
 impl Connection for Refusing {
     async fn call(&self) -> Result<Done, String> {
+        tokio::time::sleep(self.0).await;
         Err("no".to_owned())
     }
 }
@@ -146,7 +165,7 @@ impl Connection for Refusing {
 #[tokio::test]
 async fn errors_are_counted_and_quoted() {
     let plan = Plan { warm_up: Duration::ZERO, duration: Duration::from_millis(200), ..plan(Pace::Closed) };
-    let measured = run(vec![Refusing, Refusing], &plan, &[]).await.expect("a load");
+    let measured = run(vec![Refusing(Duration::ZERO), Refusing(Duration::ZERO)], &plan, &[]).await.expect("a load");
     assert!((2..=82).contains(&measured.tally.errors), "{}", measured.tally.errors);
     assert_eq!(measured.tally.error.as_deref(), Some("no"));
     assert_eq!((measured.tally.records, measured.tally.latencies.len()), (0, 0));

@@ -52,11 +52,8 @@ pub async fn run(args: Args) -> Result {
     count_syncs(&args, &mut target, &works, &mut report).await?;
     target.stop().await?;
     publish(&args, &report)?;
-    if report.series.iter().any(|series| series.rounds.iter().any(|round| round.records == 0)) {
-        return Err(Failure::new(
-            Exit::Refused,
-            "a round had no record acknowledged or read: the report says what failed",
-        ));
+    if let Some(why) = came_to_nothing(&report) {
+        return Err(Failure::new(Exit::Refused, why));
     }
     // as docs/benchmarks.md promises: the check is no mere remark
     if report.syncs.iter().any(|syncs| syncs.majority == Some(false)) {
@@ -75,6 +72,18 @@ async fn one(target: &mut Target, work: &Work, times: &Times, report: &Report, a
 fn series_of(target: &Target, work: &Work, algorithm: &str) -> SeriesOf {
     let signed = work.operation.writes() && algorithm != "ed25519";
     SeriesOf::of(target.name(), work, signed.then_some(algorithm))
+}
+
+/// The first round in which no record was acknowledged or read, and what is known of it.
+fn came_to_nothing(report: &Report) -> Option<String> {
+    let rounds = report.series.iter().flat_map(|series| series.rounds.iter().map(|round| (&series.of, round)));
+    let (of, round) = rounds.into_iter().find(|(_, round)| round.records == 0)?;
+    let (label, seconds, longest) = (of.label(), round.seconds, round.latency.max_ms);
+    let failed =
+        round.error.as_ref().map_or(String::new(), |error| format!("; {} calls failed: {error}", round.errors));
+    Some(format!(
+        "{label}: no record was acknowledged or read in a round of {seconds:.1} s; the longest call took {longest:.0} ms{failed}"
+    ))
 }
 
 fn said(round: &Round) -> String {
