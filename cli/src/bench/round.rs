@@ -21,8 +21,8 @@ const RECORDS_S_MIN: usize = 1_000;
 pub(super) const RECORDS_S_MAX: usize = 15_000;
 /// Times as many as were sent before.
 const MARGIN: f64 = 1.6;
-/// Loads whose records ran out long before their time, at most.
-const ATTEMPTS: usize = 3;
+/// Loads that come to nothing, at most: their records ran out long before their time, or no record was acknowledged.
+pub(super) const ATTEMPTS: usize = 3;
 
 /// Which nodes are connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
