@@ -63,6 +63,10 @@ test-power: build ## Power loss on loop-mounted disks, as root; and the test cat
 	@scripts/setup power
 	CARGO="$(CARGO)" scripts/test-power
 
+test-stalls: build ## All tests while their disk stands still for STALL=2.5 seconds now and then, as root; ARGS="--test bench"
+	@scripts/setup power
+	CARGO="$(CARGO)" scripts/test-stalls $(ARGS)
+
 test-outbox: build ## CYCLES=500 kills and, as root, power cuts of a service with an outbox; and its planted bugs are caught
 	@scripts/setup power
 	CARGO="$(CARGO)" CYCLES="$(or $(CYCLES),500)" scripts/test-outbox
