@@ -12,7 +12,7 @@ const DISK_BYTES: u64 = 2 << 30;
 const UNSYNCED: &str = "unsynced-";
 
 /// What [`Disk`] and [`lose_power`] run.
-pub const TOOLS: &[&str] = &["mkfs.ext4", "mount", "umount", "python3"];
+pub const TOOLS: &[&str] = &["mkfs.ext4", "mount", "umount", "python3", "fsfreeze"];
 
 fn run(program: &str, arguments: &[&Path]) -> Result<()> {
     let output = Command::new(program).args(arguments).output().with_context(|| program.to_owned())?;
@@ -62,6 +62,26 @@ impl Disk {
             }
         }
         Ok(())
+    }
+}
+
+/// A disk that neither answers nor fails, until this value goes.
+#[derive(Debug)]
+pub struct Standstill<'a>(&'a Disk);
+
+impl Disk {
+    /// From now on whoever writes waits: the file system is frozen.
+    pub fn stand_still(&self) -> Result<Standstill<'_>> {
+        run("fsfreeze", &["--freeze".as_ref(), &self.mount])?;
+        Ok(Standstill(self))
+    }
+}
+
+impl Drop for Standstill<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = run("fsfreeze", &["--unfreeze".as_ref(), &self.0.mount]) {
+            eprintln!("left frozen: {error}");
+        }
     }
 }
 

@@ -193,6 +193,12 @@ impl Consensus {
         *self.inner.leader.borrow() == Some(self.inner.config.node_id)
     }
 
+    /// Number of the write of the log that waits for the disk, if one does; as long as it is the same, the disk has not
+    /// answered.
+    pub fn log_write_under_way(&self) -> Option<u64> {
+        self.inner.log.write_under_way()
+    }
+
     /// Whether this node stands for election; it still votes.
     pub fn may_stand(&self, may: bool) {
         self.inner.raft.runtime_config().elect(may);

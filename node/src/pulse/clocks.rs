@@ -35,6 +35,7 @@ pub(super) struct Sample {
     /// Its clock is ahead of this node's, and when that was found; none: the answer took too long.
     ahead: Option<(i64, Moment)>,
     disk_short: bool,
+    disk_standing: bool,
     keyless: bool,
     at: Duration,
 }
@@ -49,6 +50,7 @@ impl Sample {
         Self {
             ahead: (round_trip <= ROUND_TRIP_MAX).then_some((ahead, at)),
             disk_short: said.disk_short,
+            disk_standing: said.disk_standing,
             keyless: said.keyless,
             at: at.monotonic,
         }
@@ -103,11 +105,12 @@ impl Clocks {
         self.median_ms(now).map(|median| -median)
     }
 
-    /// Those whose clock is within `bound` of the median, that have keys, and room on their disk.
+    /// Those whose clock is within `bound` of the median, that have keys, and a disk that answers and has room.
     pub(super) fn fit(&self, now: Moment, bound: Duration) -> BTreeSet<NodeId> {
         let median = self.median_ms(now).unwrap_or(0);
         let near = |ahead: i64| u128::from(ahead.abs_diff(median)) <= bound.as_millis();
-        let fit = |sample: &Sample| !sample.disk_short && !sample.keyless && sample.ahead_ms(now).is_some_and(near);
+        let disk = |sample: &Sample| !sample.disk_short && !sample.disk_standing;
+        let fit = |sample: &Sample| disk(sample) && !sample.keyless && sample.ahead_ms(now).is_some_and(near);
         self.fresh(now).filter(|(_, sample)| fit(sample)).map(|(node, _)| node).collect()
     }
 
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn leadership_goes_to_a_node_near_the_median_whose_disk_has_room() {
+    fn leadership_goes_to_a_node_near_the_median_whose_disk_answers_and_has_room() {
         let bound = Duration::from_millis(500);
         assert_eq!(clocks(&[-20_000, -20_300]).fit(NOW, bound), BTreeSet::from([NodeId(2), NodeId(3)]));
         assert_eq!(clocks(&[-700, -700, -2_000, 5]).fit(NOW, bound), BTreeSet::from([NodeId(2), NodeId(3)]));
@@ -210,5 +213,10 @@ mod tests {
         let keyless = Sample { keyless: true, ..short.0[&NodeId(3)] };
         short.add(NodeId(3), keyless);
         assert_eq!(short.fit(NOW, bound), BTreeSet::new(), "it would hand over at once");
+
+        let mut standing = clocks(&[0, 0]);
+        let said = PulseResponse { disk_standing: true, ..said(1_000_000) };
+        standing.add(NodeId(2), Sample::of(&said, NOW.monotonic, NOW));
+        assert_eq!(standing.fit(NOW, bound), BTreeSet::from([NodeId(3)]), "it would wait as well");
     }
 }

@@ -1,11 +1,14 @@
-//! Metrics of clocks. R-D4.
+//! Metrics of clocks, and of a disk that does not answer. R-A2, R-D4.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kho_proto::id::NodeId;
 
 const OFFSET: &str = "kho_clock_offset_seconds";
 const PEER_OFFSET: &str = "kho_clock_peer_offset_seconds";
+
+const STANDING: &str = "kho_log_standing_seconds";
 
 /// Registers descriptions.
 pub fn describe() {
@@ -15,6 +18,13 @@ pub fn describe() {
         metrics::Unit::Seconds,
         "how far another node's clock is ahead of this one's"
     );
+    let standing = "for how long the write of the log that is under way has waited for its disk";
+    metrics::describe_gauge!(STANDING, metrics::Unit::Seconds, standing);
+}
+
+/// For how long the disk has not answered.
+pub(super) fn observe_standstill(standing: Duration) {
+    metrics::gauge!(STANDING).set(standing.as_secs_f64());
 }
 
 fn seconds(ms: i64) -> f64 {

@@ -1,15 +1,19 @@
 //! What nodes tell each other of their surroundings, once a second: the time on their clocks, and whether their disks are
-//! below their reserve. R-D4.
+//! below their reserve or stand still. R-A2, R-D4.
 //!
 //! The leader's clock is the one that counts (accepted-at never goes back, so a leader that is ahead spoils it for all that
 //! come after it): 500 ms from the cluster's median it hands over, 5 s from it no node takes leadership or proposes anything.
+//! A leader acknowledges nothing that is not on its own disk, and goes on saying that it leads however long that takes: when
+//! its disk does not answer for a second, and another's does, it hands over.
 //! Nothing of this is in the log: a node judges itself.
 
 mod clocks;
 pub(crate) mod metric_definitions;
+mod standstill;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -25,11 +29,24 @@ use crate::disk::Disk;
 use crate::seams::Clock;
 use crate::write::Peers;
 use clocks::{Moment, Sample};
+use standstill::Standstill;
 
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A leader whose disk is below its reserve tries again after so long: where all are all but full, nobody else is better.
 const DISK_HAND_OVER_PAUSE: Duration = Duration::from_secs(10);
+/// Between two looks at the write that waits for the disk.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// A leader whose disk has not answered for so long hands over: a record that came meanwhile is still acknowledged within
+/// the 3 s of R-B1.
+pub const STANDS_STILL: Duration = Duration::from_secs(1);
+/// A node whose disk has not answered for so long is handed nothing: disks that share what is below them stand still
+/// together, and the next leader would wait as well.
+const FIT_STANDS: Duration = Duration::from_millis(400);
+/// Others have so long to say how they are, before one of them is chosen.
+const ASK_LIMIT: Duration = Duration::from_millis(300);
+/// A leader whose disk stands still tries again after so long.
+const STANDSTILL_PAUSE: Duration = Duration::from_secs(2);
 /// A leader so far from the median hands over: time-stamps of a second are then still right.
 pub const HAND_OVER_OFFSET: Duration = Duration::from_millis(500);
 /// A node so far from it does not lead.
@@ -43,6 +60,8 @@ pub struct Pulse {
     clock: Arc<dyn Clock>,
     disk: Arc<Disk>,
     clocks: Mutex<Clocks>,
+    /// Milliseconds for which the disk has not answered.
+    standing_ms: AtomicU64,
     keyed: bool,
 }
 
@@ -56,7 +75,16 @@ impl Pulse {
         disk: Arc<Disk>,
         keyed: bool,
     ) -> Arc<Self> {
-        Arc::new(Self { node, consensus, peers, clock, disk, clocks: Mutex::default(), keyed })
+        Arc::new(Self {
+            node,
+            consensus,
+            peers,
+            clock,
+            disk,
+            clocks: Mutex::default(),
+            standing_ms: AtomicU64::new(0),
+            keyed,
+        })
     }
 
     fn moment(&self) -> Moment {
@@ -85,17 +113,39 @@ impl Pulse {
         }
     }
 
+    /// Looks at the write that waits for the disk, and hands over if it waits for long; for ever.
+    pub(crate) async fn watch_log(self: Arc<Self>) {
+        let (mut standstill, mut stood, mut again) = (Standstill::default(), false, Duration::ZERO);
+        loop {
+            let standing = standstill.look(self.consensus.log_write_under_way(), self.clock.monotonic());
+            self.standing_ms.store(u64::try_from(standing.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            metric_definitions::observe_standstill(standing);
+            let stands = standing >= STANDS_STILL;
+            match (stood, stands) {
+                (false, true) => tracing::error!(?standing, "the disk of the log stands still"),
+                (true, false) => tracing::info!("the disk of the log answers again"),
+                _ => {}
+            }
+            stood = stands;
+            if stands && self.consensus.is_leader() && self.clock.monotonic() >= again {
+                // what was heard a second ago is of a time when this disk answered, too
+                let _late = tokio::time::timeout(ASK_LIMIT, self.ask_all()).await;
+                self.hand_over("its disk stands still").await;
+                again = self.clock.monotonic() + STANDSTILL_PAUSE;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
     async fn ask_all(&self) {
         let others = self.consensus.status().members.into_keys().filter(|member| *member != self.node);
-        let answers = join_all(others.map(|member| async move {
+        let asked = others.map(|member| async move {
             let asked = self.clock.monotonic();
-            let answer = self.peers.pulse(member).await;
-            (member, answer.map(|answer| Sample::of(&answer, asked, self.moment())))
-        }));
-        for (member, sample) in answers.await {
-            let Ok(sample) = sample else { continue };
+            let Ok(answer) = self.peers.pulse(member).await else { return };
+            let sample = Sample::of(&answer, asked, self.moment());
             self.clocks.lock().add(member, sample);
-        }
+        });
+        join_all(asked).await;
     }
 
     /// Milliseconds that this node's clock is ahead of the median of all; none: nobody else is known.
@@ -162,7 +212,13 @@ impl Pulse {
 
     /// What others are told.
     pub(crate) fn tell(&self, epoch: u64) -> PulseResponse {
-        PulseResponse { epoch, now_ms: self.clock.now().0, disk_short: self.disk.is_short(), keyless: !self.keyed }
+        PulseResponse {
+            epoch,
+            now_ms: self.clock.now().0,
+            disk_short: self.disk.is_short(),
+            keyless: !self.keyed,
+            disk_standing: Duration::from_millis(self.standing_ms.load(Ordering::Relaxed)) >= FIT_STANDS,
+        }
     }
 }
 

@@ -121,6 +121,7 @@ impl Node {
         beside("revoked", Box::pin(revoker.watch()));
         beside("gauges", Box::pin(watch::gauges(consensus.clone(), state.clone(), recorder)));
         beside("disk", Box::pin(disk.watch(seams.tasks.clone())));
+        beside("standstill", Box::pin(pulse.clone().watch_log()));
         beside("pulse", Box::pin(pulse.run()));
         beside("orphans", Box::pin(orphans.run()));
         match keys {

@@ -68,6 +68,8 @@ pub(super) struct Shared {
     queue: Queue,
     flushed: watch::Sender<Option<u64>>,
     appended_bytes: AtomicU64,
+    /// Number of the write that waits for the disk; 0: none.
+    under_way: AtomicU64,
     /// None in tests that need no protection from a log that is cut.
     tide: Option<Mutex<Tide>>,
     fatal: FatalSwitch,
@@ -78,6 +80,11 @@ impl LogStore {
     /// Index up to which the log is on disk.
     pub(crate) fn watch_flushed(&self) -> watch::Receiver<Option<u64>> {
         self.shared.flushed.subscribe()
+    }
+
+    /// Number of the write that waits for the disk, if one does.
+    pub(crate) fn write_under_way(&self) -> Option<u64> {
+        Some(self.shared.under_way.load(Ordering::Relaxed)).filter(|number| *number > 0)
     }
 
     /// Bytes appended since the log was created or opened; on opening, what it held.

@@ -108,6 +108,7 @@ impl LogStore {
         tail.set_flushed(flushed);
         let shared = Arc::new(Shared {
             appended_bytes: AtomicU64::new(engine.approximate_bytes(LOG)?),
+            under_way: AtomicU64::new(0),
             engine,
             tide: tide.map(Mutex::new),
             tail: RwLock::new(tail),

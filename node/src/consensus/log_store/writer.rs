@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Shared;
 use super::open::{self, COMMITTED, LOG, META, PURGED, VOTE};
@@ -38,8 +39,13 @@ impl Drop for Writer {
 }
 
 async fn run(shared: &Shared) {
+    let mut number = 0;
     while let Some(jobs) = shared.queue.next_batch().await {
-        if let Err(reason) = write(shared, &jobs) {
+        number += 1;
+        shared.under_way.store(number, Ordering::Relaxed);
+        let written = write(shared, &jobs);
+        shared.under_way.store(0, Ordering::Relaxed);
+        if let Err(reason) = written {
             // Reports last: whoever hears of the failure finds the node stopping and the log closed.
             shared.fatal.fire(&reason);
             shared.queue.poison(&reason);
