@@ -17,11 +17,15 @@ const WORKERS: usize = 8;
 const ACKNOWLEDGED: usize = 40;
 /// It stands still for so long: longer than anyone waits for an answer.
 const LASTS: Duration = Duration::from_secs(8);
+/// Longest time without an acknowledgement: a second until the leader hands over, an election, and what the disks of a shared
+/// machine take by themselves. All waited for one disk where it is about as long as the standstill.
+const GAP_MAX: Duration = Duration::from_secs(6);
 
 async fn load_and_stand_still(rig: &mut Rig, victim: NodeId, disk: &Disk) -> Result<Outcomes> {
     let fault = async |cluster: &mut DevCluster, progress: &Progress| {
-        let standing = disk.stand_still()?;
+        // the command itself waits for writes, and they for it
         let (start, before) = (Instant::now(), progress.acknowledged());
+        let standing = disk.stand_still()?;
         let mut last = (start, before);
         let mut longest = Duration::ZERO;
         while start.elapsed() < LASTS {
@@ -37,7 +41,7 @@ async fn load_and_stand_still(rig: &mut Rig, victim: NodeId, disk: &Disk) -> Res
         println!(
             "disk of node {victim} stood still for {LASTS:?}: {acknowledged} records meanwhile, longest gap {longest:?}"
         );
-        ensure!(acknowledged >= ACKNOWLEDGED, "{acknowledged} records in {LASTS:?}: all waited for one disk");
+        ensure!(longest < GAP_MAX, "no record for {longest:?}: all waited for one disk");
         cluster.check_alive()?;
         progress.more(ACKNOWLEDGED).await
     };
@@ -54,12 +58,18 @@ fn a_disk_that_stands_still_holds_up_nobody_and_loses_nothing() -> Result<()> {
     runtime.block_on(async {
         let mut rig = Rig::create("standing-disk", SEED, toml::Table::new())?;
         let Some(disks) = rig.disks("standing_disk")? else { return rig.finish().await };
-        let leader = rig.launch().await?;
-        let follower = rig.cluster.nodes().find(|node| *node != leader).context("three nodes")?;
+        rig.launch().await?;
         let mut all = Vec::new();
-        for victim in [follower, leader] {
+        for of_leader in [false, true] {
+            let leader = rig.cluster.wait_ready().await?;
+            let other = rig.cluster.nodes().find(|node| *node != leader).context("three nodes")?;
+            let victim = if of_leader { leader } else { other };
             let outcomes = load_and_stand_still(&mut rig, victim, &disks[victim.0 as usize - 1]).await?;
             rig.cluster.wait_ready().await?;
+            let log = std::fs::read_to_string(rig.cluster.layout().log_file(victim))?;
+            ensure!(log.contains("the disk of the log stands still"), "node {victim} said nothing of its disk");
+            let asked = ["handed leadership over", "asked it to lead"].iter().any(|said| log.contains(said));
+            ensure!(!of_leader || asked, "node {victim} led, and did not hand over");
             let (acknowledged, unknown) = (outcomes.acknowledged.len(), outcomes.unknown.len());
             println!("{acknowledged} acknowledged, {unknown} unknown");
             all.extend(load::settle(&rig.cluster.client()?, &rig.senders.history, &outcomes.unknown).await?);

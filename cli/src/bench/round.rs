@@ -100,8 +100,8 @@ pub async fn settle() -> Result<()> {
 pub async fn measure<L: Loaded>(system: &mut L, work: &Work, times: &Times, before: Option<f64>) -> Result<Round> {
     let Times { warm_up, duration } = *times;
     let mut before = before;
-    for _ in 0..ATTEMPTS {
-        system.prepare(work, records_for(work, times, before)).await?;
+    for attempt in 0..ATTEMPTS {
+        system.prepare(work, records_for(work, times, before) << attempt).await?;
         let connections = system.connect(work).await?;
         tokio::time::sleep(REST).await;
         let plan = Plan { pace: work.pace, lanes: work.lanes, warm_up, duration, backlog_max: BACKLOG_MAX };

@@ -114,6 +114,12 @@ impl Clocks {
         self.fresh(now).filter(|(_, sample)| fit(sample)).map(|(node, _)| node).collect()
     }
 
+    /// Those who answered since they were `asked`, and whose disk answers.
+    pub(super) fn disks_answer(&self, asked: Duration) -> BTreeSet<NodeId> {
+        let answers = |sample: &Sample| sample.at >= asked && !sample.disk_standing;
+        self.0.iter().filter(|(_, sample)| answers(sample)).map(|(node, _)| *node).collect()
+    }
+
     /// Those whose disk is below its reserve.
     pub(super) fn short(&self, now: Moment) -> BTreeSet<NodeId> {
         self.fresh(now).filter(|(_, sample)| sample.disk_short).map(|(node, _)| node).collect()
@@ -218,5 +224,11 @@ mod tests {
         let said = PulseResponse { disk_standing: true, ..said(1_000_000) };
         standing.add(NodeId(2), Sample::of(&said, NOW.monotonic, NOW));
         assert_eq!(standing.fit(NOW, bound), BTreeSet::from([NodeId(3)]), "it would wait as well");
+        assert_eq!(standing.disks_answer(NOW.monotonic), BTreeSet::from([NodeId(3)]));
+        assert_eq!(
+            standing.disks_answer(NOW.monotonic + Duration::from_millis(1)),
+            BTreeSet::new(),
+            "asked after that"
+        );
     }
 }

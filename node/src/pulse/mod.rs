@@ -13,7 +13,6 @@ mod standstill;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -40,17 +39,26 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// A leader whose disk has not answered for so long hands over: a record that came meanwhile is still acknowledged within
 /// the 3 s of R-B1.
 pub const STANDS_STILL: Duration = Duration::from_secs(1);
-/// A node whose disk has not answered for so long is handed nothing: disks that share what is below them stand still
-/// together, and the next leader would wait as well.
-const FIT_STANDS: Duration = Duration::from_millis(400);
 /// Others have so long to say how they are, before one of them is chosen.
 const ASK_LIMIT: Duration = Duration::from_millis(300);
-/// A leader whose disk stands still tries again after so long.
-const STANDSTILL_PAUSE: Duration = Duration::from_secs(2);
+/// A leader whose disk stands still, and that asked another to lead, does so again after so long: it sends no heartbeats any
+/// more, so the others elect by themselves if that one did not; and it may hear of it only when its disk answers.
+const LEFT_PAUSE: Duration = Duration::from_secs(10);
+/// Where nobody could be elected, it looks again after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A leader so far from the median hands over: time-stamps of a second are then still right.
 pub const HAND_OVER_OFFSET: Duration = Duration::from_millis(500);
 /// A node so far from it does not lead.
 pub const LEAD_OFFSET_MAX: Duration = Duration::from_secs(5);
+
+/// How the disk of the log is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Log {
+    /// For so long it has not answered.
+    standing: Duration,
+    /// It did not answer for long lately.
+    unfit: bool,
+}
 
 /// A node's view of the others' surroundings.
 pub struct Pulse {
@@ -60,8 +68,7 @@ pub struct Pulse {
     clock: Arc<dyn Clock>,
     disk: Arc<Disk>,
     clocks: Mutex<Clocks>,
-    /// Milliseconds for which the disk has not answered.
-    standing_ms: AtomicU64,
+    log: Mutex<Log>,
     keyed: bool,
 }
 
@@ -75,16 +82,7 @@ impl Pulse {
         disk: Arc<Disk>,
         keyed: bool,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            node,
-            consensus,
-            peers,
-            clock,
-            disk,
-            clocks: Mutex::default(),
-            standing_ms: AtomicU64::new(0),
-            keyed,
-        })
+        Arc::new(Self { node, consensus, peers, clock, disk, clocks: Mutex::default(), log: Mutex::default(), keyed })
     }
 
     fn moment(&self) -> Moment {
@@ -101,10 +99,10 @@ impl Pulse {
             let far = offset.is_some_and(|offset| over(offset, LEAD_OFFSET_MAX));
             self.consensus.may_stand(!far);
             if offset.is_some_and(|offset| over(offset, HAND_OVER_OFFSET)) {
-                self.hand_over("its clock is off").await;
+                self.hand_over("its clock is off", |_| true).await;
             } else if self.disk.is_short()
                 && self.clock.monotonic() >= disk_again
-                && self.hand_over("its disk is below its reserve").await
+                && self.hand_over("its disk is below its reserve", |_| true).await
             {
                 // also where leadership came to it later, and where the first attempt failed
                 disk_again = self.clock.monotonic() + DISK_HAND_OVER_PAUSE;
@@ -115,26 +113,54 @@ impl Pulse {
 
     /// Looks at the write that waits for the disk, and hands over if it waits for long; for ever.
     pub(crate) async fn watch_log(self: Arc<Self>) {
-        let (mut standstill, mut stood, mut again) = (Standstill::default(), false, Duration::ZERO);
+        // beside each other: who waits for the next leader goes on looking
+        tokio::join!(self.look_at_log(), self.leave_standing_disk());
+    }
+
+    async fn look_at_log(&self) {
+        let mut standstill = Standstill::default();
         loop {
-            let standing = standstill.look(self.consensus.log_write_under_way(), self.clock.monotonic());
-            self.standing_ms.store(u64::try_from(standing.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            let now = self.clock.monotonic();
+            let standing = standstill.look(self.consensus.log_write_under_way(), now);
+            *self.log.lock() = Log { standing, unfit: standstill.is_unfit(now) };
             metric_definitions::observe_standstill(standing);
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    async fn leave_standing_disk(&self) {
+        let (mut stood, mut again) = (false, Duration::ZERO);
+        loop {
+            let Log { standing, .. } = *self.log.lock();
             let stands = standing >= STANDS_STILL;
+            if stands && self.consensus.is_leader() && self.clock.monotonic() >= again {
+                let pause = if self.leave().await { LEFT_PAUSE } else { LOOK_AGAIN };
+                again = self.clock.monotonic() + pause;
+            }
+            // only now: what is logged may have to wait for the same disk
             match (stood, stands) {
                 (false, true) => tracing::error!(?standing, "the disk of the log stands still"),
                 (true, false) => tracing::info!("the disk of the log answers again"),
                 _ => {}
             }
             stood = stands;
-            if stands && self.consensus.is_leader() && self.clock.monotonic() >= again {
-                // what was heard a second ago is of a time when this disk answered, too
-                let _late = tokio::time::timeout(ASK_LIMIT, self.ask_all()).await;
-                self.hand_over("its disk stands still").await;
-                again = self.clock.monotonic() + STANDSTILL_PAUSE;
-            }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
+    }
+
+    /// Gives leadership to one of a majority that can elect without this disk. False: there is none, and a leader that others
+    /// still hear is better than none.
+    async fn leave(&self) -> bool {
+        let asked = self.clock.monotonic();
+        // what was heard a second ago is of a time when this disk answered, too
+        let _late = tokio::time::timeout(ASK_LIMIT, self.ask_all()).await;
+        let able = self.clocks.lock().disks_answer(asked);
+        let voters = self.consensus.status().voters;
+        // while members change, of all who vote before or after
+        if voters.intersection(&able).count() <= voters.len() / 2 {
+            return false;
+        }
+        self.hand_over("its disk stands still", |node| able.contains(node)).await
     }
 
     async fn ask_all(&self) {
@@ -158,21 +184,21 @@ impl Pulse {
         self.clocks.lock().peers_ms(self.moment())
     }
 
-    /// Gives leadership, if this node has it, to a voter that is fit for it. Whether it had it.
-    async fn hand_over(&self, why: &str) -> bool {
+    /// Gives leadership, if this node has it, to a voter that is fit for it, of those who `may` have it. Whether it had it.
+    async fn hand_over(&self, why: &str, may: impl Fn(&NodeId) -> bool) -> bool {
         let status = self.consensus.status();
         if status.leader != Some(self.node) {
             return false;
         }
         let fit = self.clocks.lock().fit(self.moment(), HAND_OVER_OFFSET);
-        let candidates = fit.into_iter().filter(|node| status.voters.contains(node));
+        let candidates = fit.into_iter().filter(|node| status.voters.contains(node) && may(node));
         let Some(to) = candidates.max_by_key(|node| status.matched.get(node).copied()) else {
             tracing::error!(why, "leadership should go, and no other node is fit for it");
             return true;
         };
         match self.consensus.transfer_leader(Some(to)).await {
             Ok(to) => tracing::warn!(why, %to, "handed leadership over"),
-            Err(error) => tracing::warn!(why, %error, "leadership was not handed over"),
+            Err(error) => tracing::warn!(why, %to, %error, "asked it to lead, and saw no other leader yet"),
         }
         true
     }
@@ -217,7 +243,7 @@ impl Pulse {
             now_ms: self.clock.now().0,
             disk_short: self.disk.is_short(),
             keyless: !self.keyed,
-            disk_standing: Duration::from_millis(self.standing_ms.load(Ordering::Relaxed)) >= FIT_STANDS,
+            disk_standing: self.log.lock().unfit,
         }
     }
 }

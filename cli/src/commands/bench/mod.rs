@@ -49,9 +49,11 @@ pub async fn run(args: Args) -> Result {
             report.ramps.push(ramp::climb(label.clone(), rates, args.p99_ms, step).await?);
         }
     }
-    count_syncs(&args, &mut target, &works, &mut report).await?;
+    let counted = count_syncs(&args, &mut target, &works, &mut report).await;
     target.stop().await?;
+    // what was measured is told, whatever became of the count
     publish(&args, &report)?;
+    counted?;
     if let Some(why) = came_to_nothing(&report) {
         return Err(Failure::new(Exit::Refused, why));
     }
@@ -78,12 +80,14 @@ fn series_of(target: &Target, work: &Work, algorithm: &str) -> SeriesOf {
 fn came_to_nothing(report: &Report) -> Option<String> {
     let rounds = report.series.iter().flat_map(|series| series.rounds.iter().map(|round| (&series.of, round)));
     let (of, round) = rounds.into_iter().find(|(_, round)| round.records == 0)?;
-    let (label, seconds, longest) = (of.label(), round.seconds, round.latency.max_ms);
+    let (label, seconds) = (of.label(), round.seconds);
+    let waited = match round.latency.max_ms {
+        longest if longest > 0.0 => format!("; the longest call took {longest:.0} ms"),
+        _ => String::new(),
+    };
     let failed =
         round.error.as_ref().map_or(String::new(), |error| format!("; {} calls failed: {error}", round.errors));
-    Some(format!(
-        "{label}: no record was acknowledged or read in a round of {seconds:.1} s; the longest call took {longest:.0} ms{failed}"
-    ))
+    Some(format!("{label}: no record was acknowledged or read in a round of {seconds:.1} s{waited}{failed}"))
 }
 
 fn said(round: &Round) -> String {
