@@ -18,8 +18,10 @@ const ACKNOWLEDGED: usize = 40;
 /// It stands still for so long: longer than anyone waits for an answer.
 const LASTS: Duration = Duration::from_secs(8);
 /// Longest time without an acknowledgement: a second until the leader hands over, an election, and what the disks of a shared
-/// machine take by themselves. All waited for one disk where it is about as long as the standstill.
+/// machine take by themselves.
 const GAP_MAX: Duration = Duration::from_secs(6);
+/// Acknowledgements meanwhile: where all waited for one disk there were 28, where they did not 3,289.
+const MEANWHILE: usize = 200;
 
 async fn load_and_stand_still(rig: &mut Rig, victim: NodeId, disk: &Disk) -> Result<Outcomes> {
     let fault = async |cluster: &mut DevCluster, progress: &Progress| {
@@ -41,7 +43,8 @@ async fn load_and_stand_still(rig: &mut Rig, victim: NodeId, disk: &Disk) -> Res
         println!(
             "disk of node {victim} stood still for {LASTS:?}: {acknowledged} records meanwhile, longest gap {longest:?}"
         );
-        ensure!(longest < GAP_MAX, "no record for {longest:?}: all waited for one disk");
+        let went_on = longest < GAP_MAX && acknowledged >= MEANWHILE;
+        ensure!(went_on, "{acknowledged} records, and none for {longest:?}: all waited for one disk");
         cluster.check_alive()?;
         progress.more(ACKNOWLEDGED).await
     };
