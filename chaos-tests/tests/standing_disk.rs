@@ -20,7 +20,8 @@ const LASTS: Duration = Duration::from_secs(8);
 /// Longest time without an acknowledgement: a second until the leader hands over, an election, and what the disks of a shared
 /// machine take by themselves.
 const GAP_MAX: Duration = Duration::from_secs(6);
-/// Acknowledgements meanwhile: where all waited for one disk there were 28, where they did not 3,289.
+/// Acknowledgements meanwhile. Where all waited for one disk there were 28 (what was on its way, asked for again at another
+/// node), where they did not over 3,000.
 const MEANWHILE: usize = 200;
 
 async fn load_and_stand_still(rig: &mut Rig, victim: NodeId, disk: &Disk) -> Result<Outcomes> {
